@@ -1,0 +1,25 @@
+"""Errors a user can cause: one clear line each (what, where, limit, what to do)."""
+
+
+class CopyLensError(Exception):
+    """A mistake in the input. The command line prints its message and exits with code 2."""
+
+
+class ConfigError(CopyLensError):
+    """An unknown key, a value outside its range, or a config file that cannot be read."""
+
+
+class CorpusError(CopyLensError):
+    """A corpus as a whole cannot be used. Single bad rows go to quarantine instead."""
+
+
+class ProbeError(CopyLensError):
+    """The language model is missing, of an unknown architecture, or has no such layer."""
+
+
+class ModelError(CopyLensError):
+    """A saved scorer is missing, damaged, or does not fit the data."""
+
+
+class TextError(CopyLensError):
+    """A text that cannot be scored: empty, blank, or not text at all."""

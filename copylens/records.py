@@ -1,0 +1,125 @@
+"""Everything that crosses a border between rooms. Scores state their sign and range here, once."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating[Any]]
+IntArray = npt.NDArray[np.integer[Any]]
+
+SplitName = Literal["train", "val", "test", "ood_val", "ood_test", "background"]
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test", "ood_val", "ood_test", "background")
+REGISTERED_SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+
+Decision = Literal["registered", "unregistered", "abstain"]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """One unit of text with its rights.
+
+    `split_group` is the book, file or document it comes from: splits never cut through one.
+    For `ood_*` and `background` passages `sub_dataset` is the true origin and serves break-downs
+    only; the label to predict is "none of the registered ones".
+    """
+
+    id: str
+    text: str
+    sub_dataset: str
+    holder: str
+    license: str
+    title: str
+    source_url: str
+    split_group: str
+    split: SplitName
+
+
+@dataclass(frozen=True)
+class States:
+    """What the probe gives for one text.
+
+    Attributes:
+        values: [W, F] fused taps per window.
+        likelihood: [W, 3] mean log-probability (nats, <= 0), mean entropy (nats, >= 0) and mean
+            log(1 + rank) of a window's tokens; [W, 0] where the channel is off.
+        spans: [W, 2] character offsets of each window in the text, end exclusive.
+        tokens: number of tokens read.
+    """
+
+    values: FloatArray
+    likelihood: FloatArray
+    spans: IntArray
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Rights:
+    """A sub-dataset's entry in the registry."""
+
+    sub_dataset: str
+    holder: str
+    license: str
+
+
+@dataclass(frozen=True)
+class Share:
+    """One sub-dataset's share of a text, with its interval. All three lie in [0, 1]."""
+
+    sub_dataset: str
+    holder: str
+    license: str
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class TimelineItem:
+    """Shares of one stretch of the text; character offsets, end exclusive."""
+
+    start: int
+    end: int
+    shares: dict[str, float]
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """Which scorer made a verdict."""
+
+    name: str
+    version: str
+    probe: str
+    probe_revision: str | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer for one text.
+
+    Attributes:
+        decision: `unregistered` when p_value < alpha; otherwise `registered`, or `abstain` when
+            no share is large enough to name a sub-dataset.
+        p_value: in (0, 1]; small = the text does not look registered.
+        ood_score: unbounded; larger = less likely to draw on anything registered.
+        shares: sorted, largest first; with `unregistered` they sum to 1.
+        unregistered: in [0, 1]; the share that no registered sub-dataset accounts for.
+        truncated: always False for texts: long ones are scored in overlapping chunks.
+    """
+
+    text_sha256: str
+    decision: Decision
+    p_value: float
+    ood_score: float
+    shares: tuple[Share, ...]
+    unregistered: float
+    timeline: tuple[TimelineItem, ...]
+    model: ModelIdentity
+    tokens: int
+    truncated: bool = False
+    evidence: tuple[dict[str, Any], ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-ready values, keys as in the contract."""
+        return asdict(self)

@@ -1,0 +1,63 @@
+"""A stage is complete when its marker carries the key of everything it depends on."""
+
+from typing import Any, Literal
+
+from copylens import storage
+from copylens.config import RunConfig, fingerprint
+from copylens.errors import CopyLensError
+
+Stage = Literal["ingest", "embed", "train", "evaluate", "promote"]
+STAGES: tuple[Stage, ...] = ("ingest", "embed", "train", "evaluate", "promote")
+
+
+def marker_uri(config: RunConfig, stage: Stage) -> str:
+    """Where a stage leaves its marker."""
+    return storage.join(config.output, f"{stage}.done.json")
+
+
+def stage_key(config: RunConfig, stage: Stage, inputs: str) -> str:
+    """Fingerprint of the settings and the inputs that a stage's outputs depend on."""
+    sections: dict[Stage, tuple[Any, ...]] = {
+        "ingest": (config.corpus, config.seed),
+        "embed": (config.probe, config.seed),
+        "train": (
+            config.attributor,
+            config.channels,
+            config.detector,
+            config.calibration,
+            config.seed,
+        ),
+        "evaluate": (config.seed,),
+        "promote": (config.tracking,),
+    }
+    return fingerprint(stage, inputs, *sections[stage])
+
+
+def upstream_hash(config: RunConfig, stage: Stage) -> str:
+    """Hash of what the stage before left; an error that names it where it has not run."""
+    before = STAGES[STAGES.index(stage) - 1]
+    uri = marker_uri(config, before)
+    if not storage.exists(uri):
+        raise CopyLensError(f"{stage}: '{config.output}' has no finished {before}; run it first")
+    return str(storage.read_json(uri)["hash"])
+
+
+def completed(config: RunConfig, stage: Stage, inputs: str) -> dict[str, Any] | None:
+    """What the stage recorded when it finished with these very settings and inputs, or None."""
+    uri = marker_uri(config, stage)
+    if not storage.exists(uri):
+        return None
+    marker: dict[str, Any] = storage.read_json(uri)
+    return marker["summary"] if marker["key"] == stage_key(config, stage, inputs) else None
+
+
+def complete(
+    config: RunConfig, stage: Stage, inputs: str, output_hash: str, summary: dict[str, Any]
+) -> None:
+    """Writes the marker: the last act of a stage. `summary` is what a re-run prints."""
+    marker = {
+        "key": stage_key(config, stage, inputs),
+        "hash": output_hash,
+        "summary": summary,
+    }
+    storage.write_json(marker_uri(config, stage), marker)

@@ -1,0 +1,188 @@
+"""A fitted model on disk: model.safetensors + scorer.json, never pickle.
+
+Every array goes by a dotted name into one safetensors file; sizes, names and numbers go into the
+JSON file, together with the hash of the arrays, so that a damaged or swapped file is refused.
+"""
+
+import json
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from copylens import storage
+from copylens.config import RunConfig, build_config
+from copylens.errors import ModelError
+from copylens.model.assembly import FittedModel
+from copylens.model.attributor import Attributor, Channels
+from copylens.model.calibration import Conformal, OpenSet
+from copylens.model.detector import Detector, Projector, ProjectorShape
+from copylens.model.fusion import ChannelFusion
+from copylens.model.lexical import LexicalClassifier
+from copylens.model.network import AttributorNetwork, NetworkShape
+from copylens.model.ood_scores import Knn, Mahalanobis
+from copylens.records import FloatArray, Rights
+
+FORMAT = 1
+_M = TypeVar("_M", bound=nn.Module)
+_ARRAYS, _META = "model.safetensors", "scorer.json"
+
+
+def save_bundle(
+    folder: str, model: FittedModel, rights: tuple[Rights, ...], config: RunConfig, lineage: Any
+) -> None:
+    """Writes both files; the JSON file last, for it makes the folder count."""
+    from safetensors.numpy import save
+
+    arrays = _arrays(model)
+    data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    storage.write_bytes(storage.join(folder, _ARRAYS), data)
+    meta = {
+        "format": FORMAT,
+        "arrays_sha256": storage.sha256(data),
+        "rights": [vars(item) for item in rights],
+        "config": config.model_dump(mode="json"),
+        "lineage": lineage,
+        "model": _numbers(model),
+    }
+    storage.write_json(storage.join(folder, _META), meta)
+
+
+def load_bundle(folder: str) -> tuple[FittedModel, tuple[Rights, ...], RunConfig, dict[str, Any]]:
+    """Reads what `save_bundle` wrote.
+
+    Raises:
+        ModelError: a file is missing, damaged, of another format, or not the other one's partner.
+    """
+    meta_uri = storage.join(folder, _META)
+    if not storage.exists(meta_uri):
+        raise ModelError(f"'{folder}' holds no scorer ({_META} is missing)")
+    try:
+        meta = json.loads(storage.read_bytes(meta_uri))
+    except ValueError:
+        raise ModelError(f"'{meta_uri}' is no valid JSON; fetch the model again") from None
+    if meta.get("format") != FORMAT:
+        raise ModelError(f"'{folder}' has format {meta.get('format')}; this version reads {FORMAT}")
+    arrays = _read_arrays(storage.join(folder, _ARRAYS), meta["arrays_sha256"])
+    rights = tuple(Rights(**item) for item in meta["rights"])
+    config = build_config(meta["config"], meta_uri)
+    return _model(arrays, meta["model"]), rights, config, dict(meta["lineage"])
+
+
+def _read_arrays(uri: str, sha256: str) -> dict[str, FloatArray]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    if not storage.exists(uri):
+        raise ModelError(f"'{uri}' is missing; fetch the model again")
+    data = storage.read_bytes(uri)
+    if storage.sha256(data) != sha256:
+        raise ModelError(f"'{uri}' is damaged (its sha256 differs); fetch the model again")
+    try:
+        return dict(load(data))
+    except SafetensorError as error:
+        raise ModelError(f"'{uri}' is no safetensors file: {error}") from None
+
+
+def _arrays(model: FittedModel) -> dict[str, FloatArray]:
+    attributor, detector = model.attributor, model.detector
+    arrays = {
+        "text_fusion.bias": attributor.text_fusion.bias,
+        "segment_fusion.bias": attributor.segment_fusion.bias,
+        "detector.centre": detector.centre,
+        "detector.spread": detector.spread,
+        "conformal.scores": model.conformal.scores,
+        "conformal.weights": model.conformal.weights,
+        "interval.edges": model.interval_edges,
+        "interval.widths": model.interval_widths,
+    }
+    for name, network in attributor.channels.networks.items():
+        arrays |= _module_arrays(f"network.{name}", network)
+    lexical = attributor.channels.lexical
+    if lexical is not None:
+        arrays |= {f"lexical.{key}": value for key, value in vars(lexical).items()}
+    if detector.projector is not None:
+        arrays |= _module_arrays("projector", detector.projector)
+    if detector.knn is not None and detector.mahalanobis is not None:
+        arrays["knn.references"] = detector.knn.references
+        arrays["mahalanobis.means"] = detector.mahalanobis.means
+        arrays["mahalanobis.whitening"] = detector.mahalanobis.whitening
+    return arrays
+
+
+def _numbers(model: FittedModel) -> dict[str, Any]:
+    attributor, detector = model.attributor, model.detector
+    return {
+        "sub_datasets": list(attributor.sub_datasets),
+        "networks": {k: vars(n.shape) for k, n in attributor.channels.networks.items()},
+        "window": attributor.channels.window,
+        "text_weights": attributor.text_fusion.weights,
+        "segment_weights": attributor.segment_fusion.weights,
+        "sharpness": attributor.sharpness,
+        "switch": attributor.switch,
+        "projector": vars(detector.projector.shape) if detector.projector else None,
+        "k": detector.knn.k if detector.knn else None,
+        "open_set_shape": model.open_set.shape,
+    }
+
+
+def _model(arrays: dict[str, FloatArray], numbers: dict[str, Any]) -> FittedModel:
+    networks = {
+        name: _module(AttributorNetwork(NetworkShape(**shape)), f"network.{name}", arrays)
+        for name, shape in numbers["networks"].items()
+    }
+    lexical = None
+    if "lexical.idf" in arrays:
+        lexical = LexicalClassifier(
+            arrays["lexical.idf"], arrays["lexical.weights"], arrays["lexical.bias"]
+        )
+    attributor = Attributor(
+        sub_datasets=tuple(numbers["sub_datasets"]),
+        channels=Channels(networks, lexical, numbers["window"]),
+        text_fusion=ChannelFusion(numbers["text_weights"], arrays["text_fusion.bias"]),
+        segment_fusion=ChannelFusion(numbers["segment_weights"], arrays["segment_fusion.bias"]),
+        sharpness=numbers["sharpness"],
+        switch=numbers["switch"],
+    )
+    return FittedModel(
+        attributor=attributor,
+        detector=_detector(arrays, numbers),
+        conformal=Conformal(arrays["conformal.scores"], arrays["conformal.weights"]),
+        open_set=OpenSet(numbers["open_set_shape"]),
+        interval_edges=arrays["interval.edges"],
+        interval_widths=arrays["interval.widths"],
+    )
+
+
+def _detector(arrays: dict[str, FloatArray], numbers: dict[str, Any]) -> Detector:
+    centre, spread = arrays["detector.centre"], arrays["detector.spread"]
+    if numbers["projector"] is None:
+        return Detector(None, None, None, centre, spread)
+    projector = Projector(ProjectorShape(**numbers["projector"]))
+    return Detector(
+        projector=_module(projector, "projector", arrays),
+        knn=Knn(np.asarray(arrays["knn.references"], np.float64), numbers["k"]),
+        mahalanobis=Mahalanobis(
+            np.asarray(arrays["mahalanobis.means"], np.float64),
+            np.asarray(arrays["mahalanobis.whitening"], np.float64),
+        ),
+        centre=centre,
+        spread=spread,
+    )
+
+
+def _module_arrays(prefix: str, module: nn.Module) -> dict[str, FloatArray]:
+    return {f"{prefix}.{key}": value.numpy() for key, value in module.state_dict().items()}
+
+
+def _module(module: _M, prefix: str, arrays: dict[str, FloatArray]) -> _M:
+    start = f"{prefix}."
+    state = {
+        key.removeprefix(start): torch.from_numpy(np.array(value))
+        for key, value in arrays.items()
+        if key.startswith(start)
+    }
+    module.load_state_dict(state)
+    module.eval()
+    return module

@@ -1,0 +1,89 @@
+"""Exact and near-duplicates, across sub-datasets and splits.
+
+A text that two sub-datasets hold would make both labels wrong, and one that lies in train and
+test would make the figures too good. Of two copies the evaluation side's is kept.
+"""
+
+import re
+import unicodedata
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from copylens.corpus.checks import Draft
+from copylens.records import SplitName
+from copylens.storage import sha256
+
+SHINGLE_WORDS = 5
+PERMUTATIONS = 64
+# The index is asked for less than the limit, because its estimate from 64 permutations is rough;
+# the true similarity decides. Below 0.2 nearly every pair would be a candidate.
+INDEX_MARGIN, INDEX_LEAST = 0.2, 0.2
+
+WORD = re.compile(r"\w+")
+EVALUATION: frozenset[SplitName | None] = frozenset({"val", "test", "ood_val", "ood_test"})
+
+
+def drop_exact(drafts: Sequence[Draft]) -> list[Draft]:
+    """Without texts that are equal up to case, white space and Unicode form; order is kept."""
+    seen: set[str] = set()
+    kept: set[str] = set()
+    for draft in sorted(drafts, key=_rank):
+        normal = " ".join(unicodedata.normalize("NFKC", draft.text).casefold().split())
+        key = sha256(normal.encode())
+        if key not in seen:
+            seen.add(key)
+            kept.add(draft.id)
+    return [draft for draft in drafts if draft.id in kept]
+
+
+def drop_near(drafts: Sequence[Draft], limit: float) -> list[Draft]:
+    """Without texts whose word 5-grams have a Jaccard similarity >= limit to one that is kept.
+
+    The order of the drafts stays. With limit 1 nothing is dropped: `drop_exact` has done it.
+    """
+    if limit >= 1:
+        return list(drafts)
+    from datasketch import MinHash, MinHashLSH  # slow to import
+
+    index = MinHashLSH(threshold=max(INDEX_LEAST, limit - INDEX_MARGIN), num_perm=PERMUTATIONS)
+    empty = MinHash(num_perm=PERMUTATIONS, seed=1, hashfunc=int)
+    kept: dict[str, npt.NDArray[np.uint32]] = {}
+    for draft in sorted(drafts, key=_rank):
+        shingles = shingle_hashes(draft.text)
+        sketch = empty.copy()
+        sketch.update_batch(shingles.tolist())
+        if any(jaccard(shingles, kept[near]) >= limit for near in index.query(sketch)):
+            continue
+        index.insert(draft.id, sketch, check_duplication=False)
+        kept[draft.id] = shingles
+    return [draft for draft in drafts if draft.id in kept]
+
+
+def shingle_hashes(text: str) -> npt.NDArray[np.uint32]:
+    """Sorted, distinct 32-bit hashes of the text's word 5-grams; of all words if there are < 5."""
+    words = WORD.findall(text.lower()) or [text]
+    hashes = np.array([zlib.crc32(word.encode()) for word in words], dtype=np.uint64)
+    width = min(SHINGLE_WORDS, len(words))
+    grams = np.zeros(len(words) - width + 1, dtype=np.uint64)
+    for offset in range(width):
+        # A polynomial in the word hashes; uint64 wraps around, the high half is well mixed.
+        grams = (grams + hashes[offset : offset + len(grams)]) * np.uint64(0x9E3779B97F4A7C15)
+    return np.unique((grams >> np.uint64(32)).astype(np.uint32))
+
+
+def jaccard(left: npt.NDArray[np.uint32], right: npt.NDArray[np.uint32]) -> float:
+    """Size of the intersection over size of the union of two sorted sets, in [0, 1]."""
+    both = len(np.intersect1d(left, right, assume_unique=True))
+    return both / (len(left) + len(right) - both)
+
+
+def _rank(draft: Draft) -> int:
+    """Whose copy wins: evaluation, then rows not yet split, then train, then background."""
+    if draft.kind == "background":
+        return 3
+    if draft.kind == "ood" or draft.split in EVALUATION:
+        return 0
+    return 1 if draft.split is None else 2

@@ -1,0 +1,151 @@
+"""Sources -> a published corpus: read, check, cut, deduplicate, limit, split, write."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from pyarrow import fs
+
+from copylens import storage
+from copylens.config import RunConfig, fingerprint
+from copylens.corpus.checks import Draft, Intake, Quarantined
+from copylens.corpus.dedup import drop_exact, drop_near
+from copylens.corpus.manifest import MANIFEST, Counts, Manifest, SourceRecord, corpus_uri
+from copylens.corpus.publish import clear, write_quarantine, write_shards
+from copylens.corpus.rows import Source
+from copylens.corpus.sampling import limit_passages
+from copylens.corpus.sources import Kind, open_sources
+from copylens.corpus.splits import require_splits, split_drafts
+from copylens.errors import CorpusError
+from copylens.records import Passage, Rights
+
+
+def ingest_corpus(config: RunConfig) -> Manifest:
+    """Builds `<output>/corpus` anew and returns its manifest.
+
+    Everything is held in memory until it is known to be good, so an error leaves what was there
+    untouched. The same config and sources give the same bytes.
+
+    Raises:
+        CorpusError: a source or the corpus as a whole cannot be used.
+    """
+    sources = open_sources(config.corpus)
+    _require_apart(config.output, (source for _, source in sources))
+    intake = Intake(config.corpus)
+    records = tuple(_take(intake, kind, source) for kind, source in sources)
+    names = _registered_names(intake.drafts)
+
+    distinct = drop_exact(intake.drafts)
+    limited = limit_passages(distinct, config.corpus.max_passages, config.seed)
+    drafts = drop_near(limited, config.corpus.near_duplicate)
+    passages = split_drafts(drafts, config.corpus, config.seed)
+    require_splits(passages, names)
+
+    clear(config.output)
+    manifest = Manifest(
+        sub_datasets=names,
+        rights=_rights(names, passages),
+        counts=_count(intake, distinct, limited, drafts),
+        by_sub_dataset=_table(passages),
+        quarantine_reasons=_reasons(intake.quarantine),
+        sources=records,
+        shards=write_shards(config.output, passages, config.corpus.shard_passages, config.seed),
+    )
+    write_quarantine(config.output, intake.quarantine)
+    storage.write_json(corpus_uri(config.output, MANIFEST), manifest.to_dict())
+    return manifest
+
+
+def sources_fingerprint(config: RunConfig) -> str:
+    """Identity of all inputs, without reading them: sizes and times of files, versions.
+
+    Raises:
+        CorpusError: a source is missing.
+    """
+    sources = open_sources(config.corpus)
+    return fingerprint([[kind, source.uri, source.identity()] for kind, source in sources])
+
+
+def _take(intake: Intake, kind: Kind, source: Source) -> SourceRecord:
+    rows = intake.take(source.uri, source.rows(), kind)
+    origin = {"sha256": "", "version": ""} | source.origin()
+    return SourceRecord(source.uri, kind, rows, **origin)
+
+
+def _require_apart(output: str, sources: Iterable[Source]) -> None:
+    """A source inside the corpus folder would be read as input and deleted as output."""
+    place = _true_path(corpus_uri(output))
+    for source in sources:
+        if any(_true_path(uri).startswith(f"{place}/") for uri in source.local_uris()):
+            raise CorpusError(
+                f"corpus source '{source.uri}' lies in '{place}', which ingest writes anew; "
+                "set another `output`"
+            )
+
+
+def _true_path(uri: str) -> str:
+    """The path with links and `..` resolved, so that two names of one place compare equal."""
+    filesystem, path = storage.resolve(uri)
+    return str(Path(path).resolve()) if isinstance(filesystem, fs.LocalFileSystem) else str(path)
+
+
+def _registered_names(drafts: Sequence[Draft]) -> tuple[str, ...]:
+    names = sorted({draft.sub_dataset for draft in drafts if draft.kind == "registered"})
+    if len(names) < 2:
+        raise CorpusError(
+            f"the corpus has one sub-dataset only, '{names[0]}'; attribution needs at least 2, "
+            "add a source to corpus.paths"
+        )
+    others = {draft.sub_dataset: draft.kind for draft in drafts if draft.kind != "registered"}
+    both = sorted(set(names) & set(others))
+    if both:
+        raise CorpusError(
+            f"sub-dataset '{both[0]}' is in corpus.paths and in corpus.{others[both[0]]}_paths; "
+            "a text is either registered or not, take it out of one"
+        )
+    return tuple(names)
+
+
+def _count(
+    intake: Intake, distinct: Sequence[Draft], limited: Sequence[Draft], drafts: Sequence[Draft]
+) -> Counts:
+    rows = {draft.row for draft in intake.drafts}
+    duplicates = len(intake.drafts) - len(distinct) + len(limited) - len(drafts)
+    # Passages over the limit are not duplicates, so their rows count as kept.
+    over_limit = {draft.id for draft in distinct} - {draft.id for draft in limited}
+    kept = {draft.row for draft in drafts}
+    kept |= {draft.row for draft in distinct if draft.id in over_limit}
+    return Counts(
+        rows_read=intake.rows_read,
+        rows_kept=len(kept),
+        rows_quarantined=len(intake.quarantine),
+        rows_duplicate=len(rows) - len(kept),
+        passages_cut=len(intake.drafts),
+        passages_duplicate=duplicates,
+        passages_over_limit=len(over_limit),
+        passages=len(drafts),
+    )
+
+
+def _rights(names: Sequence[str], passages: Sequence[Passage]) -> tuple[Rights, ...]:
+    holders: dict[str, set[str]] = {name: set() for name in names}
+    licenses: dict[str, set[str]] = {name: set() for name in names}
+    for passage in passages:
+        if passage.sub_dataset in holders:
+            holders[passage.sub_dataset].add(passage.holder)
+            licenses[passage.sub_dataset].add(passage.license)
+    return tuple(
+        Rights(name, "; ".join(sorted(holders[name])), "; ".join(sorted(licenses[name])))
+        for name in names
+    )
+
+
+def _table(passages: Iterable[Passage]) -> dict[str, dict[str, int]]:
+    table: dict[str, Counter[str]] = {}
+    for passage in passages:
+        table.setdefault(passage.sub_dataset, Counter())[passage.split] += 1
+    return {name: dict(sorted(table[name].items())) for name in sorted(table)}
+
+
+def _reasons(entries: Iterable[Quarantined]) -> dict[str, int]:
+    return dict(sorted(Counter(entry.reason.partition(":")[0] for entry in entries).items()))

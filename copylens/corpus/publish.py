@@ -1,0 +1,94 @@
+"""Passages <-> parquet shards. The manifest is written last: without it nothing counts."""
+
+import io
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, fields
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow import fs
+
+from copylens import storage
+from copylens.corpus.checks import Quarantined
+from copylens.corpus.manifest import MANIFEST, ShardRecord, corpus_uri, load_manifest
+from copylens.corpus.sampling import shuffle_key
+from copylens.errors import CorpusError
+from copylens.records import SPLITS, Passage, SplitName
+
+QUARANTINE = "quarantine.jsonl"
+SCHEMA = pa.schema([(field.name, pa.string()) for field in fields(Passage)])
+
+
+def shard_uris(output: str, split: SplitName) -> list[str]:
+    """The published shards of a split, in order; [] where the split has no passages."""
+    shards = load_manifest(output).shards
+    return [corpus_uri(output, shard.path) for shard in shards if shard.split == split]
+
+
+def read_shard(uri: str) -> list[Passage]:
+    """The passages of one shard.
+
+    Raises:
+        CorpusError: the shard is missing or no shard of passages.
+    """
+    try:
+        table = pq.read_table(io.BytesIO(storage.read_bytes(uri)), schema=SCHEMA)
+    except (OSError, pa.ArrowException) as error:
+        summary = " ".join(str(error).split())
+        raise CorpusError(f"shard '{uri}' cannot be read: {summary}; ingest again") from None
+    return [Passage(**row) for row in table.to_pylist()]
+
+
+def read_split(output: str, split: SplitName) -> list[Passage]:
+    """All passages of a split, in the order of the shards."""
+    return [passage for uri in shard_uris(output, split) for passage in read_shard(uri)]
+
+
+def clear(output: str) -> None:
+    """Removes what an earlier run left, the manifest first; files of others stay."""
+    _remove(corpus_uri(output), MANIFEST)
+    _remove(corpus_uri(output), QUARANTINE)
+    for split in SPLITS:
+        _remove(corpus_uri(output, split), r"part-\d+\.parquet")
+
+
+def write_shards(
+    output: str, passages: Sequence[Passage], shard_passages: int, seed: int
+) -> tuple[ShardRecord, ...]:
+    """Writes all splits. Train is shuffled, so that each of its shards is a mixture."""
+    records = []
+    for split in SPLITS:
+        members = [passage for passage in passages if passage.split == split]
+        if split == "train":
+            members.sort(key=lambda passage: shuffle_key(seed, passage.id))
+        for number, start in enumerate(range(0, len(members), shard_passages)):
+            part = members[start : start + shard_passages]
+            path = f"{split}/part-{number:05d}.parquet"
+            data = _encode(part)
+            storage.write_bytes(corpus_uri(output, path), data)
+            records.append(ShardRecord(path, split, len(part), storage.sha256(data)))
+    return tuple(records)
+
+
+def write_quarantine(output: str, entries: Iterable[Quarantined]) -> None:
+    """Writes the refused rows as JSON lines, in reading order."""
+    lines = [json.dumps(asdict(entry), sort_keys=True) + "\n" for entry in entries]
+    storage.write_bytes(corpus_uri(output, QUARANTINE), "".join(lines).encode())
+
+
+def _encode(passages: Sequence[Passage]) -> bytes:
+    table = pa.Table.from_pylist([asdict(passage) for passage in passages], schema=SCHEMA)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _remove(folder: str, expression: str) -> None:
+    """Deletes files of a folder by name; a crash may also have left the temporary name."""
+    filesystem, path = storage.resolve(folder)
+    name = re.compile(f"(?:{expression})(?:\\.[0-9a-f]+\\.tmp)?")
+    for info in filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True)):
+        if info.type == fs.FileType.File and name.fullmatch(info.base_name):
+            filesystem.delete_file(info.path)

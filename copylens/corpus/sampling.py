@@ -1,0 +1,71 @@
+"""At most `max_passages` per sub-dataset, spread evenly over its groups; deterministic orders."""
+
+import hashlib
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TypeVar
+
+from copylens.corpus.checks import Draft
+
+K = TypeVar("K", bound=Hashable)
+
+
+def shuffle_key(seed: int, *names: str) -> bytes:
+    """A sort key that orders names at random, always in the same way for a seed."""
+    return hashlib.sha256("\0".join((str(seed), *names)).encode()).digest()
+
+
+def limit_passages(drafts: Sequence[Draft], limit: int | None, seed: int) -> list[Draft]:
+    """At most `limit` drafts of each sub-dataset; the order stays.
+
+    Own splits keep their proportions (each at least one passage), and inside a split the groups
+    give alike, each from all over its length.
+    """
+    if limit is None:
+        return list(drafts)
+    kept: set[str] = set()
+    for members in _grouped(drafts, lambda d: (d.kind, d.sub_dataset)).values():
+        strata = _grouped(members, lambda d: str(d.split or ""))
+        quotas = _proportional({name: len(rows) for name, rows in strata.items()}, limit)
+        for name, quota in quotas.items():
+            kept.update(draft.id for draft in _spread(strata[name], quota, seed))
+    return [draft for draft in drafts if draft.id in kept]
+
+
+def _spread(drafts: Sequence[Draft], quota: int, seed: int) -> Iterable[Draft]:
+    groups = _grouped(drafts, lambda d: d.split_group)
+    order = sorted(groups, key=lambda group: shuffle_key(seed, group))
+    shares = dict.fromkeys(order, 0)
+    left = min(quota, len(drafts))
+    while left:
+        # One passage from each group that has more, round after round.
+        open_groups = [group for group in order if shares[group] < len(groups[group])][:left]
+        for group in open_groups:
+            shares[group] += 1
+        left -= len(open_groups)
+    for group, share in shares.items():
+        members = groups[group]
+        # The middle of `share` equal stretches of the group.
+        yield from (members[(2 * i + 1) * len(members) // (2 * share)] for i in range(share))
+
+
+def _proportional(sizes: dict[str, int], limit: int) -> dict[str, int]:
+    """Quotas that sum to at most `limit`, by largest remainder, each at least 1 if limit allows."""
+    total = sum(sizes.values())
+    if total <= limit:
+        return sizes
+    exact = {name: limit * size / total for name, size in sizes.items()}
+    quotas = {name: max(1, int(value)) for name, value in exact.items()}
+    by_need = sorted(sizes, key=lambda name: (quotas[name] - exact[name], name))
+    while (difference := limit - sum(quotas.values())) > 0:
+        for name in by_need[:difference]:
+            quotas[name] += 1
+    while sum(quotas.values()) > limit:
+        quotas[max(quotas, key=lambda name: (quotas[name], name))] -= 1
+    return quotas
+
+
+def _grouped(drafts: Iterable[Draft], key: Callable[[Draft], K]) -> dict[K, list[Draft]]:
+    groups: dict[K, list[Draft]] = {}
+    for draft in drafts:
+        groups.setdefault(key(draft), []).append(draft)
+    return groups

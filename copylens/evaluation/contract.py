@@ -1,0 +1,124 @@
+"""report.json: which keys it has and what they may hold. Gates and readers rely on it.
+
+Figures are finite numbers; one that was not measured is None, never a string and never made up.
+A report may hold more than the contract asks for, under the same rule.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+CHANNELS = ("attention", "likelihood", "lexical")
+CONTROLS = ("random_init", "never_trained", "text_only_lstm")
+BASELINES = (
+    "tfidf_word",
+    "tfidf_char",
+    "tfidf_word_masked",
+    "tfidf_char_masked",
+    "bm25",
+    "linear_probe",
+)
+
+_FIGURE_SECTIONS = (
+    "attribution",
+    "channels",
+    "controls",
+    "mixture",
+    "ood",
+    "conformal",
+    "baselines",
+    "cost",
+)
+# The only texts among the figures.
+_TEXTS = frozenset({"name", "convention", "unit"})
+# Figures that are shares or probabilities.
+_UNIT_RANGE = frozenset(
+    {"accuracy", "macro_f1", "ece", "auroc", "fpr95", "alpha", "coverage", "false_alarm_rate"}
+)
+_COUNTS = frozenset({"n", "n_id", "n_ood"})
+
+
+def empty_report() -> dict[str, Any]:
+    """A report with every key of the contract and nothing measured."""
+    attribution = ("accuracy", "macro_f1", "ece", "n", "ci95", "by_sub_dataset")
+    baselines = {name: _nothing("accuracy", "macro_f1", "auroc", "fpr95") for name in BASELINES}
+    best_text = _nothing("name", "accuracy", "difference", "difference_ci95")
+    return {
+        "attribution": _nothing(*attribution),
+        "channels": {name: _nothing("accuracy", "auroc") for name in CHANNELS},
+        "controls": {name: _nothing("accuracy") for name in CONTROLS},
+        "mixture": _nothing("mae", "n"),
+        "ood": {
+            **_nothing("auroc", "fpr95", "n_id", "n_ood", "convention", "near", "far"),
+            "leave_one_out": _nothing("auroc", "fpr95"),
+        },
+        "conformal": _nothing("alpha", "coverage", "false_alarm_rate"),
+        "baselines": {**baselines, "best_text": best_text},
+        "cost": _nothing("probe_seconds", "train_seconds", "texts_per_second", "peak_memory_mb"),
+        "config": None,
+        "lineage": None,
+    }
+
+
+def check_report(report: Mapping[str, Any]) -> None:
+    """Checks keys and types.
+
+    Raises:
+        ValueError: it names every missing key and every value of a wrong type or range.
+    """
+    problems = list(_missing(empty_report(), report, ""))
+    for section in _FIGURE_SECTIONS:
+        problems += _wrong(report.get(section), section, section)
+    for section in ("config", "lineage"):
+        value = report.get(section)
+        if value is not None and not isinstance(value, Mapping):
+            problems.append(f"{section}: must be keys and values or null, got {value!r}")
+    if problems:
+        raise ValueError("report.json breaks its contract: " + "; ".join(problems))
+
+
+def _nothing(*keys: str) -> dict[str, Any]:
+    return dict.fromkeys(keys)
+
+
+def _missing(expected: Mapping[str, Any], found: Any, prefix: str) -> Iterator[str]:
+    if not isinstance(found, Mapping):
+        yield f"{prefix or 'report'}: must be keys and values, got {found!r}"
+        return
+    for key, inner in expected.items():
+        path = f"{prefix}.{key}" if prefix else key
+        if key not in found:
+            yield f"{path}: missing (a figure not measured is null)"
+        elif isinstance(inner, Mapping):
+            yield from _missing(inner, found[key], path)
+
+
+def _wrong(value: Any, path: str, key: str) -> Iterator[str]:
+    """What is wrong with a value below a section of figures."""
+    if value is None:
+        return
+    if isinstance(value, Mapping):
+        for inner, content in value.items():
+            yield from _wrong(content, f"{path}.{inner}", str(inner))
+    elif key in _TEXTS:
+        if not isinstance(value, str):
+            yield f"{path}: must be a text or null, got {value!r}"
+    elif key.endswith("ci95"):
+        if not _is_interval(value):
+            yield f"{path}: must be [low, high] with low <= high, or null, got {value!r}"
+    elif not _is_number(value):
+        yield f"{path}: must be a finite number or null, got {value!r}"
+    elif key in _UNIT_RANGE and not 0 <= value <= 1:
+        yield f"{path}: must lie in [0, 1], got {value!r}"
+    elif key in _COUNTS and (not isinstance(value, int) or value < 0):
+        yield f"{path}: must be a whole number >= 0, got {value!r}"
+
+
+def _is_number(value: Any) -> bool:
+    plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return plain and math.isfinite(value)
+
+
+def _is_interval(value: Any) -> bool:
+    two = isinstance(value, (list, tuple)) and len(value) == 2 and all(map(_is_number, value))
+    return two and bool(value[0] <= value[1])

@@ -1,0 +1,185 @@
+"""report.html: the figures of report.json as one page that a person reads, with no other files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from copylens.evaluation import wording
+from copylens.evaluation.contract import CHANNELS, CONTROLS, check_report
+from copylens.evaluation.metrics import FPR95_CONVENTION
+from copylens.evaluation.plots import (
+    COLOURS,
+    Figures,
+    MixedText,
+    colour_class,
+    reliability_svg,
+    roc_svg,
+    timeline_svg,
+)
+
+_TEMPLATE = "report.html.jinja"
+_NAMED_BANDS = COLOURS
+_CHANNEL_NAMES = {
+    "attention": "attention: what the heads of the LLM compute",
+    "likelihood": "likelihood: how well the LLM predicts the text",
+    "lexical": "lexical: the words and characters themselves",
+}
+_CONTROL_NAMES = {
+    "random_init": "the LLM with random weights",
+    "never_trained": "an LLM never trained on these texts",
+    "text_only_lstm": "an LSTM on the same tokens, without the LLM",
+}
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A piece of the mixed text under one predicted sub-dataset; `part` opens a true part."""
+
+    text: str
+    css: str
+    name: str
+    share: float
+    part: str | None
+
+
+def render_report(report: Mapping[str, Any], figures: Figures) -> str:
+    """The whole page. Every text in it is escaped; what was not measured says so.
+
+    Args:
+        report: as `contract.check_report` demands.
+        figures: what is drawn beside the numbers.
+
+    Raises:
+        ValueError: the report breaks its contract.
+    """
+    import jinja2
+
+    check_report(report)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        percent=wording.percent, points=wording.points, decimal=wording.decimal
+    )
+    page = environment.get_template(_TEMPLATE).render(
+        report=report,
+        headlines=wording.headlines(report),
+        channels=[(_CHANNEL_NAMES[name], report["channels"][name]) for name in CHANNELS],
+        controls=[(_CONTROL_NAMES[name], report["controls"][name]) for name in CONTROLS],
+        baselines=_baseline_rows(report),
+        ood_rows=_ood_rows(report["ood"]),
+        convention=report["ood"]["convention"] or FPR95_CONVENTION,
+        config=_folded(report["config"]),
+        lineage=_folded(report["lineage"]),
+        **_drawings(figures),
+    )
+    return str(page)
+
+
+def _drawings(figures: Figures) -> dict[str, Any]:
+    mixed, roc = figures.timeline, figures.roc
+    order = _band_order(mixed) if mixed else []
+    return {
+        "confusion": _confusion_rows(figures),
+        "reliability": reliability_svg(figures.reliability) if figures.reliability else None,
+        "roc": roc_svg(roc) if roc else None,
+        "roc_names": list(roc or {}),
+        "timeline": timeline_svg(mixed, order) if mixed else None,
+        "timeline_names": order,
+        "stretches": _stretches(mixed, order) if mixed else [],
+    }
+
+
+def _baseline_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Baselines, best first, each with CopyLens' accuracy less its own."""
+    ours = report["attribution"]["accuracy"]
+    best = report["baselines"]["best_text"]["name"]
+    rows = []
+    for name, figures in report["baselines"].items():
+        if name == "best_text" or not isinstance(figures, Mapping):
+            continue
+        theirs = figures["accuracy"]
+        both = ours is not None and theirs is not None
+        rows.append(
+            {
+                "title": wording.BASELINE_NAMES.get(name, name),
+                "best": name == best,
+                "difference": ours - theirs if both else None,
+                **figures,
+            }
+        )
+    return sorted(rows, key=lambda row: -1.0 if row["accuracy"] is None else -row["accuracy"])
+
+
+def _ood_rows(ood: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    titles = {
+        "near": "near: other authors of the same kind",
+        "far": "far: other domains",
+        "leave_one_out": "a sub-dataset left out of training",
+    }
+    rows = [("all unregistered texts", ood["auroc"], ood["fpr95"])]
+    for key, title in titles.items():
+        part = ood[key] if isinstance(ood[key], Mapping) else {"auroc": ood[key]}
+        rows.append((title, part.get("auroc"), part.get("fpr95")))
+    return rows
+
+
+def _confusion_rows(figures: Figures) -> list[dict[str, Any]] | None:
+    if figures.confusion is None:
+        return None
+    counts = np.asarray(figures.confusion)
+    if counts.shape != (len(figures.sub_datasets),) * 2:
+        raise ValueError(
+            f"confusion must be [K, K] with K = {len(figures.sub_datasets)}, got {counts.shape}"
+        )
+    rows = []
+    for i, name in enumerate(figures.sub_datasets):
+        total = int(counts[i].sum())
+        shares = [float(count) / total if total else 0.0 for count in counts[i]]
+        cells = list(zip(figures.sub_datasets, counts[i].tolist(), shares, strict=True))
+        rows.append({"name": name, "total": total, "cells": cells, "right": shares[i]})
+    return rows
+
+
+def _band_order(mixed: MixedText) -> list[str]:
+    """Sub-datasets with a colour of their own: the true parts first, then the largest shares."""
+    weight: dict[str, float] = {}
+    for item in mixed.items:
+        for name, share in item.shares.items():
+            weight[name] = weight.get(name, 0.0) + share * (item.end - item.start)
+    true = list(dict.fromkeys(name for _, _, name in mixed.true_borders))
+    others = sorted((name for name in weight if name not in true), key=lambda name: -weight[name])
+    return [*true, *others][:_NAMED_BANDS]
+
+
+def _stretches(mixed: MixedText, order: Sequence[str]) -> list[Stretch]:
+    """The text cut at every predicted stretch and every true border."""
+    parts = {start: name for start, _, name in mixed.true_borders}
+    ends = {edge for item in mixed.items for edge in (item.start, item.end)}
+    cuts = sorted(
+        {0, len(mixed.text)} | {cut for cut in ends | set(parts) if cut < len(mixed.text)}
+    )
+    stretches = []
+    for start, end in pairwise(cuts):
+        inside = [item for item in mixed.items if item.start <= start < item.end and item.shares]
+        shares = inside[0].shares if inside else {}
+        name = max(shares, key=lambda key: shares[key]) if shares else "nothing predicted"
+        css = colour_class(name, order)
+        share = shares.get(name, 0.0)
+        stretches.append(Stretch(mixed.text[start:end], css, name, share, parts.get(start)))
+    return stretches
+
+
+def _folded(values: Mapping[str, Any] | None) -> str | None:
+    if values is None:
+        return None
+    return str(yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))

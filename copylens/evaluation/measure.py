@@ -1,0 +1,266 @@
+"""One report for one scorer: every figure of the contract that its run's data allow."""
+
+import resource
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from copylens import storage
+from copylens.config import RunConfig
+from copylens.corpus import load_manifest, read_split
+from copylens.evaluation import metrics
+from copylens.evaluation.baselines import best_text, run_linear_probe, run_text_baselines
+from copylens.evaluation.bootstrap import mean_interval, paired_difference
+from copylens.evaluation.contract import check_report, empty_report
+from copylens.evaluation.linear import Split
+from copylens.evaluation.open_set import feature_scores, ood_section
+from copylens.evaluation.plots import Figures, MixedText
+from copylens.fitting import load_texts
+from copylens.model.assembly import TextSet
+from copylens.model.mixtures import make_mixtures, true_shares
+from copylens.records import FloatArray, Passage, SplitName, Verdict
+from copylens.scorer import Scorer, Scores
+
+_MIXTURES = 200
+_SPEED_TEXTS = 64
+_EVALUATED: tuple[SplitName, ...] = ("train", "val", "test", "ood_val", "ood_test")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The data of a run with the scorer's answers: what every section of the report reads."""
+
+    scorer: Scorer
+    passages: dict[SplitName, list[Passage]]
+    texts: dict[SplitName, TextSet]
+    scores: dict[SplitName, Scores]
+
+    @property
+    def classes(self) -> int:
+        """K."""
+        return len(self.scorer.model.attributor.sub_datasets)
+
+    @property
+    def closed_shares(self) -> FloatArray:
+        """[N, K] shares of the test passages as if all were registered; rows sum to 1."""
+        test = self.scores["test"]
+        return np.asarray(test.shares / (1 - test.unregistered[:, None]))
+
+
+def measure(config: RunConfig, scorer: Scorer) -> tuple[dict[str, Any], Figures]:
+    """Scores the test splits once and fills the report.
+
+    Args:
+        config: names the run's folder, whose corpus and states are read.
+        scorer: the scorer under test.
+
+    Returns:
+        The report by the contract in `contract.py`, and what is drawn beside it.
+    """
+    evaluation = load_evaluation(config, scorer)
+    report = empty_report()
+    report["attribution"] = _attribution(evaluation, config.seed)
+    report["channels"] |= _channels(evaluation)
+    report["ood"] |= ood_section(evaluation.scores)
+    report["conformal"] = _conformal(evaluation, config)
+    mixtures, verdicts = _mixtures(evaluation, config)
+    report["mixture"] = mixtures
+    report["baselines"] |= _baselines(evaluation, config.seed)
+    report["cost"] = _cost(config, evaluation)
+    report["config"] = config.model_dump(mode="json")
+    report["lineage"] = scorer.lineage
+    check_report(report)
+    return report, _figures(evaluation, verdicts)
+
+
+def load_evaluation(config: RunConfig, scorer: Scorer) -> Evaluation:
+    """Reads the run's splits and scores all but the training texts."""
+    names = load_manifest(config.output).sub_datasets
+    texts = {split: load_texts(config.output, split, names) for split in _EVALUATED}
+    return Evaluation(
+        scorer=scorer,
+        passages={split: read_split(config.output, split) for split in _EVALUATED},
+        texts=texts,
+        scores={
+            split: scorer.score(part.texts, part.states)
+            for split, part in texts.items()
+            if split != "train" and len(part)
+        },
+    )
+
+
+def _attribution(evaluation: Evaluation, seed: int) -> dict[str, Any]:
+    labels = evaluation.texts["test"].labels
+    shares = evaluation.closed_shares
+    predicted = shares.argmax(axis=1)
+    names = evaluation.scorer.model.attributor.sub_datasets
+    interval = mean_interval(predicted == labels, *_strata(evaluation), seed=seed)
+    return {
+        "accuracy": metrics.accuracy(labels, predicted),
+        "macro_f1": metrics.macro_f1(labels, predicted),
+        "ece": metrics.ece(shares, labels),
+        "n": len(labels),
+        "ci95": interval.ends,
+        "unit": interval.unit,
+        "by_sub_dataset": {
+            name: float((predicted[labels == k] == k).mean()) for k, name in enumerate(names)
+        },
+    }
+
+
+def _strata(evaluation: Evaluation) -> tuple[list[str], list[str]]:
+    """Split group and sub-dataset of each test passage."""
+    test = evaluation.passages["test"]
+    return [p.split_group for p in test], [p.sub_dataset for p in test]
+
+
+def _channels(evaluation: Evaluation) -> dict[str, Any]:
+    """Accuracy of each channel alone, and the AUROC of its own largest log-probability."""
+    labels = evaluation.texts["test"].labels
+    test = evaluation.scores["test"].evidence.text
+    ood = evaluation.scores.get("ood_test")
+    return {
+        name: {
+            "accuracy": metrics.accuracy(labels, log_probs.argmax(axis=1)),
+            "auroc": None
+            if ood is None
+            else metrics.auroc(-log_probs.max(axis=1), -ood.evidence.text[name].max(axis=1)),
+        }
+        for name, log_probs in test.items()
+    }
+
+
+def _conformal(evaluation: Evaluation, config: RunConfig) -> dict[str, Any]:
+    """False alarms on registered test texts, and the share of them that keeps its place."""
+    alpha = config.calibration.alpha
+    alarms = float((evaluation.scores["test"].p_value < alpha).mean())
+    return {"alpha": alpha, "coverage": 1 - alarms, "false_alarm_rate": alarms}
+
+
+def _mixtures(
+    evaluation: Evaluation, config: RunConfig
+) -> tuple[dict[str, Any], tuple[Verdict, MixedText]]:
+    """Scores joined texts as any text is scored: read by the LM as a whole."""
+    test = evaluation.texts["test"]
+    names = evaluation.scorer.model.attributor.sub_datasets
+    mixtures = make_mixtures(
+        test.texts,
+        test.states,
+        test.labels,
+        _MIXTURES,
+        config.attributor.mixture_parts,
+        config.seed,
+    )
+    verdicts = evaluation.scorer.verdicts([m.text for m in mixtures])
+    truth = np.stack([true_shares(m, evaluation.classes) for m in mixtures])
+    shares, low, high = (_share_table(verdicts, names, field) for field in ("share", "low", "high"))
+    closed = shares / shares.sum(axis=1, keepdims=True)
+    scale = shares.sum(axis=1, keepdims=True)
+    borders = [
+        metrics.border_error(
+            [start for start, _, _ in m.borders[1:]],
+            metrics.timeline_borders(v.timeline),
+            len(m.text),
+        )
+        for m, v in zip(mixtures, verdicts)
+    ]
+    section = {
+        "mae": metrics.mean_absolute_share_error(truth, closed),
+        "n": len(mixtures),
+        "coverage": metrics.interval_coverage(low / scale, high / scale, truth),
+        "border_error_characters": float(np.mean(borders)),
+    }
+    shown = mixtures[0]
+    parts = [(start, end, names[label]) for start, end, label in shown.borders]
+    return section, (verdicts[0], MixedText(shown.text, verdicts[0].timeline, parts))
+
+
+def _share_table(verdicts: Sequence[Verdict], names: Sequence[str], field: str) -> FloatArray:
+    """One number of every share, [N, K] in the order of `names`."""
+    rows = [{s.sub_dataset: getattr(s, field) for s in v.shares} for v in verdicts]
+    return np.array([[row[name] for name in names] for row in rows])
+
+
+def _baselines(evaluation: Evaluation, seed: int) -> dict[str, Any]:
+    names = evaluation.scorer.model.attributor.sub_datasets
+    train, val, test, ood_val, ood_test = (evaluation.passages[split] for split in _EVALUATED)
+    results = run_text_baselines(train, val, test, ood_val, ood_test, names, seed)
+    section: dict[str, Any] = {name: result.to_report() for name, result in results.items()}
+    best = best_text(results)
+    labels = evaluation.texts["test"].labels
+    ours = evaluation.closed_shares.argmax(axis=1) == labels
+    difference = paired_difference(ours, best.correct, *_strata(evaluation), seed=seed)
+    section["best_text"] = {
+        "name": best.name,
+        "accuracy": best.accuracy,
+        "difference": difference.estimate,
+        "difference_ci95": difference.ends,
+    }
+    probe = run_linear_probe(_mean_states(evaluation), evaluation.classes, seed)
+    section["linear_probe"] = probe.to_report()
+    return section | feature_scores(evaluation.scores, evaluation.texts, evaluation.scorer)
+
+
+def _mean_states(evaluation: Evaluation) -> Split:
+    means = {
+        split: np.stack([s.values.astype(np.float32).mean(axis=0) for s in part.states])
+        if len(part)
+        else np.zeros((0, evaluation.texts["train"].states[0].values.shape[1]), np.float32)
+        for split, part in evaluation.texts.items()
+    }
+    labels = {split: part.labels for split, part in evaluation.texts.items()}
+    return Split(
+        train=means["train"],
+        train_labels=labels["train"],
+        val=means["val"],
+        val_labels=labels["val"],
+        test=means["test"],
+        test_labels=labels["test"],
+        ood_val=means["ood_val"],
+        ood_test=means["ood_test"],
+    )
+
+
+def _cost(config: RunConfig, evaluation: Evaluation) -> dict[str, Any]:
+    """Seconds of the stages that ran, speed of scoring, and the largest process so far."""
+    texts = evaluation.texts["test"].texts[:_SPEED_TEXTS]
+    start = time.perf_counter()
+    evaluation.scorer.verdicts(texts)
+    seconds = time.perf_counter() - start
+    peak = max(
+        resource.getrusage(who).ru_maxrss
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    return {
+        "probe_seconds": _stage_seconds(config, "embed"),
+        "train_seconds": _stage_seconds(config, "train"),
+        "texts_per_second": len(texts) / seconds,
+        "peak_memory_mb": peak / 1024,
+    }
+
+
+def _stage_seconds(config: RunConfig, stage: str) -> float | None:
+    uri = storage.join(config.output, f"{stage}.done.json")
+    if not storage.exists(uri):
+        return None
+    return float(storage.read_json(uri)["summary"]["seconds"])
+
+
+def _figures(evaluation: Evaluation, shown: tuple[Verdict, MixedText]) -> Figures:
+    labels = evaluation.texts["test"].labels
+    shares = evaluation.closed_shares
+    roc = {}
+    if "ood_test" in evaluation.scores:
+        id_scores = evaluation.scores["test"].ood_score
+        ood_scores = evaluation.scores["ood_test"].ood_score
+        roc["CopyLens"] = metrics.roc_curve(id_scores, ood_scores)
+    return Figures(
+        sub_datasets=evaluation.scorer.model.attributor.sub_datasets,
+        confusion=metrics.confusion_matrix(labels, shares.argmax(axis=1), evaluation.classes),
+        reliability=metrics.reliability_bins(shares, labels),
+        roc=roc or None,
+        timeline=shown[1],
+    )

@@ -1,0 +1,85 @@
+"""Open-set figures: our detector, and the field's scores on the very same features."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from copylens.evaluation import metrics
+from copylens.model import ood_scores
+from copylens.model.assembly import TextSet
+from copylens.records import FloatArray, SplitName
+from copylens.scorer import Scorer, Scores
+
+_K = 10
+
+
+def ood_section(scores: Mapping[SplitName, Scores]) -> dict[str, Any]:
+    """AUROC and FPR95 of the detector; nothing where there are no unregistered test texts."""
+    if "ood_test" not in scores:
+        return {}
+    id_scores, ood = scores["test"].ood_score, scores["ood_test"].ood_score
+    return {
+        **_pair(id_scores, ood),
+        "n_id": len(id_scores),
+        "n_ood": len(ood),
+        "convention": metrics.FPR95_CONVENTION,
+    }
+
+
+def feature_scores(
+    scores: Mapping[SplitName, Scores], texts: Mapping[SplitName, TextSet], scorer: Scorer
+) -> dict[str, Any]:
+    """MSP, energy, Mahalanobis, kNN and relatives on the attributor's features and logits."""
+    if "ood_test" not in scores:
+        return {}
+    train = texts["train"]
+    evidence = scorer.model.attributor.channels.evidence(train.texts, train.states)
+    features = [evidence.features] + [
+        scores[split].evidence.features for split in ("test", "ood_test")
+    ]
+    fusion = scorer.model.attributor.text_fusion
+    logits = [fusion.logits(scores[split].evidence.text) for split in ("test", "ood_test")]
+    found = {
+        f"{name}_on_logits": score
+        for name, score in (
+            ("msp", ood_scores.msp),
+            ("max_logit", ood_scores.max_logit),
+            ("energy", ood_scores.energy),
+        )
+    }
+    section = {name: _of(score, logits) for name, score in found.items()}
+    if features[0].shape[1]:
+        compact = _principal(features)
+        section |= {
+            f"{name}_on_features": _of(score, compact[1:])
+            for name, score in _fitted(compact[0], train).items()
+        }
+    return {name: {"accuracy": None, "macro_f1": None, **pair} for name, pair in section.items()}
+
+
+def _fitted(features: FloatArray, train: TextSet) -> dict[str, Callable[[FloatArray], FloatArray]]:
+    labels = train.labels
+    return {
+        "mahalanobis": ood_scores.Mahalanobis.fit(features, labels).score,
+        "relative_mahalanobis": ood_scores.RelativeMahalanobis.fit(features, labels).score,
+        "knn": ood_scores.Knn.fit(features, min(_K, len(features))).score,
+        "cosine": ood_scores.Cosine.fit(features, labels).score,
+    }
+
+
+def _principal(features: list[FloatArray], width: int = 256) -> list[FloatArray]:
+    """All sets in the training set's leading principal axes, so that covariances stay regular."""
+    from sklearn.decomposition import PCA
+
+    width = min(width, *features[0].shape)
+    model = PCA(n_components=width, random_state=0).fit(features[0].astype(np.float64))
+    return [model.transform(part.astype(np.float64)) for part in features]
+
+
+def _of(score: Callable[[FloatArray], FloatArray], sets: list[FloatArray]) -> dict[str, float]:
+    return _pair(score(sets[0]), score(sets[1]))
+
+
+def _pair(id_scores: FloatArray, ood: FloatArray) -> dict[str, float]:
+    return {"auroc": metrics.auroc(id_scores, ood), "fpr95": metrics.fpr95(id_scores, ood)}

@@ -1,0 +1,133 @@
+"""What the headline figures mean, in words a person without statistics can use."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Tone = str
+"""`good`, `bad`, `open` (cannot be told) or `plain`."""
+
+NOT_MEASURED = "not measured"
+
+BASELINE_NAMES = {
+    "tfidf_word": "TF-IDF, words",
+    "tfidf_char": "TF-IDF, characters",
+    "tfidf_word_masked": "TF-IDF, words, names masked",
+    "tfidf_char_masked": "TF-IDF, characters, names masked",
+    "bm25": "BM25 nearest passages",
+    "linear_probe": "Mean states, logistic regression",
+}
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One card of the report: a figure, its interval and its meaning."""
+
+    title: str
+    figure: str
+    interval: str
+    meaning: str
+    tone: Tone
+
+
+def headlines(report: Mapping[str, Any]) -> list[Headline]:
+    """The cards at the top, in reading order."""
+    return [
+        _accuracy(report),
+        _against_text(report),
+        _ood(report),
+        _alarms(report),
+        _mixture(report),
+    ]
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """0.6642 -> '66.4 %'."""
+    return NOT_MEASURED if value is None else f"{100 * value:.{digits}f} %"
+
+
+def points(value: float | None, unit: str = " points") -> str:
+    """0.032 -> '+3.2 points'."""
+    return NOT_MEASURED if value is None else f"{100 * value:+.1f}{unit}".replace("-", "−")
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    """0.95412 -> '0.954'."""
+    return NOT_MEASURED if value is None else f"{value:.{digits}f}"
+
+
+def _between(ends: Any, form: Any) -> str:
+    if ends is None:
+        return ""
+    return f"95 % interval {form(ends[0])} to {form(ends[1])}"
+
+
+def _accuracy(report: Mapping[str, Any]) -> Headline:
+    part = report["attribution"]
+    meaning = "No attribution was measured."
+    if part["accuracy"] is not None:
+        tested = f"Of {part['n']:,} unseen passages" if part["n"] else "Of the unseen passages"
+        meaning = f"{tested}, this share was assigned to the right sub-dataset."
+        if part["ece"] is not None:
+            meaning += f" Stated shares are off by {100 * part['ece']:.1f} points on average (ECE)."
+    title = "Attribution accuracy"
+    ends = _between(part["ci95"], percent)
+    return Headline(title, percent(part["accuracy"]), ends, meaning, "plain")
+
+
+def _against_text(report: Mapping[str, Any]) -> Headline:
+    best = report["baselines"]["best_text"]
+    title = "Against the best text-only baseline"
+    if best["difference"] is None:
+        meaning = "No text-only baseline was run: whether the LLM adds anything is open."
+        return Headline(title, NOT_MEASURED, "", meaning, "open")
+    name, ends = BASELINE_NAMES.get(best["name"], best["name"]), best["difference_ci95"]
+    if ends is None:
+        meaning, tone = f"Compared with {name}; too few split groups for an interval.", "open"
+    elif ends[0] > 0:
+        meaning, tone = f"Better than {name}: the interval lies above 0.", "good"
+    elif ends[1] < 0:
+        meaning, tone = f"Worse than {name}: the interval lies below 0.", "bad"
+    else:
+        meaning, tone = f"Not told apart from {name}: the interval holds 0.", "open"
+    return Headline(title, points(best["difference"]), _between(ends, points), meaning, tone)
+
+
+def _ood(report: Mapping[str, Any]) -> Headline:
+    part = report["ood"]
+    title = "Telling registered from unregistered (AUROC)"
+    if part["auroc"] is None:
+        return Headline(title, NOT_MEASURED, "", "No unregistered texts were tested.", "open")
+    meaning = (
+        f"In {100 * part['auroc']:.0f} of 100 pairs the unregistered text gets the higher "
+        "OOD score; 50 would be chance."
+    )
+    if part["fpr95"] is not None:
+        meaning += (
+            f" Keeping 95 % of registered texts lets {percent(part['fpr95'], 0)} "
+            "of the unregistered ones pass (FPR95)."
+        )
+    return Headline(title, decimal(part["auroc"]), "", meaning, "plain")
+
+
+def _alarms(report: Mapping[str, Any]) -> Headline:
+    part = report["conformal"]
+    title = "Registered texts wrongly called unregistered"
+    rate, alpha = part["false_alarm_rate"], part["alpha"]
+    if rate is None or alpha is None:
+        return Headline(title, NOT_MEASURED, "", "No false-alarm rate was measured.", "open")
+    kept = rate <= alpha
+    meaning = f"The promise is at most {percent(alpha)}: " + (
+        "kept." if kept else "exceeded on this test set."
+    )
+    return Headline(title, percent(rate), "", meaning, "good" if kept else "bad")
+
+
+def _mixture(report: Mapping[str, Any]) -> Headline:
+    part = report["mixture"]
+    title = "Error of a share in mixed texts"
+    if part["mae"] is None:
+        return Headline(title, NOT_MEASURED, "", "No mixed texts were tested.", "open")
+    tested = f" over {part['n']:,} mixed texts" if part["n"] else ""
+    meaning = f"Mean distance between predicted and true share{tested}."
+    return Headline(title, f"{100 * part['mae']:.1f} points", "", meaning, "plain")

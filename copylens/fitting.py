@@ -1,0 +1,190 @@
+"""The train stage without its cluster: data in, fitted networks out, then the whole model.
+
+The networks are fitted one after the other, each once on all of train and once per out-of-fold
+part. After every epoch the state can be saved; a later call goes on from there.
+"""
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from copylens.config import RunConfig
+from copylens.corpus import load_manifest, read_split
+from copylens.errors import ModelError
+from copylens.model.assembly import FittedModel, TextSet, assemble, fold_index
+from copylens.model.attributor import channel_values
+from copylens.model.dataset import StateSet, group_index, label_index, state_set
+from copylens.model.detector import Projector, ProjectorShape, fit_projector
+from copylens.model.network import AttributorNetwork, NetworkShape
+from copylens.model.training import Progress, fit_network
+from copylens.records import REGISTERED_SPLITS, SplitName
+from copylens.shards import read_split_states
+
+
+@dataclass
+class FitState:
+    """What has been fitted so far; all that a resume needs.
+
+    Attributes:
+        finished: fit name -> {"shape", "state"} of a network, or of the projector.
+        curves: fit name -> per epoch losses and accuracy.
+        current: progress of the fit that is under way.
+    """
+
+    finished: dict[str, dict[str, Any]] = field(default_factory=dict)
+    curves: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    current: Progress | None = None
+
+    def to_bytes(self) -> bytes:
+        """Tensors and plain values only; read back without executing pickled code."""
+        buffer = io.BytesIO()
+        current = None if self.current is None else vars(self.current)
+        torch.save({"finished": self.finished, "curves": self.curves, "current": current}, buffer)
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "FitState":
+        """The inverse of `to_bytes`."""
+        values = torch.load(io.BytesIO(data), weights_only=True)
+        current = values["current"]
+        return cls(
+            finished=values["finished"],
+            curves=values["curves"],
+            current=None if current is None else Progress(**current),
+        )
+
+
+@dataclass(frozen=True)
+class NetworkFit:
+    """One network to fit: a channel, on all of train (`part` None) or without one part of it."""
+
+    channel: str
+    part: int | None
+
+    @property
+    def name(self) -> str:
+        """The key under which state and curve are kept."""
+        return self.channel if self.part is None else f"{self.channel}/without_part_{self.part}"
+
+
+def load_texts(output: str, split: SplitName, sub_datasets: Sequence[str]) -> TextSet:
+    """A split's passages joined with their states.
+
+    Raises:
+        ModelError: states and passages do not match; embed has not run on this corpus.
+    """
+    passages, rows = read_split(output, split), read_split_states(output, split)
+    if [p.id for p in passages] != [row.id for row in rows]:
+        raise ModelError(f"'{output}': states and passages of '{split}' differ; run embed")
+    return TextSet(
+        texts=tuple(p.text for p in passages),
+        states=tuple(row.states for row in rows),
+        labels=label_index(rows, sub_datasets)
+        if split in REGISTERED_SPLITS
+        else np.full(len(rows), -1, dtype=np.int64),
+        groups=group_index(rows),
+    )
+
+
+def network_fits(config: RunConfig, parts: int) -> list[NetworkFit]:
+    """All network fits of a run, in order."""
+    channels = [name for name in ("attention", "likelihood") if getattr(config.channels, name)]
+    return [NetworkFit(channel, part) for channel in channels for part in (None, *range(parts))]
+
+
+def fit_networks(
+    config: RunConfig,
+    classes: int,
+    train: TextSet,
+    val: TextSet,
+    state: FitState,
+    on_epoch: Callable[[FitState, NetworkFit], None],
+) -> FitState:
+    """Fits every network that `state` lacks, then the projector; calls back after each epoch."""
+    fold = fold_index(train.labels, train.groups, config.attributor.folds, config.seed)
+    for fit in network_fits(config, int(fold.max()) + 1):
+        if fit.name in state.finished:
+            continue
+        keep = np.flatnonzero(fold != fit.part) if fit.part is not None else np.arange(len(train))
+
+        def report(progress: Progress, fit: NetworkFit = fit) -> None:
+            state.current = progress
+            on_epoch(state, fit)
+
+        network, progress = fit_network(
+            _states_of(fit.channel, train.subset(keep)),
+            _states_of(fit.channel, val),
+            classes,
+            config.attributor,
+            config.seed + (0 if fit.part is None else 1 + fit.part),
+            resume=state.current,
+            on_epoch=report,
+        )
+        _keep(state, fit.name, network, progress.curve)
+    _fit_projector(config, train, state)
+    return state
+
+
+def fitted_networks(state: FitState, part: int | None) -> dict[str, AttributorNetwork]:
+    """Channel -> network, of the whole fit or of one out-of-fold part."""
+    networks = {}
+    for channel in ("attention", "likelihood"):
+        saved = state.finished.get(NetworkFit(channel, part).name)
+        if saved is not None:
+            network = AttributorNetwork(NetworkShape(**saved["shape"]))
+            network.load_state_dict(saved["state"])
+            networks[channel] = network.eval()
+    return networks
+
+
+def fitted_projector(state: FitState) -> Projector | None:
+    """The detector's projector; None where no network channel is on."""
+    saved = state.finished.get("projector")
+    if saved is None:
+        return None
+    projector = Projector(ProjectorShape(**saved["shape"]))
+    projector.load_state_dict(saved["state"])
+    return projector.eval()
+
+
+def finish(config: RunConfig, state: FitState) -> FittedModel:
+    """Fits what is no network, on the run's data, and calibrates the whole."""
+    names = load_manifest(config.output).sub_datasets
+    train, val, ood_val = (load_texts(config.output, s, names) for s in ("train", "val", "ood_val"))
+    parts = int(fold_index(train.labels, train.groups, config.attributor.folds, config.seed).max())
+    return assemble(
+        config,
+        names,
+        fitted_networks(state, None),
+        [fitted_networks(state, part) for part in range(parts + 1)],
+        fitted_projector(state),
+        train,
+        val,
+        ood_val,
+    )
+
+
+def _fit_projector(config: RunConfig, train: TextSet, state: FitState) -> None:
+    networks = fitted_networks(state, None)
+    if not networks or "projector" in state.finished:
+        return
+    projector = fit_projector(
+        list(networks.items()), train.states, train.labels, config.detector, config.seed
+    )
+    state.finished["projector"] = {"shape": vars(projector.shape), "state": projector.state_dict()}
+
+
+def _keep(
+    state: FitState, name: str, network: AttributorNetwork, curve: list[dict[str, float]]
+) -> None:
+    state.finished[name] = {"shape": vars(network.shape), "state": network.state_dict()}
+    state.curves[name] = curve
+    state.current = None
+
+
+def _states_of(channel: str, texts: TextSet) -> StateSet:
+    return state_set(channel_values(channel, texts.states), texts.labels, texts.groups)

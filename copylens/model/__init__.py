@@ -1,0 +1,1 @@
+"""States -> shares, ood_score, p-value."""

@@ -1,0 +1,93 @@
+"""Mixtures of held-out passages with known borders, to calibrate shares on and to test them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from copylens.records import FloatArray, IntArray, States
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """A text joined from several passages.
+
+    Attributes:
+        text: the joined text.
+        states: the joined states; they were read in their own passages, not in this one.
+        borders: (start, end, label) of each part, characters, end exclusive.
+    """
+
+    text: str
+    states: States
+    borders: tuple[tuple[int, int, int], ...]
+
+
+def make_mixtures(
+    texts: Sequence[str],
+    states: Sequence[States],
+    labels: IntArray,
+    count: int,
+    most_parts: int,
+    seed: int,
+) -> list[Mixture]:
+    """Joins contiguous blocks of 2..most_parts passages of different sub-datasets.
+
+    Proportions are Dirichlet(1); the length is about that of one passage. Fewer parts are used
+    where there are fewer sub-datasets.
+    """
+    generator = np.random.default_rng([seed, 77])
+    present = np.unique(labels)
+    mixtures = []
+    for _ in range(count):
+        parts = min(int(generator.integers(2, most_parts + 1)), len(present))
+        chosen = generator.choice(present, parts, replace=False)
+        members = [int(generator.choice(np.flatnonzero(labels == label))) for label in chosen]
+        proportions = generator.dirichlet(np.ones(parts))
+        mixtures.append(_join(texts, states, labels, members, proportions, generator))
+    return mixtures
+
+
+def true_shares(mixture: Mixture, classes: int) -> FloatArray:
+    """[K] proportions by characters; they sum to 1."""
+    shares = np.zeros(classes)
+    for start, end, label in mixture.borders:
+        shares[label] += end - start
+    return np.asarray(shares / shares.sum())
+
+
+def segment_labels(mixture: Mixture, spans: IntArray) -> IntArray:
+    """[S] the label of the part that covers the middle of each segment."""
+    middle = spans.mean(axis=1)
+    ends = np.array([end for _, end, _ in mixture.borders])
+    part = np.minimum(np.searchsorted(ends, middle, side="right"), len(ends) - 1)
+    return np.asarray([mixture.borders[p][2] for p in part])
+
+
+def _join(
+    texts: Sequence[str],
+    states: Sequence[States],
+    labels: IntArray,
+    members: Sequence[int],
+    proportions: FloatArray,
+    generator: np.random.Generator,
+) -> Mixture:
+    room = len(states[members[0]].values)
+    text, borders, values, likelihood, spans, tokens = "", [], [], [], [], 0
+    for member, proportion in zip(members, proportions):
+        item = states[member]
+        take = min(len(item.values), max(1, round(room * proportion)))
+        start = int(generator.integers(0, len(item.values) - take + 1))
+        block = slice(start, start + take)
+        first, last = int(item.spans[start, 0]), int(item.spans[start + take - 1, 1])
+        offset = len(text)
+        text += texts[member][first:last] + " "
+        borders.append((offset, len(text), int(labels[member])))
+        values.append(item.values[block])
+        likelihood.append(item.likelihood[block])
+        spans.append(item.spans[block] - first + offset)
+        tokens += item.tokens * take // len(item.values)
+    joined = States(
+        np.concatenate(values), np.concatenate(likelihood), np.concatenate(spans), tokens
+    )
+    return Mixture(text, joined, tuple(borders))

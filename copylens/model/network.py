@@ -1,0 +1,94 @@
+"""The attributor network: window states -> logits of the text and of each window."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+
+class NetworkOutput(NamedTuple):
+    """What one forward pass gives.
+
+    Attributes:
+        text: [B, K] logits of the whole text.
+        windows: [B, W, K] logits per window; padding windows hold zeros.
+        features: [B, Z] pooled representation that the detector builds on.
+    """
+
+    text: Tensor
+    windows: Tensor
+    features: Tensor
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """The sizes that fix the parameters; saved beside them."""
+
+    features: int
+    classes: int
+    hidden: int
+    projection: int
+    dropout: float
+
+
+class AttributorNetwork(nn.Module):
+    """Projection -> LSTM over windows -> masked mean -> logits (Inner-Probe, stage 1).
+
+    Ours: the moments of the states over the windows stand beside the LSTM in the text's head,
+    because at a few thousand passages a linear view of them is the strongest single reader.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, shape: NetworkShape):
+        super().__init__()
+        self.shape = shape
+        self.register_buffer("mean", torch.zeros(shape.features))
+        self.register_buffer("scale", torch.ones(shape.features))
+        self.project = nn.Linear(shape.features, shape.projection)
+        self.lstm = nn.LSTM(shape.projection, shape.hidden, batch_first=True)
+        self.dropout = nn.Dropout(shape.dropout)
+        self.window_head = nn.Linear(shape.hidden, shape.classes)
+        self.moment_head = nn.Linear(2 * shape.features, shape.classes)
+
+    @property
+    def feature_width(self) -> int:
+        """Z: width of `NetworkOutput.features`."""
+        return self.shape.hidden + 2 * self.shape.features
+
+    def forward(self, values: Tensor, lengths: Tensor) -> NetworkOutput:
+        """Reads a padded batch.
+
+        Args:
+            values: [B, W, F] float32; what lies beyond a row's length is ignored.
+            lengths: [B] number of windows of each row, >= 1, on the CPU.
+        """
+        mask = (torch.arange(values.shape[1])[None, :] < lengths[:, None]).to(values.device)
+        x = (values - self.mean) / self.scale * mask[..., None]  # [B, W, F]
+        h = self.dropout(nn.functional.gelu(self.project(x)))  # [B, W, F] -> [B, W, P]
+        packed = pack_padded_sequence(h, lengths, batch_first=True, enforce_sorted=False)
+        out, _ = pad_packed_sequence(
+            self.lstm(packed)[0], batch_first=True, total_length=values.shape[1]
+        )  # [B, W, H]
+        moments = masked_moments(x, mask)  # [B, W, F] -> [B, 2F]
+        pooled = masked_mean(out, mask)  # [B, W, H] -> [B, H]
+        windows = self.window_head(self.dropout(out)) * mask[..., None]
+        text = self.window_head(self.dropout(pooled)) + self.moment_head(self.dropout(moments))
+        return NetworkOutput(text, windows, torch.cat([pooled, moments], dim=1))
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean over the windows that count: [B, W, F], [B, W] -> [B, F]."""
+    weight = mask[..., None].to(x.dtype)
+    return (x * weight).sum(dim=1) / weight.sum(dim=1).clamp(min=1)
+
+
+def masked_moments(x: Tensor, mask: Tensor) -> Tensor:
+    """Mean and standard deviation over the windows that count: [B, W, F] -> [B, 2F]."""
+    mean = masked_mean(x, mask)
+    variance = masked_mean((x - mean[:, None]) ** 2, mask)
+    # The floor keeps the root's gradient finite for texts of a single window.
+    return torch.cat([mean, (variance + 1e-6).sqrt()], dim=1)

@@ -1,0 +1,257 @@
+"""Out-of-distribution scores on logits and features, each with its formula and its source.
+
+One sign for all: a larger score means less likely to draw on anything registered. Where a paper
+scores the other way round, the docstring says so. Fitted scores are frozen dataclasses of plain
+arrays, so that a detector can store them without pickle. Arithmetic is float64: covariances of
+many features from few passages lose their sign in float32.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from copylens.records import FloatArray, IntArray
+
+Float64 = npt.NDArray[np.float64]
+
+VIM_DIM = 256
+_CHUNK = 1024
+_TINY = 1e-12
+
+
+def msp(logits: FloatArray) -> Float64:
+    """Maximum softmax probability: 1 - max_k softmax(logits)_k, in [0, 1 - 1/K].
+
+    Hendrycks and Gimpel, "A Baseline for Detecting Misclassified and Out-of-Distribution
+    Examples", arXiv 1610.02136 (there: the probability itself). logits [N, K] -> [N].
+    """
+    shifted = _float64(logits)
+    shifted = shifted - shifted.max(axis=1, keepdims=True)
+    return np.asarray(1.0 - 1.0 / np.exp(shifted).sum(axis=1), dtype=np.float64)
+
+
+def max_logit(logits: FloatArray) -> Float64:
+    """Negative maximum logit: -max_k logits_k, unbounded.
+
+    Hendrycks et al., "Scaling Out-of-Distribution Detection for Real-World Settings",
+    arXiv 1911.11132. logits [N, K] -> [N].
+    """
+    return np.asarray(-_float64(logits).max(axis=1), dtype=np.float64)
+
+
+def energy(logits: FloatArray, temperature: float = 1.0) -> Float64:
+    """Free energy: -T log sum_k exp(logits_k / T), unbounded.
+
+    Liu et al., "Energy-based Out-of-distribution Detection", arXiv 2010.03759.
+    logits [N, K] -> [N].
+    """
+    if temperature <= 0:
+        raise ValueError(f"temperature must be > 0, got {temperature}")
+    return -temperature * _log_sum_exp(_float64(logits) / temperature)
+
+
+@dataclass(frozen=True)
+class Knn:
+    """Distance to the k-th nearest training passage, on L2-normalised features, in [0, 2].
+
+    score(x) = || x/|x| - r_(k) ||, r_(k) the k-th nearest of the normalised references.
+    Sun et al., "Out-of-Distribution Detection with Deep Nearest Neighbors", arXiv 2204.06507.
+
+    Attributes:
+        references: [N, F] L2-normalised training features.
+        k: which neighbour counts, 1 = the nearest.
+    """
+
+    references: Float64
+    k: int
+
+    @classmethod
+    def fit(cls, features: FloatArray, k: int) -> "Knn":
+        """Keeps the normalised features [N, F]; k must lie in 1..N."""
+        if not 1 <= k <= len(features):
+            raise ValueError(f"k must be in 1..{len(features)} (the references), got {k}")
+        return cls(references=_normalise(features), k=k)
+
+    def score(self, features: FloatArray) -> Float64:
+        """Features [N, F] -> [N]."""
+        points = _normalise(features)
+        scores = np.empty(len(points))
+        for start in range(0, len(points), _CHUNK):  # bounds the [chunk, references] matrix
+            similar = points[start : start + _CHUNK] @ self.references.T
+            kth = np.partition(similar, -self.k, axis=1)[:, -self.k]
+            scores[start : start + _CHUNK] = np.sqrt(np.maximum(2.0 - 2.0 * kth, 0.0))
+        return scores
+
+
+@dataclass(frozen=True)
+class Cosine:
+    """Cosine distance to the nearest class mean: 1 - max_k cos(x, mu_k), in [0, 2].
+
+    After Techapanurak et al., "Hyperparameter-Free Out-of-Distribution Detection Using Softmax of
+    Scaled Cosine Similarity", arXiv 1905.10628; class means stand for its learned directions.
+
+    Attributes:
+        directions: [K, F] L2-normalised class means of the normalised training features.
+    """
+
+    directions: Float64
+
+    @classmethod
+    def fit(cls, features: FloatArray, labels: IntArray) -> "Cosine":
+        """From features [N, F] and labels [N] in 0..K-1, each class present."""
+        return cls(directions=_normalise(_class_means(_normalise(features), labels)))
+
+    def score(self, features: FloatArray) -> Float64:
+        """Features [N, F] -> [N]."""
+        similar = _normalise(features) @ self.directions.T  # [N, K]
+        return np.asarray(1.0 - similar.max(axis=1), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Mahalanobis:
+    """Squared distance to the nearest class: min_k (x - mu_k)' S^-1 (x - mu_k), >= 0.
+
+    One covariance S for all classes, of the features centred by their class mean, shrunk after
+    Ledoit and Wolf. Lee et al., "A Simple Unified Framework for Detecting Out-of-Distribution
+    Samples and Adversarial Attacks", arXiv 1807.03888 (there: its negative, no shrinkage).
+
+    Attributes:
+        means: [K, F] class means.
+        whitening: [F, F] with whitening @ whitening.T = S^-1.
+    """
+
+    means: Float64
+    whitening: Float64
+
+    @classmethod
+    def fit(cls, features: FloatArray, labels: IntArray) -> "Mahalanobis":
+        """From features [N, F] and labels [N] in 0..K-1, each class present."""
+        means = _class_means(features, labels)
+        return cls(means=means, whitening=_whitening(_float64(features) - means[labels]))
+
+    def distances(self, features: FloatArray) -> Float64:
+        """Squared distances to each class: features [N, F] -> [N, K]."""
+        points = _float64(features) @ self.whitening
+        centres = self.means @ self.whitening
+        columns = [((points - centre) ** 2).sum(axis=1) for centre in centres]
+        return np.stack(columns, axis=1)
+
+    def score(self, features: FloatArray) -> Float64:
+        """Features [N, F] -> [N]."""
+        return np.asarray(self.distances(features).min(axis=1), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class RelativeMahalanobis:
+    """Class distance less the distance to all of the training set: min_k MD_k(x) - MD_0(x).
+
+    MD_0 uses one mean and one covariance for all classes together, so that directions in which
+    every text varies cancel out; unbounded. Ren et al., "A Simple Fix to Mahalanobis Distance for
+    Improving Near-OOD Detection", arXiv 2106.09022 (there: its negative).
+
+    Attributes:
+        classes: the distances per class.
+        whole: the distance to the training set as one class.
+    """
+
+    classes: Mahalanobis
+    whole: Mahalanobis
+
+    @classmethod
+    def fit(cls, features: FloatArray, labels: IntArray) -> "RelativeMahalanobis":
+        """From features [N, F] and labels [N] in 0..K-1, each class present."""
+        as_one = np.zeros(len(features), dtype=np.int64)
+        return cls(Mahalanobis.fit(features, labels), Mahalanobis.fit(features, as_one))
+
+    def score(self, features: FloatArray) -> Float64:
+        """Features [N, F] -> [N]."""
+        return self.classes.score(features) - self.whole.score(features)
+
+
+@dataclass(frozen=True)
+class Vim:
+    """Virtual-logit matching: alpha |R'(x - o)| - log sum_k exp(logits_k), unbounded.
+
+    o = -pinv(weight) bias is the point whose logits are 0; R spans what the principal space of
+    the training features leaves over; alpha scales residuals like the largest logits. It orders
+    texts as the paper's probability of the virtual logit does. Wang et al., "ViM:
+    Out-Of-Distribution with Virtual-logit Matching", arXiv 2203.10807.
+
+    Attributes:
+        origin: [F] the point o.
+        residual: [F, F - dim] orthonormal basis R.
+        alpha: mean largest training logit over mean residual norm; > 0 for logits that are.
+    """
+
+    origin: Float64
+    residual: Float64
+    alpha: float
+
+    @classmethod
+    def fit(
+        cls,
+        features: FloatArray,
+        logits: FloatArray,
+        weight: FloatArray,
+        bias: FloatArray,
+        dim: int = VIM_DIM,
+    ) -> "Vim":
+        """From features [N, F], their logits [N, K], and the last layer (weight [K, F], bias [K]).
+
+        `dim` is the width of the principal space; with few features it is capped at F // 2 (ours),
+        since without a residual there is no score.
+        """
+        if dim < 1:
+            raise ValueError(f"dim must be >= 1, got {dim}")
+        origin = -np.linalg.pinv(_float64(weight)) @ _float64(bias)
+        centred = _float64(features) - origin
+        _, vectors = np.linalg.eigh(centred.T @ centred / len(centred))  # eigenvalues ascending
+        width = centred.shape[1]
+        residual = vectors[:, : width - min(dim, width // 2)]
+        norms = np.linalg.norm(centred @ residual, axis=1)
+        alpha = float(_float64(logits).max(axis=1).mean() / max(norms.mean(), _TINY))
+        return cls(origin=origin, residual=residual, alpha=alpha)
+
+    def score(self, features: FloatArray, logits: FloatArray) -> Float64:
+        """Features [N, F] and logits [N, K] -> [N]."""
+        norms = np.linalg.norm((_float64(features) - self.origin) @ self.residual, axis=1)
+        return np.asarray(self.alpha * norms - _log_sum_exp(_float64(logits)), dtype=np.float64)
+
+
+def _float64(values: FloatArray) -> Float64:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _normalise(features: FloatArray) -> Float64:
+    values = _float64(features)
+    norms = np.linalg.norm(values, axis=1, keepdims=True)
+    return np.asarray(values / np.maximum(norms, _TINY), dtype=np.float64)
+
+
+def _log_sum_exp(logits: Float64) -> Float64:
+    top = logits.max(axis=1)
+    return np.asarray(top + np.log(np.exp(logits - top[:, None]).sum(axis=1)), dtype=np.float64)
+
+
+def _class_means(features: FloatArray, labels: IntArray) -> Float64:
+    values = _float64(features)
+    counts = np.bincount(labels)
+    if len(counts) == 0 or (counts == 0).any():
+        raise ValueError(f"every class in 0..K-1 needs a passage, got counts {counts.tolist()}")
+    sums = np.zeros((len(counts), values.shape[1]))
+    np.add.at(sums, labels, values)
+    return sums / counts[:, None]
+
+
+def _whitening(centred: Float64) -> Float64:
+    """A matrix M with M M' = inverse of the Ledoit-Wolf covariance of centred rows [N, F]."""
+    from sklearn.covariance import ledoit_wolf
+
+    covariance: npt.NDArray[Any] = ledoit_wolf(centred, assume_centered=True)[0]
+    values, vectors = np.linalg.eigh(covariance)
+    # Directions without any variance carry no distance (a pseudo-inverse), instead of infinity.
+    keep = values > values.max() * 1e-12
+    scale = np.where(keep, 1.0 / np.sqrt(np.where(keep, values, 1.0)), 0.0)
+    return np.asarray(vectors * scale, dtype=np.float64)

@@ -1,0 +1,1 @@
+"""The target LM with its taps: texts -> states."""

@@ -1,0 +1,95 @@
+"""Texts -> token chunks that fit the LM, and batches of chunks of like length."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from copylens.errors import TextError
+from copylens.probe.lm import LanguageModel
+from copylens.records import IntArray
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One forward pass' worth of a text.
+
+    Attributes:
+        text: index of the text in the request.
+        ids: token ids, special tokens included.
+        keep: positions [start, end) whose states count. Earlier ones are special tokens or
+            context that another chunk already gave states for.
+        first: index in the text of the first kept token.
+    """
+
+    text: int
+    ids: tuple[int, ...]
+    keep: tuple[int, int]
+    first: int
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A text's tokens without special ones; offsets [T, 2] are characters, end exclusive."""
+
+    ids: tuple[int, ...]
+    offsets: IntArray
+
+
+def tokenize(lm: LanguageModel, texts: Sequence[str]) -> list[Tokens]:
+    """Token ids and character offsets of each text.
+
+    Raises:
+        TextError: a text is empty, blank, or gives no token.
+    """
+    for number, text in enumerate(texts):
+        if not isinstance(text, str) or not text.strip():
+            raise TextError(f"text {number} is empty; give at least one word")
+    encoded = _encode(lm.tokenizer, texts)
+    return [
+        Tokens(tuple(ids), np.asarray(offsets, dtype=np.int32).reshape(-1, 2))
+        for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"])
+    ]
+
+
+def split_chunks(lm: LanguageModel, text: int, tokens: Tokens, window: int) -> list[Chunk]:
+    """Cuts a text's tokens into overlapping chunks so that each token is kept exactly once.
+
+    A later chunk repeats a quarter of the context as a run-up whose states are thrown away, so
+    that no kept token lacks a left context. Borders fall on multiples of the window.
+    """
+    room = lm.context - len(lm.prefix) - len(lm.suffix)
+    room = max(window, room - room % window)
+    overlap = (room // 4) - (room // 4) % window
+    chunks: list[Chunk] = []
+    start = 0
+    while True:
+        run_up = overlap if start else 0
+        body = tokens.ids[start - run_up : start - run_up + room]
+        ids = (*lm.prefix, *body, *lm.suffix)
+        kept_from = len(lm.prefix) + run_up
+        chunks.append(Chunk(text, ids, (kept_from, len(lm.prefix) + len(body)), start))
+        start += len(body) - run_up
+        if start >= len(tokens.ids):
+            return chunks
+
+
+def batches(chunks: Sequence[Chunk], batch_tokens: int) -> Iterator[list[Chunk]]:
+    """Groups chunks of like length so that rows x longest row stays within `batch_tokens`."""
+    batch: list[Chunk] = []
+    # Longest first: a batch that does not fit in memory fails at once, not after an hour.
+    for chunk in sorted(chunks, key=lambda c: (-len(c.ids), c.text, c.first)):
+        if batch and (len(batch) + 1) * len(batch[0].ids) > batch_tokens:
+            yield batch
+            batch = []
+        batch.append(chunk)
+    if batch:
+        yield batch
+
+
+def _encode(tokenizer: Any, texts: Sequence[str]) -> Any:
+    # `verbose=False`: a text longer than the context is cut into chunks here, no need to warn.
+    return tokenizer(
+        list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False
+    )

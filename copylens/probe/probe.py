@@ -1,0 +1,176 @@
+"""The probe: texts -> states, whatever the LM, the batch size or the length of the texts."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from copylens.config import Fusion, ProbeConfig
+from copylens.errors import ProbeError
+from copylens.probe.chunks import Chunk, Tokens, batches, split_chunks, tokenize
+from copylens.probe.fusion import fuse_layers, random_projection, window_index, window_mean
+from copylens.probe.likelihood import token_likelihood
+from copylens.probe.lm import LanguageModel, load_language_model
+from copylens.probe.taps import PassDone, Receive, resolve_layers, tapped
+from copylens.records import FloatArray, IntArray, States
+
+_FP16_MAX = 65504.0
+
+
+class Probe:
+    """A loaded LM with its taps (Inner-Probe, arXiv 2410.04454, stage 1: MHA results, fused).
+
+    The forward pass runs once per chunk of a text. Where neither the likelihood channel nor a
+    later layer is wanted it stops after the last tapped layer.
+    """
+
+    def __init__(self, config: ProbeConfig, seed: int = 0, lm: LanguageModel | None = None):
+        self.config = config
+        self.lm = lm if lm is not None else load_language_model(config)
+        self.layers = resolve_layers(config.layers, self.lm.layers)
+        if config.likelihood and not self.lm.architecture.causal:
+            raise ProbeError(
+                "probe.likelihood needs a causal LM, and this is an encoder; "
+                "set probe.likelihood=false and channels.likelihood=false"
+            )
+        self._seed = seed
+        self._projections: dict[int, Tensor] = {}
+
+    def states(self, texts: Sequence[str]) -> list[States]:
+        """States of each text, in the order given.
+
+        A text longer than the context is read in overlapping chunks; each token counts once.
+
+        Returns:
+            One `States` per text: values [W, F] fp16, likelihood [W, 3] or [W, 0] fp16,
+            spans [W, 2].
+
+        Raises:
+            TextError: a text is empty or blank.
+        """
+        tokens = tokenize(self.lm, texts)
+        window = self.config.window
+        chunks = [
+            chunk
+            for number, item in enumerate(tokens)
+            for chunk in split_chunks(self.lm, number, item, window)
+        ]
+        parts: dict[tuple[int, int], tuple[FloatArray, FloatArray]] = {}
+        for batch in batches(chunks, self.config.batch_tokens):
+            for chunk, part in zip(batch, self._read(batch)):
+                parts[chunk.text, chunk.first] = part
+        return [self._assemble(number, item, parts) for number, item in enumerate(tokens)]
+
+    def _assemble(
+        self,
+        number: int,
+        tokens: Tokens,
+        parts: dict[tuple[int, int], tuple[FloatArray, FloatArray]],
+    ) -> States:
+        firsts = sorted(first for text, first in parts if text == number)
+        return States(
+            values=np.concatenate([parts[number, first][0] for first in firsts]),
+            likelihood=np.concatenate([parts[number, first][1] for first in firsts]),
+            spans=window_spans(tokens, self.config.window),
+            tokens=len(tokens.ids),
+        )
+
+    @torch.inference_mode()
+    def _read(self, batch: list[Chunk]) -> list[tuple[FloatArray, FloatArray]]:
+        """Runs the LM on one batch; per chunk the windows' values and likelihood."""
+        ids, mask = _pad(batch, self.lm)
+        index = window_index(ids.shape[1], [chunk.keep for chunk in batch], self.config.window)
+        windows = int(index.max()) + 1
+        index = index.to(ids.device)
+        taken: dict[int, Tensor] = {}
+
+        def receive(layer: int, value: Tensor) -> None:
+            taken[layer] = window_mean(value, index, windows)  # [B, T, D] -> [B, W, D]
+
+        hidden = self._forward(ids, mask, receive)
+        blocks = [taken[layer] for layer in self.layers]
+        values = fuse_layers(blocks, self.config.fusion, self._project(blocks, self.layers))
+        if self.config.embeddings:
+            words = self.lm.model.get_input_embeddings()(ids)
+            block = [window_mean(words, index, windows)]
+            fusion: Fusion = "project" if self.config.fusion == "project" else "concat"
+            # Layer number -1 seeds the embeddings' own projection.
+            values = torch.cat(
+                [fuse_layers(block, fusion, self._project(block, (-1,))), values], dim=-1
+            )
+        likelihood = self._likelihood(hidden, ids, index, windows)
+        return _split(batch, values, likelihood, self.config.window)
+
+    def _forward(self, ids: Tensor, mask: Tensor, receive: Receive) -> Tensor | None:
+        early_exit = not self.config.likelihood
+        hidden: Tensor | None = None
+        with tapped(
+            self.lm.base,
+            self.lm.architecture,
+            self.config.tap,
+            self.layers,
+            receive,
+            early_exit,
+        ):
+            try:
+                output = self.lm.base(input_ids=ids, attention_mask=mask)
+                hidden = output.last_hidden_state
+            except PassDone:
+                pass
+        return hidden
+
+    def _likelihood(
+        self, hidden: Tensor | None, ids: Tensor, index: Tensor, windows: int
+    ) -> Tensor:
+        if hidden is None or not self.config.likelihood:
+            return torch.zeros(ids.shape[0], windows, 0)
+        head = self.lm.model.get_output_embeddings()
+        # The very first position has no prediction and must not pull its window's mean.
+        index = index.clone()
+        index[:, 0] = -1
+        return window_mean(token_likelihood(hidden, ids, head), index, windows)
+
+    def _project(self, blocks: Sequence[Tensor], layers: Sequence[int]) -> list[Tensor]:
+        if self.config.fusion != "project":
+            return []
+        for block, layer in zip(blocks, layers):
+            if layer not in self._projections:
+                matrix = random_projection(
+                    block.shape[-1], self.config.project_dim, self._seed, layer
+                )
+                self._projections[layer] = matrix.to(block.device)
+        return [self._projections[layer] for layer in layers]
+
+
+def window_spans(tokens: Tokens, window: int) -> IntArray:
+    """Character span [W, 2] of each window, end exclusive."""
+    starts = np.arange(0, len(tokens.ids), window)
+    first = np.minimum.reduceat(tokens.offsets[:, 0], starts)
+    last = np.maximum.reduceat(tokens.offsets[:, 1], starts)
+    return np.stack([first, last], axis=1).astype(np.int32)
+
+
+def _pad(batch: Sequence[Chunk], lm: LanguageModel) -> tuple[Tensor, Tensor]:
+    """Right-padded ids and mask, both [B, T]. Causal masks make the padding invisible."""
+    longest = max(len(chunk.ids) for chunk in batch)
+    pad = lm.tokenizer.pad_token_id or 0
+    ids = torch.full((len(batch), longest), pad, dtype=torch.long)
+    mask = torch.zeros((len(batch), longest), dtype=torch.long)
+    for row, chunk in enumerate(batch):
+        ids[row, : len(chunk.ids)] = torch.tensor(chunk.ids)
+        mask[row, : len(chunk.ids)] = 1
+    return ids.to(lm.device), mask.to(lm.device)
+
+
+def _split(
+    batch: Sequence[Chunk], values: Tensor, likelihood: Tensor, window: int
+) -> list[tuple[FloatArray, FloatArray]]:
+    """Cuts the padding windows off and stores as fp16."""
+    values = values.float().clamp(-_FP16_MAX, _FP16_MAX).half().cpu()
+    likelihood = likelihood.float().half().cpu()
+    result = []
+    for row, chunk in enumerate(batch):
+        W = -(-(chunk.keep[1] - chunk.keep[0]) // window)
+        result.append((values[row, :W].numpy(), likelihood[row, :W].numpy()))
+    return result

@@ -1,0 +1,106 @@
+"""Views of a text: the same words without names, case, punctuation, order or some of the words.
+
+Every room that needs a view takes it from here, so that "names masked" is one thing everywhere.
+All views are deterministic; those that draw at random take a seed and mix the text into it, so
+that two texts under one seed are not cut alike.
+"""
+
+import random
+import re
+
+NAME_WORD = "someone"
+"""What stands for a masked name: a plain lower-case word, so that it is no name itself."""
+
+_WORD = re.compile(r"\w+")
+# The marks between two words that make the second one the first of a sentence ...
+_SENTENCE_GAP = re.compile(r"[.!?…][\"'”’)\]]*\s+[\"'“‘(\[*#>-]*$")
+# ... or of direct speech: he said, "Come in."
+_QUOTE_GAP = re.compile(r"\s[\"“‘]$")
+# A full stop after these, or after an initial, ends no sentence: a name follows.
+_TITLES = frozenset(
+    [
+        "Mr",
+        "Mrs",
+        "Ms",
+        "Messrs",
+        "Dr",
+        "Prof",
+        "St",
+        "Capt",
+        "Col",
+        "Gen",
+        "Lt",
+        "Sgt",
+        "Rev",
+        "Hon",
+    ]
+)
+_PRONOUN = "I"
+# Splits after the marks that close a sentence, closing quotes included.
+_SENTENCE_END = re.compile(r"(?:(?<=[.!?…])|(?<=[.!?…][\"'”’)\]]))\s+")
+_PUNCTUATION = re.compile(r"[^\w\s]|_")
+_SPACES = re.compile(r"\s+")
+
+
+def mask_names(text: str) -> str:
+    """The text with each capitalised word inside a sentence replaced by `NAME_WORD`.
+
+    The first word of a sentence, of a line and of direct speech keeps its capital, and so does
+    the pronoun I: there a capital says nothing about names. A title such as "Mr." ends no
+    sentence. In code, identifiers such as RayCluster inside a line count as names.
+    """
+    parts: list[str] = []
+    previous, end = "", 0
+    for match in _WORD.finditer(text):
+        word, gap = match.group(), text[end : match.start()]
+        capital = word[0].isupper() and word != _PRONOUN
+        parts += (gap, NAME_WORD if capital and not _opens_sentence(previous, gap) else word)
+        previous, end = word, match.end()
+    return "".join(parts) + text[end:]
+
+
+def _opens_sentence(previous: str, gap: str) -> bool:
+    """Whether the word after `previous` and the marks `gap` begins a sentence, line or speech."""
+    if not previous or "\n" in gap:
+        return True
+    initial = len(previous) == 1 and previous.isupper() and previous != _PRONOUN
+    if gap.startswith(".") and gap[1:].isspace() and (initial or previous in _TITLES):
+        return False
+    return bool(_SENTENCE_GAP.search(gap) or _QUOTE_GAP.search(gap))
+
+
+def lowercase(text: str) -> str:
+    """The text without its capitals."""
+    return text.lower()
+
+
+def strip_punctuation(text: str) -> str:
+    """Words and digits alone, one space between them."""
+    return _SPACES.sub(" ", _PUNCTUATION.sub(" ", text)).strip()
+
+
+def shuffle_sentences(text: str, seed: int) -> str:
+    """The same sentences in a random order, one space between them."""
+    sentences = [part for part in _SENTENCE_END.split(text) if part.strip()]
+    random.Random(f"{seed}:{text}").shuffle(sentences)
+    return " ".join(sentence.strip() for sentence in sentences)
+
+
+def drop_words(text: str, share: float, seed: int) -> str:
+    """The text without a random `share` of its words (rounded to whole words).
+
+    Args:
+        text: any text; words are what white space separates.
+        share: in [0, 1].
+        seed: with the text it fixes which words go.
+
+    Raises:
+        ValueError: share outside [0, 1].
+    """
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"share must be in [0, 1], got {share}")
+    words = text.split()
+    dropped = set(
+        random.Random(f"{seed}:{text}").sample(range(len(words)), round(share * len(words)))
+    )
+    return " ".join(word for i, word in enumerate(words) if i not in dropped)

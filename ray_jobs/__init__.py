@@ -1,0 +1,1 @@
+"""The stages on a cluster: thin layers over copylens, each `python -m ray_jobs.<stage>`."""

@@ -1,0 +1,82 @@
+"""Stage 2: corpus shards -> state shards, on a pool of Ray Data actors that hold the LM."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+
+from copylens.config import RunConfig, build_config
+from copylens.embedding import EmbedTask, ShardEmbedder, output_hash, plan
+from copylens.progress import progress
+from copylens.stages import complete, completed, upstream_hash
+from ray_jobs.command import stage_main
+from ray_jobs.session import ray_session, user_errors
+
+
+class EmbedActor:
+    """One worker: loads the LM at its first shard, publishes each shard as soon as it is read."""
+
+    def __init__(self, config: dict[str, Any]):
+        self._config = build_config(config)
+        self._embedder: ShardEmbedder | None = None
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[int]]:
+        """Embeds the shards of a batch; returns their numbers of passages."""
+        if self._embedder is None:
+            # Workers share the machine's cores: more threads than asked for only fight.
+            torch.set_num_threads(self._config.resources.threads)
+            self._embedder = ShardEmbedder(self._config)
+        rows = zip(batch["source"], batch["target"], batch["key"])
+        return {"passages": [self._embedder(EmbedTask(*map(str, row))) for row in rows]}
+
+
+def run(config: RunConfig) -> dict[str, Any]:
+    """Embeds what is not yet complete; a re-run after a crash goes on where it stopped."""
+    inputs = upstream_hash(config, "embed")
+    done = completed(config, "embed", inputs)
+    if done is not None:
+        return {"stage": "embed", "skipped": True, **done}
+    start = time.perf_counter()
+    tasks = plan(config)
+    pending = [task for task in tasks if not task.done]
+    passages = 0
+    with ray_session(config), user_errors(), progress("embed", len(pending), "shards") as advance:
+        for count in embed_shards(config, pending):
+            passages += count
+            advance(1)
+    summary = {
+        "shards": len(tasks),
+        "shards_resumed": len(tasks) - len(pending),
+        "passages": passages,
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+    complete(config, "embed", inputs, output_hash(tasks), summary)
+    return {"stage": "embed", "skipped": False, **summary}
+
+
+def embed_shards(config: RunConfig, pending: list[EmbedTask]) -> Iterator[int]:
+    """Yields the number of passages of each shard as it is published, in any order."""
+    if not pending:
+        return
+    resources = config.resources
+    # One row per shard: no read tasks that could starve, and a lost worker costs one shard.
+    dataset = ray.data.from_items(
+        [asdict(task) for task in pending], override_num_blocks=len(pending)
+    ).map_batches(
+        EmbedActor,
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=min(resources.embed_workers, len(pending))),
+        num_cpus=resources.cpus_per_worker,
+        num_gpus=resources.gpus_per_worker,
+        fn_constructor_kwargs={"config": config.model_dump(mode="json")},
+    )
+    for row in dataset.iter_rows():
+        yield int(row["passages"])
+
+
+if __name__ == "__main__":
+    stage_main(__doc__, run)

@@ -1,0 +1,118 @@
+"""Stage 3: states -> attributor and detector on Ray Train workers, then calibration."""
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import ray.train
+import torch
+from ray.train import Checkpoint, CheckpointConfig, FailureConfig, ScalingConfig
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from copylens import storage
+from copylens.config import RunConfig, build_config, fingerprint
+from copylens.corpus import load_manifest
+from copylens.fitting import FitState, NetworkFit, finish, fit_networks, load_texts
+from copylens.lineage import lineage_of
+from copylens.scorer import Scorer
+from copylens.stages import complete, completed, stage_key, upstream_hash
+from ray_jobs.command import stage_main
+from ray_jobs.session import ray_session, user_errors
+from ray_jobs.tracking import Tracker
+
+_STATE = "fit_state.pt"
+
+
+def train_loop(settings: dict[str, Any]) -> None:
+    """What each worker runs: fits all networks, checkpoints and reports after every epoch."""
+    config = build_config(settings)
+    # Ray gives each worker one thread by default; the workers share the machine's cores.
+    torch.set_num_threads(max(1, 2 // config.resources.train_workers))
+    names = load_manifest(config.output).sub_datasets
+    train, val = (load_texts(config.output, split, names) for split in ("train", "val"))
+    checkpoint = ray.train.get_checkpoint()
+    state = FitState() if checkpoint is None else _read(checkpoint)
+    first = ray.train.get_context().get_world_rank() == 0
+
+    def on_epoch(state: FitState, fit: NetworkFit) -> None:
+        assert state.current is not None
+        curve = state.current.curve
+        _report(state, {"fit": fit.name, "epoch": len(curve), **curve[-1]}, first)
+
+    fit_networks(config, len(names), train, val, state, on_epoch)
+    _report(state, {"fit": "all", "epoch": 0}, first)
+
+
+def run(config: RunConfig) -> dict[str, Any]:
+    """Trains, calibrates, saves the scorer to `<output>/model`, and logs to MLflow."""
+    inputs = upstream_hash(config, "train")
+    done = completed(config, "train", inputs)
+    if done is not None:
+        return {"stage": "train", "skipped": True, **done}
+    start = time.perf_counter()
+    with ray_session(config), user_errors():
+        state = fit_on_workers(config, inputs)
+    model = finish(config, state)
+    manifest = load_manifest(config.output)
+    scorer = Scorer(model, manifest.rights, config, lineage_of(config))
+    scorer.save(storage.join(config.output, "model"))
+    seconds = time.perf_counter() - start
+    run_id = Tracker(config).log_training(config, state.curves, seconds, scorer.lineage)
+    summary = {
+        "fits": {name: curve[-1] for name, curve in state.curves.items()},
+        "channel_weights": model.attributor.text_fusion.weights,
+        "seconds": round(seconds, 1),
+        "mlflow_run": run_id,
+    }
+    model_hash = fingerprint(storage.read_json(storage.join(config.output, "model/scorer.json")))
+    complete(config, "train", inputs, model_hash, summary)
+    return {"stage": "train", "skipped": False, **summary}
+
+
+def fit_on_workers(config: RunConfig, inputs: str) -> FitState:
+    """Runs the loop on the configured workers and brings back what they fitted.
+
+    The run is named by its settings and inputs, so a driver that died finds its checkpoint.
+    """
+    resources = config.resources
+    trainer = TorchTrainer(
+        train_loop,
+        train_loop_config=config.model_dump(mode="json"),
+        scaling_config=ScalingConfig(
+            num_workers=resources.train_workers, use_gpu=False, resources_per_worker={"CPU": 1}
+        ),
+        run_config=ray.train.RunConfig(
+            name=f"train-{stage_key(config, 'train', inputs)}",
+            storage_path=_absolute(storage.join(config.output, "ray")),
+            failure_config=FailureConfig(max_failures=2),
+            checkpoint_config=CheckpointConfig(num_to_keep=2),
+        ),
+        torch_config=TorchConfig(backend="gloo"),
+    )
+    result = trainer.fit()
+    assert result.checkpoint is not None
+    return _read(result.checkpoint)
+
+
+def _report(state: FitState, metrics: dict[str, Any], first: bool) -> None:
+    """Every rank reports equally often; only the first one carries the checkpoint."""
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoint = None
+        if first:
+            (Path(folder) / _STATE).write_bytes(state.to_bytes())
+            checkpoint = Checkpoint.from_directory(folder)
+        ray.train.report(metrics, checkpoint=checkpoint)
+
+
+def _read(checkpoint: Checkpoint) -> FitState:
+    with checkpoint.as_directory() as folder:
+        return FitState.from_bytes((Path(folder) / _STATE).read_bytes())
+
+
+def _absolute(uri: str) -> str:
+    return uri if "://" in uri else str(Path(uri).absolute())
+
+
+if __name__ == "__main__":
+    stage_main(__doc__, run)

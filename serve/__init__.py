@@ -1,0 +1,1 @@
+"""The scorer in service: the only room that reads the MLflow registry."""

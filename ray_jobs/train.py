@@ -16,7 +16,7 @@ from copylens.corpus import load_manifest
 from copylens.fitting import FitState, NetworkFit, finish, fit_networks, load_texts
 from copylens.lineage import lineage_of
 from copylens.scorer import Scorer
-from copylens.stages import complete, completed, stage_key, upstream_hash
+from copylens.stages import complete, completed, marker_uri, stage_key, upstream_hash
 from ray_jobs.command import stage_main
 from ray_jobs.session import ray_session, user_errors
 from ray_jobs.tracking import Tracker
@@ -68,6 +68,12 @@ def run(config: RunConfig) -> dict[str, Any]:
     model_hash = fingerprint(storage.read_json(storage.join(config.output, "model/scorer.json")))
     complete(config, "train", inputs, model_hash, summary)
     return {"stage": "train", "skipped": False, **summary}
+
+
+def trained(config: RunConfig) -> dict[str, Any]:
+    """What the finished training recorded, the id of its MLflow run among it."""
+    summary: dict[str, Any] = storage.read_json(marker_uri(config, "train"))["summary"]
+    return summary
 
 
 def fit_on_workers(config: RunConfig, inputs: str) -> FitState:

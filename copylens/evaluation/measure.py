@@ -23,6 +23,7 @@ from copylens.model.assembly import TextSet
 from copylens.model.mixtures import make_mixtures, true_shares
 from copylens.records import FloatArray, Passage, SplitName, Verdict
 from copylens.scorer import Scorer, Scores
+from copylens.stages import Stage, marker_uri
 
 _MIXTURES = 200
 _SPEED_TEXTS = 64
@@ -242,8 +243,8 @@ def _cost(config: RunConfig, evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _stage_seconds(config: RunConfig, stage: str) -> float | None:
-    uri = storage.join(config.output, f"{stage}.done.json")
+def _stage_seconds(config: RunConfig, stage: Stage) -> float | None:
+    uri = marker_uri(config, stage)
     if not storage.exists(uri):
         return None
     return float(storage.read_json(uri)["summary"]["seconds"])

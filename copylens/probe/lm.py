@@ -1,6 +1,8 @@
 """Loads the target LM: weights, tokenizer, and the hash that pins them."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,12 +55,13 @@ def load_language_model(config: ProbeConfig) -> LanguageModel:
     settings = _guard(config, AutoConfig.from_pretrained, revision=config.revision)
     architecture = architecture_of(settings.model_type, config.module_pattern)
     auto = AutoModelForCausalLM if architecture.causal else AutoModel
-    model = _guard(
-        config,
-        auto.from_pretrained,
-        revision=config.revision,
-        dtype=getattr(torch, config.dtype),
-    )
+    with _no_progress_bar():
+        model = _guard(
+            config,
+            auto.from_pretrained,
+            revision=config.revision,
+            dtype=getattr(torch, config.dtype),
+        )
     device = resolve_device(config.device)
     model = model.to(device).eval().requires_grad_(False)
     tokenizer = load_tokenizer(config)
@@ -141,6 +144,20 @@ def _context(settings: Any, config: ProbeConfig, specials: int) -> int:
     if config.max_tokens is None:
         return longest
     return min(longest, config.max_tokens + specials)
+
+
+@contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """transformers draws a bar for each load, in every worker."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _guard(config: ProbeConfig, load: Any, **options: Any) -> Any:

@@ -1,0 +1,196 @@
+"""`copylens <verb>`: the only room that may reach into ray_jobs and serve, inside a verb."""
+
+import contextlib
+import json
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from copylens import __version__, display
+from copylens.errors import CopyLensError
+
+app = typer.Typer(
+    help="Says whether a text an LLM wrote draws on registered sub-datasets of its training "
+    "corpus, on which, how much, and how sure it is.",
+    epilog="Start with `copylens demo`. Then bring your own corpus: `copylens run --config X`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Config = Annotated[
+    Path | None, typer.Option("--config", "-c", help="YAML file; without it all defaults hold.")
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Overrides one key; repeatable."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON, for programs.")]
+Model = Annotated[
+    str, typer.Option(help="models:/NAME@ALIAS, models:/NAME/VERSION, or a saved scorer's folder.")
+]
+Tracking = Annotated[
+    str | None,
+    typer.Option("--tracking-uri", help="MLflow; default: $MLFLOW_TRACKING_URI, else copylens.db"),
+]
+ProbePath = Annotated[
+    str | None, typer.Option("--probe", help="Where the LM lies now, if it has moved.")
+]
+
+
+@app.command()
+def ingest(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Sources -> checked, deduplicated, split passages. Bad rows go to quarantine.jsonl."""
+    _stages(("ingest",), config, overrides, as_json)
+
+
+@app.command()
+def embed(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Passages -> states of the LM. Killed midway, it goes on where it stopped."""
+    _stages(("embed",), config, overrides, as_json)
+
+
+@app.command()
+def train(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """States -> attributor and detector, calibrated; curves go to MLflow."""
+    _stages(("train",), config, overrides, as_json)
+
+
+@app.command()
+def evaluate(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """The scorer beside every baseline on the test splits: report.json and report.html."""
+    _stages(("evaluate",), config, overrides, as_json)
+
+
+@app.command()
+def promote(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Registers the scorer; `champion` moves to it if the config's gates pass."""
+    _stages(("promote",), config, overrides, as_json)
+
+
+@app.command()
+def run(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """All stages in order: ingest, embed, train, evaluate, promote. Finished ones are skipped."""
+    from copylens.stages import STAGES
+
+    _stages(STAGES, config, overrides, as_json)
+
+
+@app.command()
+def score(
+    source: Annotated[
+        str, typer.Argument(help="A text file, .jsonl[.gz] with a `text` a line, or - for a pipe.")
+    ] = "-",
+    model: Model = "models:/copylens@champion",
+    tracking_uri: Tracking = None,
+    probe: ProbePath = None,
+    alpha: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="False-alarm level; default: config.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Texts -> verdicts: a table on a terminal, JSON lines elsewhere or with --json."""
+    from copylens.textio import read_texts
+
+    texts = read_texts(source)
+    scorer = _scorer(model, tracking_uri, probe)
+    lines = as_json or not sys.stdout.isatty()
+    for text, verdict in zip(texts, scorer.verdicts(texts, alpha)):
+        if lines:
+            typer.echo(json.dumps(verdict.to_dict(), ensure_ascii=False))
+        else:
+            display.verdict(text, verdict)
+
+
+@app.command()
+def generate(
+    prompt: Annotated[str, typer.Option(help="What the LM goes on from.")],
+    model: Model = "models:/copylens@champion",
+    tracking_uri: Tracking = None,
+    probe: ProbePath = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="How much it writes.")] = 200,
+    every: Annotated[int, typer.Option(min=1, help="Tokens between two verdicts.")] = 32,
+    temperature: Annotated[float, typer.Option(min=0.01)] = 0.8,
+    seed: int = 0,
+    as_json: AsJson = False,
+) -> None:
+    """The probe LM writes; flags appear while it does."""
+    from copylens.live import generate as write
+
+    scorer = _scorer(model, tracking_uri, probe)
+    for step in write(scorer, prompt, max_tokens, every, temperature, seed):
+        if not as_json:
+            display.live(step)
+        elif step.verdict is not None:
+            row = {"text": step.text, "verdict": step.verdict.to_dict()}
+            typer.echo(json.dumps(row, ensure_ascii=False))
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("runs/demo"),
+    small: Annotated[bool, typer.Option(help="A few minutes less, rougher figures.")] = False,
+) -> None:
+    """The whole pipeline on installed Python packages, with an LM trained on the spot."""
+    from ray_jobs.demo import run_demo
+
+    run_demo(output, small)
+
+
+@app.command()
+def version() -> None:
+    """Prints the version."""
+    typer.echo(__version__)
+
+
+def _stages(
+    names: tuple[str, ...], config: Path | None, overrides: list[str] | None, as_json: bool
+) -> None:
+    from copylens.config import load_config
+
+    settings = load_config(config, overrides or [])
+    from ray_jobs.pipeline import run_stages
+
+    for summary in run_stages(settings, names):
+        if as_json:
+            typer.echo(json.dumps(summary))
+        else:
+            display.stage(summary)
+
+
+def _scorer(model: str, tracking_uri: str | None, probe: str | None) -> Any:
+    from copylens.config import RunConfig
+    from ray_jobs.tracking import tracking_uri as default_uri
+    from serve.registry import load_scorer
+
+    return load_scorer(model, tracking_uri or default_uri(RunConfig()), probe)
+
+
+@contextlib.contextmanager
+def _calm() -> Iterator[None]:
+    """The libraries' news about themselves is not the user's concern."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
+    warnings.filterwarnings("ignore")
+    yield
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line on stderr and exit code 2."""
+    try:
+        with _calm():
+            app()
+    except CopyLensError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,108 @@
+"""What the command line shows to a person."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from copylens.live import LiveStep
+from copylens.records import Verdict
+
+_COLOURS = {"registered": "bold red", "unregistered": "green", "abstain": "yellow"}
+_HIDDEN = ("stage", "skipped", "seconds", "hash", "mlflow_run", "fits")
+_SHOWN_SHARES = 4
+_WIDTH = 100
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def stage(summary: Mapping[str, Any]) -> None:
+    """One stage's result: a headline, then its figures."""
+    console = _console()
+    if summary["skipped"]:
+        console.print(f"[bold]{summary['stage']:<9}[/] already complete, nothing to do")
+        return
+    seconds = summary.get("seconds")
+    took = f" in {seconds:.0f} s" if seconds is not None else ""
+    console.print(f"[bold]{summary['stage']:<9}[/] done{took}")
+    for key, value in summary.items():
+        if key not in _HIDDEN and value not in (None, {}, []):
+            console.print(f"  {key.replace('_', ' ')}: {_value(value)}", markup=False)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_value(inner)}" for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return " to ".join(_value(v) for v in value)
+    return str(value)
+
+
+def verdict(text: str, result: Verdict) -> None:
+    """One verdict as a small table under the beginning of its text."""
+    console = _console()
+    start = " ".join(text.split())[:_WIDTH]
+    console.print(Text(start, style="dim"))
+    console.print(headline(result))
+    table = Table(box=None, padding=(0, 2))
+    for column in ("sub-dataset", "share", "90 % interval", "holder", "licence"):
+        table.add_column(column)
+    for share in result.shares[:_SHOWN_SHARES]:
+        table.add_row(
+            share.sub_dataset,
+            f"{share.share:.2f}",
+            f"{share.low:.2f} to {share.high:.2f}",
+            share.holder[:40],
+            share.license[:30],
+        )
+    table.add_row("(nothing registered)", f"{result.unregistered:.2f}", "", "", "")
+    console.print(table)
+
+
+def headline(result: Verdict) -> Text:
+    """The decision in words."""
+    top = result.shares[0]
+    words = {
+        "registered": f"draws on {top.sub_dataset} ({top.holder}), share {top.share:.2f}",
+        "unregistered": "draws on nothing registered",
+        "abstain": "looks registered, but no single sub-dataset stands out",
+    }
+    line = Text(f"{result.decision}: ", style=_COLOURS[result.decision])
+    line.append(f"{words[result.decision]}; p = {result.p_value:.3f}", style="default")
+    return line
+
+
+def live(step: LiveStep) -> None:
+    """A piece of the text as it is written; a flag on its own line when it was scored."""
+    console = _console()
+    console.print(step.piece, end="", markup=False)
+    if step.verdict is not None:
+        console.print()
+        console.print(Text("  > ").append_text(headline(step.verdict)))
+
+
+def report(figures: Mapping[str, Any]) -> None:
+    """The headline figures of a report beside the text-only baselines."""
+    table = Table(title="held-out files", title_justify="left")
+    for column in ("", "accuracy", "OOD AUROC", "OOD FPR95"):
+        table.add_column(column, justify="right" if column else "left")
+    ours, ood = figures["attribution"], figures["ood"]
+    rows = [("CopyLens", ours["accuracy"], ood["auroc"], ood["fpr95"])]
+    rows += [
+        (f"{name} channel alone", item["accuracy"], item["auroc"], None)
+        for name, item in figures["channels"].items()
+    ]
+    rows += [
+        (name, item["accuracy"], item["auroc"], item["fpr95"])
+        for name, item in figures["baselines"].items()
+        if name != "best_text"
+    ]
+    for name, *numbers in rows:
+        table.add_row(name, *("-" if n is None else f"{n:.3f}" for n in numbers))
+    _console().print(table)

@@ -1,0 +1,43 @@
+"""Stage 4: the scorer against every baseline on the test splits -> report.json and report.html."""
+
+import time
+from typing import Any
+
+from copylens import storage
+from copylens.config import RunConfig, fingerprint
+from copylens.evaluation.html import render_report
+from copylens.evaluation.measure import measure
+from copylens.scorer import Scorer
+from copylens.stages import complete, completed, upstream_hash
+from ray_jobs.command import stage_main
+from ray_jobs.tracking import Tracker
+from ray_jobs.train import trained
+
+
+def run(config: RunConfig) -> dict[str, Any]:
+    """Measures, writes both report files, and adds the figures to the training's MLflow run."""
+    inputs = upstream_hash(config, "evaluate")
+    done = completed(config, "evaluate", inputs)
+    if done is not None:
+        return {"stage": "evaluate", "skipped": True, **done}
+    start = time.perf_counter()
+    scorer = Scorer.load(storage.join(config.output, "model"))
+    report, figures = measure(config, scorer)
+    storage.write_json(storage.join(config.output, "report.json"), report)
+    page = render_report(report, figures)
+    storage.write_bytes(storage.join(config.output, "report.html"), page.encode())
+    Tracker(config).log_report(trained(config)["mlflow_run"], report)
+    summary = {
+        "accuracy": report["attribution"]["accuracy"],
+        "ci95": report["attribution"]["ci95"],
+        "best_text": report["baselines"]["best_text"],
+        "ood_auroc": report["ood"]["auroc"],
+        "report": storage.join(config.output, "report.html"),
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+    complete(config, "evaluate", inputs, fingerprint(report), summary)
+    return {"stage": "evaluate", "skipped": False, **summary}
+
+
+if __name__ == "__main__":
+    stage_main(__doc__, run)

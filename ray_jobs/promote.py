@@ -1,0 +1,50 @@
+"""Stage 5: a registered version; the alias `champion` moves to it only if the gates pass."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from copylens import storage
+from copylens.config import RunConfig
+from copylens.evaluation.gates import failed_gates
+from copylens.stages import complete, completed, upstream_hash
+from ray_jobs.command import stage_main
+from ray_jobs.tracking import Tracker
+from ray_jobs.train import trained
+
+_EXAMPLE = "The quick brown fox jumps over the lazy dog, and the dog does not mind."
+_BUNDLE = ("model.safetensors", "scorer.json")
+
+
+def run(config: RunConfig) -> dict[str, Any]:
+    """Registers the trained scorer and, gates permitting, makes it the champion."""
+    inputs = upstream_hash(config, "promote")
+    done = completed(config, "promote", inputs)
+    if done is not None:
+        return {"stage": "promote", "skipped": True, **done}
+    report = storage.read_json(storage.join(config.output, "report.json"))
+    failed = failed_gates(report, config.tracking.gates)
+    tracker, name = Tracker(config), config.tracking.model_name
+    with tempfile.TemporaryDirectory() as folder:
+        bundle = Path(folder) / "bundle"
+        bundle.mkdir()
+        for file in _BUNDLE:
+            data = storage.read_bytes(storage.join(config.output, "model", file))
+            (bundle / file).write_bytes(data)
+        version = tracker.register(
+            trained(config)["mlflow_run"], name, str(bundle), _EXAMPLE, report["lineage"]
+        )
+    before = None if failed else tracker.move_alias(name, version)
+    summary = {
+        "model": name,
+        "version": version,
+        "champion": not failed,
+        "previous": before,
+        "failed_gates": failed,
+    }
+    complete(config, "promote", inputs, version, summary)
+    return {"stage": "promote", "skipped": False, **summary}
+
+
+if __name__ == "__main__":
+    stage_main(__doc__, run)

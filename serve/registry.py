@@ -1,0 +1,56 @@
+"""The only reader of MLflow: a model URI -> the scorer behind it."""
+
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from copylens.errors import ModelError
+from copylens.scorer import Scorer
+
+
+def load_scorer(uri: str, tracking_uri: str, probe: str | None = None) -> Scorer:
+    """The scorer that a registry URI or a local folder names.
+
+    Args:
+        uri: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or the folder of a saved scorer.
+        tracking_uri: the MLflow server or database.
+        probe: where the LM lies now, if it has moved since training.
+
+    Raises:
+        ModelError: the registry has no such model, or what it holds is damaged.
+    """
+    if not uri.startswith("models:/"):
+        return Scorer.load(uri, probe=probe)
+    name, version = resolve_version(uri, tracking_uri)
+    try:
+        mlflow.set_tracking_uri(tracking_uri)
+        folder = mlflow.artifacts.download_artifacts(f"models:/{name}/{version}")
+    except (MlflowException, OSError) as error:
+        raise ModelError(f"{uri}: the registry's files cannot be read: {_line(error)}") from None
+    found = sorted(Path(folder).rglob("scorer.json"))
+    if not found:
+        raise ModelError(f"{uri} is no CopyLens model (scorer.json is missing)")
+    return Scorer.load(str(found[0].parent), name=name, version=version, probe=probe)
+
+
+def resolve_version(uri: str, tracking_uri: str) -> tuple[str, str]:
+    """Name and version number behind `models:/NAME@ALIAS` or `models:/NAME/VERSION`."""
+    rest = uri.removeprefix("models:/")
+    client = MlflowClient(tracking_uri)
+    try:
+        if "@" in rest:
+            name, alias = rest.rsplit("@", 1)
+            return name, str(client.get_model_version_by_alias(name, alias).version)
+        name, _, version = rest.partition("/")
+        return name, str(client.get_model_version(name, version).version)
+    except MlflowException as error:
+        raise ModelError(
+            f"{uri} is not in the registry at {tracking_uri}: {_line(error)}; "
+            "run `copylens promote` first, or name a saved folder"
+        ) from None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:160]

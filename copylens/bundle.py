@@ -14,15 +14,15 @@ from torch import nn
 from copylens import storage
 from copylens.config import RunConfig, build_config
 from copylens.errors import ModelError
+from copylens.lexical_arrays import lexical_arrays, lexical_from
 from copylens.model.assembly import FittedModel
 from copylens.model.attributor import Attributor, Channels
 from copylens.model.calibration import Conformal, OpenSet
 from copylens.model.detector import Detector, Projector, ProjectorShape
 from copylens.model.fusion import ChannelFusion
-from copylens.model.lexical import LexicalClassifier
 from copylens.model.network import AttributorNetwork, NetworkShape
 from copylens.model.ood_scores import Knn, Mahalanobis
-from copylens.records import FloatArray, Rights
+from copylens.records import AnyArray, Rights
 
 FORMAT = 1
 _M = TypeVar("_M", bound=nn.Module)
@@ -70,7 +70,7 @@ def load_bundle(folder: str) -> tuple[FittedModel, tuple[Rights, ...], RunConfig
     return _model(arrays, meta["model"]), rights, config, dict(meta["lineage"])
 
 
-def _read_arrays(uri: str, sha256: str) -> dict[str, FloatArray]:
+def _read_arrays(uri: str, sha256: str) -> dict[str, AnyArray]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -85,7 +85,7 @@ def _read_arrays(uri: str, sha256: str) -> dict[str, FloatArray]:
         raise ModelError(f"'{uri}' is no safetensors file: {error}") from None
 
 
-def _arrays(model: FittedModel) -> dict[str, FloatArray]:
+def _arrays(model: FittedModel) -> dict[str, AnyArray]:
     attributor, detector = model.attributor, model.detector
     arrays = {
         "text_fusion.bias": attributor.text_fusion.bias,
@@ -99,9 +99,8 @@ def _arrays(model: FittedModel) -> dict[str, FloatArray]:
     }
     for name, network in attributor.channels.networks.items():
         arrays |= _module_arrays(f"network.{name}", network)
-    lexical = attributor.channels.lexical
-    if lexical is not None:
-        arrays |= {f"lexical.{key}": value for key, value in vars(lexical).items()}
+    if attributor.channels.lexical is not None:
+        arrays |= lexical_arrays(attributor.channels.lexical)
     if detector.projector is not None:
         arrays |= _module_arrays("projector", detector.projector)
     if detector.knn is not None and detector.mahalanobis is not None:
@@ -127,16 +126,12 @@ def _numbers(model: FittedModel) -> dict[str, Any]:
     }
 
 
-def _model(arrays: dict[str, FloatArray], numbers: dict[str, Any]) -> FittedModel:
+def _model(arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> FittedModel:
     networks = {
         name: _module(AttributorNetwork(NetworkShape(**shape)), f"network.{name}", arrays)
         for name, shape in numbers["networks"].items()
     }
-    lexical = None
-    if "lexical.idf" in arrays:
-        lexical = LexicalClassifier(
-            arrays["lexical.idf"], arrays["lexical.weights"], arrays["lexical.bias"]
-        )
+    lexical = lexical_from(arrays) if "lexical.gate" in arrays else None
     attributor = Attributor(
         sub_datasets=tuple(numbers["sub_datasets"]),
         channels=Channels(networks, lexical, numbers["window"]),
@@ -155,7 +150,7 @@ def _model(arrays: dict[str, FloatArray], numbers: dict[str, Any]) -> FittedMode
     )
 
 
-def _detector(arrays: dict[str, FloatArray], numbers: dict[str, Any]) -> Detector:
+def _detector(arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> Detector:
     centre, spread = arrays["detector.centre"], arrays["detector.spread"]
     if numbers["projector"] is None:
         return Detector(None, None, None, centre, spread)
@@ -172,11 +167,11 @@ def _detector(arrays: dict[str, FloatArray], numbers: dict[str, Any]) -> Detecto
     )
 
 
-def _module_arrays(prefix: str, module: nn.Module) -> dict[str, FloatArray]:
+def _module_arrays(prefix: str, module: nn.Module) -> dict[str, AnyArray]:
     return {f"{prefix}.{key}": value.numpy() for key, value in module.state_dict().items()}
 
 
-def _module(module: _M, prefix: str, arrays: dict[str, FloatArray]) -> _M:
+def _module(module: _M, prefix: str, arrays: dict[str, AnyArray]) -> _M:
     start = f"{prefix}."
     state = {
         key.removeprefix(start): torch.from_numpy(np.array(value))

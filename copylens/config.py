@@ -66,13 +66,13 @@ class ProbeConfig(Section):
     project_dim: int = Field(
         default=128, ge=1, description="features per layer with fusion: project"
     )
-    window: int = Field(default=4, ge=1, description="tokens averaged into one state")
+    window: int = Field(default=16, ge=1, description="tokens averaged into one state")
     embeddings: bool = Field(default=True, description="token embeddings beside the states")
     likelihood: bool = Field(default=True, description="log-probability, entropy, rank per window")
     max_tokens: int | None = Field(
         default=None, ge=8, description="tokens per passage; null = the LM's context length"
     )
-    batch_tokens: int = Field(default=8192, ge=1, description="padded tokens per forward pass")
+    batch_tokens: int = Field(default=4096, ge=1, description="padded tokens per forward pass")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:0 ...")
     dtype: Literal["float32", "bfloat16", "float16"] = Field(
         default="float32", description="precision of the forward pass; states are stored as fp16"
@@ -87,11 +87,11 @@ class ProbeConfig(Section):
 class AttributorConfig(Section):
     """The LSTM that turns states into shares, and how it is trained."""
 
-    hidden: int = Field(default=128, ge=1, description="LSTM width per direction")
+    hidden: int = Field(default=96, ge=1, description="LSTM width")
     projection: int = Field(default=128, ge=1, description="width the states are projected to")
     dropout: float = Field(default=0.3, ge=0, lt=1)
-    epochs: int = Field(default=20, ge=1)
-    patience: int = Field(default=5, ge=1, description="epochs without a better val loss")
+    epochs: int = Field(default=12, ge=1)
+    patience: int = Field(default=3, ge=1, description="epochs without a better val loss")
     batch_size: int = Field(default=32, ge=1, description="passages per step, over all workers")
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
@@ -101,7 +101,7 @@ class AttributorConfig(Section):
     )
     mixture_parts: int = Field(default=4, ge=2, description="at most so many passages in one")
     folds: int = Field(
-        default=3, ge=2, description="out-of-fold parts (by split group) behind the channel fusion"
+        default=2, ge=2, description="out-of-fold parts (by split group) behind the channel fusion"
     )
 
 

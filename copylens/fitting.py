@@ -15,10 +15,11 @@ import torch
 from copylens.config import RunConfig
 from copylens.corpus import load_manifest, read_split
 from copylens.errors import ModelError
-from copylens.model.assembly import FittedModel, TextSet, assemble, fold_index
+from copylens.model.assembly import FittedModel, TextSet, assemble
 from copylens.model.attributor import channel_values
 from copylens.model.dataset import StateSet, group_index, label_index, state_set
 from copylens.model.detector import Projector, ProjectorShape, fit_projector
+from copylens.model.folds import fold_index
 from copylens.model.network import AttributorNetwork, NetworkShape
 from copylens.model.training import Progress, fit_network
 from copylens.records import REGISTERED_SPLITS, SplitName

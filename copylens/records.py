@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.floating[Any]]
 IntArray = npt.NDArray[np.integer[Any]]
+AnyArray = npt.NDArray[Any]
 
 SplitName = Literal["train", "val", "test", "ood_val", "ood_test", "background"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test", "ood_val", "ood_test", "background")

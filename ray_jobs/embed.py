@@ -1,5 +1,6 @@
 """Stage 2: corpus shards -> state shards, on a pool of Ray Data actors that hold the LM."""
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -20,16 +21,16 @@ from ray_jobs.session import ray_session, user_errors
 class EmbedActor:
     """One worker: loads the LM at its first shard, publishes each shard as soon as it is read."""
 
-    def __init__(self, config: dict[str, Any]):
-        self._config = build_config(config)
+    def __init__(self) -> None:
         self._embedder: ShardEmbedder | None = None
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[int]]:
         """Embeds the shards of a batch; returns their numbers of passages."""
         if self._embedder is None:
+            config = build_config(json.loads(str(batch["config"][0])))
             # Workers share the machine's cores: more threads than asked for only fight.
-            torch.set_num_threads(self._config.resources.threads)
-            self._embedder = ShardEmbedder(self._config)
+            torch.set_num_threads(config.resources.threads)
+            self._embedder = ShardEmbedder(config)
         rows = zip(batch["source"], batch["target"], batch["key"])
         return {"passages": [self._embedder(EmbedTask(*map(str, row))) for row in rows]}
 
@@ -63,16 +64,16 @@ def embed_shards(config: RunConfig, pending: list[EmbedTask]) -> Iterator[int]:
     if not pending:
         return
     resources = config.resources
-    # One row per shard: no read tasks that could starve, and a lost worker costs one shard.
-    dataset = ray.data.from_items(
-        [asdict(task) for task in pending], override_num_blocks=len(pending)
-    ).map_batches(
+    # One row per shard: no read tasks that could starve, and a lost worker costs one shard. The
+    # config travels in the row: an actor that is restarted finds it there.
+    settings = json.dumps(config.model_dump(mode="json"))
+    rows = [{**asdict(task), "config": settings} for task in pending]
+    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         EmbedActor,
         batch_size=1,
         compute=ray.data.ActorPoolStrategy(size=min(resources.embed_workers, len(pending))),
         num_cpus=resources.cpus_per_worker,
         num_gpus=resources.gpus_per_worker,
-        fn_constructor_kwargs={"config": config.model_dump(mode="json")},
     )
     for row in dataset.iter_rows():
         yield int(row["passages"])

@@ -25,6 +25,7 @@ from copylens.model.calibration import (
     residual_quantile,
 )
 from copylens.model.detector import Detector, Projector, fit_detector
+from copylens.model.folds import fold_index
 from copylens.model.fusion import fit_fusion
 from copylens.model.lexical import fit_lexical
 from copylens.model.mixtures import Mixture, make_mixtures, segment_labels, true_shares
@@ -85,31 +86,6 @@ class HeldOut:
     mixed: Evidence
 
 
-def fold_index(labels: IntArray, groups: IntArray, folds: int, seed: int) -> IntArray:
-    """[N] which part holds a passage out: split groups stay whole, sub-datasets are spread.
-
-    The number of parts shrinks to the fewest groups that a sub-dataset has. A sub-dataset with
-    one group only cannot be held out by group: its passages are cut into contiguous blocks.
-    """
-    per_class = [np.unique(groups[labels == k]) for k in np.unique(labels)]
-    parts = max(2, min(folds, *(len(g) for g in per_class)))
-    generator = np.random.default_rng([seed, 5])
-    result = np.zeros(len(labels), dtype=np.int64)
-    for k, members in zip(np.unique(labels), per_class):
-        mine = np.flatnonzero(labels == k)
-        if len(members) == 1:
-            result[mine] = np.arange(len(mine)) * parts // len(mine)
-            continue
-        sizes = np.array([(groups[mine] == g).sum() for g in members])
-        load = np.zeros(parts)
-        # Largest group first into the emptiest part, so that the parts are of like size.
-        for place in np.lexsort((generator.random(len(members)), -sizes)):
-            part = int(load.argmin())
-            load[part] += sizes[place]
-            result[mine[groups[mine] == members[place]]] = part
-    return result
-
-
 def assemble(
     config: RunConfig,
     sub_datasets: tuple[str, ...],
@@ -158,7 +134,7 @@ def fit_channels(
     """Networks as they are, and the lexical channel fitted on the texts."""
     lexical = None
     if config.channels.lexical:
-        lexical = fit_lexical(train.texts, train.labels, classes, config.seed)
+        lexical = fit_lexical(train.texts, train.labels, train.groups, classes, config.seed)
     return Channels(networks, lexical, config.probe.window)
 
 

@@ -2,89 +2,88 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from scipy import sparse
 
+from copylens.model.experts import ExpertGate, fit_gate
+from copylens.model.folds import fold_index
+from copylens.model.names import TOKEN, NameRecord
+from copylens.model.ngrams import Ids, NgramView, char_ids, word_ids
+from copylens.model.ridge import gram, out_of_fold, ridge_duals
 from copylens.records import FloatArray, IntArray
-from copylens.textviews import mask_names
 
-_BITS = 18
+_WORDS, _CHARS = (1, 2), (3, 5)
+_RIDGE = 0.03
+_FOLDS = 5
 
 
 @dataclass(frozen=True)
 class LexicalClassifier:
-    """Multinomial logistic regression on hashed TF-IDF n-grams.
+    """Two ridge experts on n-grams, pooled by a gate.
 
-    Words (1-2 grams) are read from the text as it is, characters (3-5 grams inside words) with
-    names masked: names carry texts of a known book, style carries those of an unknown one.
+    The masked expert reads the text with names and one-group words hidden: what carries over to
+    an unseen work. The named expert reads it as it is: what gives a known work away.
 
     Attributes:
-        idf: [2 * 2^18] inverse document frequencies, 0 for n-grams never seen in training.
-        weights: [K, 2 * 2^18].
-        bias: [K].
+        names: how to hide names.
+        views: four n-gram views: masked words, masked characters, named words, named characters.
+        weights: four arrays [F, K].
+        gate: pools the two experts' scores.
     """
 
-    idf: FloatArray
-    weights: FloatArray
-    bias: FloatArray
+    names: NameRecord
+    views: tuple[NgramView, ...]
+    weights: tuple[FloatArray, ...]
+    gate: ExpertGate
 
     def log_probs(self, texts: Sequence[str]) -> FloatArray:
         """[N, K] log-probabilities of the sub-datasets."""
         if not texts:
-            return np.zeros((0, len(self.bias)))
-        logits = weighted(counts(texts), self.idf) @ self.weights.T + self.bias
-        peak = logits.max(axis=1, keepdims=True)
-        normaliser = peak + np.log(np.exp(logits - peak).sum(axis=1, keepdims=True))
-        return np.asarray(logits - normaliser)
+            return np.zeros((0, self.weights[0].shape[1]))
+        return self.gate.log_probs(self.scores(texts))
+
+    def scores(self, texts: Sequence[str]) -> FloatArray:
+        """[2, N, K] ridge scores of the masked and of the named expert; about 0 when clueless."""
+        documents = read_views(self.names, texts)
+        parts = [
+            view.matrix(document) @ weight
+            for view, document, weight in zip(self.views, documents, self.weights)
+        ]
+        return np.stack([parts[0] + parts[1], parts[2] + parts[3]]).astype(np.float64)
 
 
 def fit_lexical(
-    texts: Sequence[str], labels: IntArray, classes: int, seed: int
+    texts: Sequence[str], labels: IntArray, groups: IntArray, classes: int, seed: int
 ) -> LexicalClassifier:
-    """Fits the channel on passages; labels [N] in 0..K-1, every class present."""
-    from sklearn.linear_model import LogisticRegression
+    """Fits experts and gate on passages.
 
-    raw = counts(texts)
-    seen = np.asarray((raw > 0).sum(axis=0)).ravel()
-    idf = np.where(seen > 0, np.log((1 + len(texts)) / (1 + seen)) + 1, 0).astype(np.float32)
-    model = LogisticRegression(C=10.0, max_iter=200, random_state=seed)
-    model.fit(weighted(raw, idf), labels)
-    weights, bias = model.coef_, model.intercept_
-    if classes == 2:
-        # scikit-learn keeps one row for two classes.
-        weights, bias = np.vstack([-weights, weights]) / 2, np.hstack([-bias, bias]) / 2
-    return LexicalClassifier(idf, weights.astype(np.float32), bias.astype(np.float32))
-
-
-def counts(texts: Sequence[str]) -> sparse.csr_matrix:
-    """[N, 2 * 2^18] n-gram counts: words as they are, characters with names masked."""
-    words = _hasher(analyzer="word", ngram_range=(1, 2), token_pattern=r"(?u)\b\w+\b")
-    chars = _hasher(analyzer="char_wb", ngram_range=(3, 5))
-    blocks = [words.transform(texts), chars.transform([mask_names(text) for text in texts])]
-    return sparse.csr_matrix(sparse.hstack(blocks))
-
-
-def weighted(raw: sparse.csr_matrix, idf: FloatArray) -> sparse.csr_matrix:
-    """Sublinear TF-IDF; each of the two views has length 1 per text."""
-    result = raw.astype(np.float32)
-    result.data = 1 + np.log(result.data)
-    result = sparse.csr_matrix(result.multiply(idf[None, :]))
-    half = result.shape[1] // 2
-    views = [_unit_rows(result[:, :half]), _unit_rows(result[:, half:])]
-    return sparse.csr_matrix(sparse.hstack(views))
+    Args:
+        labels: [N] in 0..K-1, every class present.
+        groups: [N] split groups; those of one class held out together simulate an unseen work.
+    """
+    names = NameRecord.learn(texts, groups)
+    documents = read_views(names, texts)
+    views = tuple(NgramView.fit(document) for document in documents)
+    rows = [view.matrix(document) for view, document in zip(views, documents)]
+    kernels = [(gram(rows[e]) + gram(rows[e + 1])) / 2 for e in (0, 2)]
+    situations = []
+    for units in (np.arange(len(labels)), groups):
+        folds = fold_index(labels, units, _FOLDS, seed)
+        held = [out_of_fold(kernel, labels, classes, _RIDGE, folds) for kernel in kernels]
+        situations.append(np.stack(held))
+    gate = fit_gate(situations[0], situations[1], (labels, labels))
+    duals = [ridge_duals(kernel, labels, classes, _RIDGE) for kernel in kernels]
+    weights = tuple(np.asarray(row.T @ duals[i // 2], np.float32) / 2 for i, row in enumerate(rows))
+    return LexicalClassifier(names, views, weights, gate)
 
 
-def _unit_rows(matrix: sparse.csr_matrix) -> sparse.csr_matrix:
-    from sklearn.preprocessing import normalize
-
-    return sparse.csr_matrix(normalize(matrix))
-
-
-def _hasher(**options: Any) -> Any:
-    from sklearn.feature_extraction.text import HashingVectorizer
-
-    return HashingVectorizer(
-        n_features=2**_BITS, alternate_sign=False, norm=None, lowercase=True, **options
-    )
+def read_views(names: NameRecord, texts: Sequence[str]) -> tuple[list[Ids], ...]:
+    """N-gram ids of each text in each of the four views."""
+    views: tuple[list[Ids], ...] = ([], [], [], [])
+    for text in texts:
+        masked = names.names_hidden(text)
+        views[0].append(word_ids(names.rare_hidden(masked), *_WORDS))
+        views[1].append(char_ids(" ".join(masked), *_CHARS))
+        views[2].append(word_ids(TOKEN.findall(text), *_WORDS))
+        views[3].append(char_ids(text, *_CHARS))
+    return views

@@ -1,0 +1,84 @@
+"""N-grams as 64-bit ids, and texts as sparse rows over those that training has seen."""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+
+from copylens.records import FloatArray
+
+Ids = npt.NDArray[np.uint64]
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIN_TEXTS = 2
+
+
+def char_ids(text: str, low: int, high: int) -> Ids:
+    """Ids of all character n-grams of `low` to `high` characters."""
+    codes = np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32)
+    return _ngram_ids(codes.astype(np.uint64), low, high)
+
+
+def word_ids(tokens: Sequence[str], low: int, high: int) -> Ids:
+    """Ids of all n-grams of `low` to `high` tokens."""
+    coded = (token.encode("utf-8", "replace") for token in tokens)
+    single = [zlib.crc32(b) << 32 | zlib.crc32(b[::-1] + b"#") for b in coded]
+    return _ngram_ids(np.array(single, np.uint64), low, high)
+
+
+def _ngram_ids(items: Ids, low: int, high: int) -> Ids:
+    """64 bits are wide enough that collisions do not matter."""
+    hashed, found = np.zeros_like(items), [np.zeros(0, np.uint64)]
+    for n in range(1, min(high, len(items)) + 1):
+        size = len(items) - n + 1
+        hashed = _mix(hashed[:size], items[n - 1 :] + np.uint64(1))
+        if n >= low:
+            found.append(_mix(hashed, np.full_like(hashed, n)))
+    return np.concatenate(found)
+
+
+def _mix(hashed: Ids, item: Ids) -> Ids:
+    mixed = (hashed ^ item) * _GOLDEN
+    return np.asarray(mixed ^ (mixed >> np.uint64(29)))
+
+
+@dataclass(frozen=True)
+class NgramView:
+    """Square-root counts times inverse document frequency, at unit length.
+
+    Attributes:
+        vocabulary: [F] ids in ascending order.
+        idf: [F].
+        unseen: idf of an n-gram that training has not seen. It counts for the length, so a
+            strange text gets low values all over.
+    """
+
+    vocabulary: Ids
+    idf: FloatArray
+    unseen: float
+
+    @classmethod
+    def fit(cls, documents: Sequence[Ids]) -> "NgramView":
+        """Keeps the n-grams of at least two texts (of one, where no two texts share any)."""
+        ids, df = np.unique(np.concatenate([np.unique(d) for d in documents]), return_counts=True)
+        keep = df >= min(_MIN_TEXTS, int(df.max(initial=1)))
+        idf = np.log((1 + len(documents)) / (1 + df[keep])) + 1
+        return cls(ids[keep], idf, float(np.log((1 + len(documents)) / 2) + 1))
+
+    def matrix(self, documents: Sequence[Ids]) -> sparse.csr_matrix:
+        """[N, F] float32 rows of length <= 1."""
+        values, columns, ends = [np.zeros(0, np.float32)], [np.zeros(0, np.int64)], [0]
+        for document in documents:
+            ids, counts = np.unique(document, return_counts=True)
+            place = np.minimum(np.searchsorted(self.vocabulary, ids), len(self.vocabulary) - 1)
+            known = self.vocabulary[place] == ids
+            value = np.sqrt(counts) * np.where(known, self.idf[place], self.unseen)
+            length = max(float(np.linalg.norm(value)), 1e-12)
+            values.append((value[known] / length).astype(np.float32))
+            columns.append(place[known])
+            ends.append(ends[-1] + len(values[-1]))
+        data = (np.concatenate(values), np.concatenate(columns), ends)
+        return sparse.csr_matrix(data, shape=(len(documents), len(self.vocabulary)))

@@ -1,0 +1,62 @@
+"""Forward-backward against the sum over all paths."""
+
+from itertools import pairwise, product
+
+import numpy as np
+import pytest
+
+from copylens.model.timeline import segment_posteriors
+
+
+def by_enumeration(evidence, prior, switch):
+    S, K = evidence.shape
+    total = np.zeros((S, K))
+    for path in product(range(K), repeat=S):
+        weight = prior[path[0]]
+        for before, after in pairwise(path):
+            weight *= (1 - switch) * (before == after) + switch * prior[after]
+        weight *= np.exp(sum(evidence[s, k] for s, k in enumerate(path)))
+        for s, k in enumerate(path):
+            total[s, k] += weight
+    return total / total.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("switch", [0.01, 0.3, 1.0])
+def test_against_all_paths(switch):
+    generator = np.random.default_rng(0)
+    evidence = generator.normal(size=(5, 3)) * 2
+    prior = generator.dirichlet(np.ones(3))
+    np.testing.assert_allclose(
+        segment_posteriors(evidence, prior, switch),
+        by_enumeration(evidence, prior, switch),
+        atol=1e-9,
+    )
+
+
+def test_no_evidence_leaves_the_prior():
+    prior = np.array([0.7, 0.2, 0.1])
+    got = segment_posteriors(np.zeros((4, 3)), prior, 0.1)
+    np.testing.assert_allclose(got, np.tile(prior, (4, 1)))
+
+
+def test_a_constant_per_segment_changes_nothing():
+    evidence = np.random.default_rng(1).normal(size=(6, 4))
+    prior = np.full(4, 0.25)
+    shifted = evidence + np.arange(6)[:, None] * 100
+    np.testing.assert_allclose(
+        segment_posteriors(evidence, prior, 0.2), segment_posteriors(shifted, prior, 0.2)
+    )
+
+
+def test_a_change_of_source_shows_where_it_is():
+    evidence = np.zeros((10, 2))
+    evidence[:6, 0], evidence[6:, 1] = 2.0, 2.0
+    top = segment_posteriors(evidence, np.array([0.5, 0.5]), 0.1).argmax(axis=1)
+    np.testing.assert_array_equal(top, [0] * 6 + [1] * 4)
+
+
+def test_a_thousand_strong_segments_do_not_underflow():
+    evidence = np.random.default_rng(2).normal(size=(1000, 5)) * 50
+    got = segment_posteriors(evidence, np.full(5, 0.2), 0.05)
+    assert np.isfinite(got).all()
+    np.testing.assert_allclose(got.sum(axis=1), 1.0)

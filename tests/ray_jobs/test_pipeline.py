@@ -1,0 +1,229 @@
+"""The stages end to end on a small corpus and a tiny LM, on a real Ray and a real MLflow."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pandas as pd
+import pytest
+
+from copylens import shards, storage
+from copylens.evaluation.contract import check_report
+from copylens.records import SPLITS
+from copylens.scorer import Scorer
+from copylens.stages import STAGES
+from ray_jobs.pipeline import run_stages
+from serve.registry import load_scorer
+from tests.pipeline_samples import tiny_config, write_corpus
+
+pytestmark = pytest.mark.ray
+
+
+def report_of(config) -> dict:
+    return storage.read_json(storage.join(config.output, "report.json"))
+
+
+def state_hashes(config) -> dict[str, str]:
+    return {
+        uri.removeprefix(config.output): storage.sha256(storage.read_bytes(uri))
+        for split in SPLITS
+        for uri in shards.state_shards(config.output, split)
+    }
+
+
+def test_every_stage_ran_and_the_report_keeps_its_contract(finished):
+    config, summaries = finished
+    assert [s["stage"] for s in summaries] == list(STAGES)
+    assert not any(s["skipped"] for s in summaries)
+    report = report_of(config)
+    check_report(report)
+    # The three word lists hardly overlap: anything below this is broken, not hard.
+    assert report["attribution"]["accuracy"] > 0.9
+    assert report["ood"]["auroc"] > 0.8
+    assert report["attribution"]["n"] == summaries[0]["passages"] - sum(
+        sum(row.values()) - row["test"] for row in summaries[0]["sub_datasets"].values()
+    ) - sum(summaries[0]["unregistered"]["kitchen"].values())
+    page = storage.read_bytes(storage.join(config.output, "report.html")).decode()
+    assert "Sea Press" in page or "sea" in page
+
+
+def test_a_second_run_does_nothing(finished):
+    config, _ = finished
+    before = state_hashes(config)
+    assert all(summary["skipped"] for summary in run_stages(config, STAGES))
+    assert state_hashes(config) == before
+
+
+def test_a_changed_setting_runs_only_what_depends_on_it(finished):
+    config, _ = finished
+    changed = config.model_copy(
+        update={"detector": config.detector.model_copy(update={"epochs": 4})}
+    )
+    skipped = {s["stage"]: s["skipped"] for s in run_stages(changed, ("ingest", "embed"))}
+    assert skipped == {"ingest": True, "embed": True}
+    from copylens.stages import completed, upstream_hash
+
+    assert completed(changed, "train", upstream_hash(changed, "train")) is None
+
+
+def test_the_registry_holds_a_champion_without_pickle(finished):
+    config, summaries = finished
+    assert summaries[-1]["champion"] is True
+    mlflow.set_tracking_uri(config.tracking.uri)
+    folder = Path(mlflow.artifacts.download_artifacts("models:/copylens@champion"))
+    ours = [p for p in folder.rglob("*") if p.is_file()]
+    assert not [p for p in ours if p.suffix in {".pkl", ".pickle", ".pt", ".bin"}]
+    model = mlflow.pyfunc.load_model("models:/copylens@champion")
+    texts = ["The captain and the crew sail to the harbour. " * 6, "Bake the dough in the oven."]
+    table = model.predict(pd.DataFrame({"text": texts}))
+    assert table["top_sub_dataset"][0] == "sea"
+    served = load_scorer("models:/copylens@champion", config.tracking.uri)
+    assert served.identity.version == summaries[-1]["version"]
+    verdict = served.verdicts(texts)[0]
+    assert json.loads(table["verdict"][0])["shares"][0]["share"] == pytest.approx(
+        verdict.shares[0].share, abs=1e-6
+    )
+
+
+def test_figures_are_in_mlflow(finished):
+    config, summaries = finished
+    client = mlflow.MlflowClient(config.tracking.uri)
+    run = client.get_run(summaries[2]["mlflow_run"])
+    report = report_of(config)
+    assert run.data.metrics["attribution.accuracy"] == report["attribution"]["accuracy"]
+    assert run.data.params["attributor.hidden"] == "16"
+    curve = client.get_metric_history(run.info.run_id, "attention/val_loss")
+    assert [point.step for point in curve] == list(range(1, len(curve) + 1))
+    version = client.get_model_version_by_alias("copylens", "champion")
+    assert version.tags["lineage.probe_weights"] == report["lineage"]["probe_weights"]
+
+
+def test_a_failed_gate_keeps_the_champion(finished, tmp_path):
+    config, _ = finished
+    strict = config.tracking.model_copy(update={"gates": {"attribution.accuracy": "> 1.0"}})
+    summary = next(run_stages(config.model_copy(update={"tracking": strict}), ("promote",)))
+    assert summary["champion"] is False
+    assert "attribution.accuracy" in summary["failed_gates"][0]
+    client = mlflow.MlflowClient(config.tracking.uri)
+    champion = client.get_model_version_by_alias("copylens", "champion").version
+    assert str(champion) != summary["version"]
+
+
+def test_two_runs_with_one_seed_agree(finished, lm_folder, tmp_path):
+    config, _ = finished
+    write_corpus(tmp_path)
+    again = tiny_config(tmp_path, lm_folder("gpt_neox"))
+    list(run_stages(again, ("ingest", "embed", "train", "evaluate")))
+    first, second = report_of(config), report_of(again)
+    for section in ("attribution", "channels", "mixture", "ood", "conformal", "baselines"):
+        assert first[section] == second[section], section
+    assert list(state_hashes(config).values()) == list(state_hashes(again).values())
+
+
+def test_two_workers_learn_what_one_does(cluster, lm_folder, tmp_path):
+    """Without dropout the only difference left is the order of floating-point additions."""
+    write_corpus(tmp_path)
+    losses = []
+    for workers in (1, 2):
+        config = tiny_config(
+            tmp_path,
+            lm_folder("gpt_neox"),
+            **{
+                "attributor.dropout": 0.0,
+                "resources.train_workers": workers,
+                "tracking.uri": f"sqlite:///{tmp_path}/w{workers}.db",
+            },
+        )
+        list(run_stages(config, ("ingest", "embed")))
+        (folder := Path(config.output) / "train.done.json").unlink(missing_ok=True)
+        if workers == 2:
+            # A new name, or Ray Train would go on from the first run's checkpoint.
+            config = config.model_copy(
+                update={"calibration": config.calibration.model_copy(update={"alpha": 0.051})}
+            )
+        summary = next(run_stages(config, ("train",)))
+        losses.append({fit: end["val_loss"] for fit, end in summary["fits"].items()})
+        assert folder.exists()
+    for fit, loss in losses[0].items():
+        assert losses[1][fit] == pytest.approx(loss, rel=1e-3), fit
+
+
+def test_embed_resumes_after_a_kill_with_the_same_bytes(finished, lm_folder, tmp_path):
+    config, _ = finished
+    write_corpus(tmp_path)
+    again = tiny_config(tmp_path, lm_folder("gpt_neox"))
+    (tmp_path / "config.yaml").write_text(again.to_yaml())
+    list(run_stages(again, ("ingest",)))
+    command = [sys.executable, "-m", "ray_jobs.embed", "--config", str(tmp_path / "config.yaml")]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    victim = subprocess.Popen(command, env=environment, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and len(state_hashes(again)) < 2:
+        time.sleep(0.02)
+    os.killpg(victim.pid, signal.SIGKILL)
+    victim.wait()
+    survived = len(state_hashes(again))
+    total = len(state_hashes(config))
+    assert 2 <= survived <= total
+    summary = next(run_stages(again, ("embed",)))
+    assert summary["shards_resumed"] >= 1
+    assert list(state_hashes(again).values()) == list(state_hashes(config).values())
+
+
+def test_a_damaged_state_shard_is_named(finished, tmp_path):
+    config, _ = finished
+    uri = shards.state_shards(config.output, "val")[0]
+    data = storage.read_bytes(uri)
+    try:
+        Path(uri).write_bytes(data[:-10])
+        with pytest.raises(Exception, match="is damaged; delete it"):
+            shards.read_states(uri)
+    finally:
+        Path(uri).write_bytes(data)
+
+
+def test_a_saved_scorer_scores_as_before(finished, tmp_path):
+    config, _ = finished
+    scorer = Scorer.load(storage.join(config.output, "model"))
+    scorer.save(str(tmp_path / "copy"))
+    copy = Scorer.load(str(tmp_path / "copy"))
+    text = "The judge and the court ruling on the appeal. " * 5
+    first, second = scorer.verdicts([text])[0], copy.verdicts([text])[0]
+    assert first == second
+    total = sum(s.share for s in first.shares) + first.unregistered
+    assert total == pytest.approx(1.0)
+    for item in first.timeline:
+        assert sum(item.shares.values()) == pytest.approx(1.0)
+        assert 0 <= item.start < item.end <= len(text)
+    for share in first.shares:
+        assert 0 <= share.low <= share.share + 1e-9 <= share.high + 2e-9 <= 1 + 2e-9
+
+
+def test_verdicts_do_not_depend_on_the_texts_beside_them(finished):
+    config, _ = finished
+    scorer = Scorer.load(storage.join(config.output, "model"))
+    texts = ["The ship and the storm. " * 8, "An array of values in a loop. " * 20, "A claim."]
+    together = scorer.verdicts(texts)
+    for text, expected in zip(texts, together):
+        alone = scorer.verdicts([text])[0]
+        assert alone.ood_score == pytest.approx(expected.ood_score, abs=1e-3)
+        for one, other in zip(alone.shares, expected.shares):
+            assert one.share == pytest.approx(other.share, abs=1e-3)
+
+
+def test_a_long_text_is_scored_whole(finished):
+    config, _ = finished
+    scorer = Scorer.load(storage.join(config.output, "model"))
+    text = "The captain of the ship and the crew. " * 40
+    verdict = scorer.verdicts([text])[0]
+    assert verdict.tokens > scorer.probe.lm.context
+    assert verdict.truncated is False
+    assert verdict.timeline[-1].end == len(text.rstrip()) or verdict.timeline[-1].end == len(text)
+    covered = np.array([(item.start, item.end) for item in verdict.timeline])
+    assert (covered[1:, 0] <= covered[:-1, 1] + 1).all()

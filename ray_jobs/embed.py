@@ -12,6 +12,7 @@ import torch
 
 from copylens.config import RunConfig, build_config
 from copylens.embedding import EmbedTask, ShardEmbedder, output_hash, plan
+from copylens.errors import CopyLensError
 from copylens.progress import progress
 from copylens.stages import complete, completed, upstream_hash
 from ray_jobs.command import stage_main
@@ -24,15 +25,26 @@ class EmbedActor:
     def __init__(self) -> None:
         self._embedder: ShardEmbedder | None = None
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[int]]:
-        """Embeds the shards of a batch; returns their numbers of passages."""
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[int] | list[str]]:
+        """Embeds the shards of a batch; returns their numbers of passages.
+
+        A user's mistake comes back as data: an exception would lose its type on the way.
+        """
+        try:
+            return {"passages": self._embed(batch), "error": [""] * len(batch["source"])}
+        except CopyLensError as error:
+            message = str(error).splitlines()[0]
+            rows = len(batch["source"])
+            return {"passages": [0] * rows, "error": [message] * rows}
+
+    def _embed(self, batch: dict[str, np.ndarray]) -> list[int]:
         if self._embedder is None:
             config = build_config(json.loads(str(batch["config"][0])))
             # Workers share the machine's cores: more threads than asked for only fight.
             torch.set_num_threads(config.resources.threads)
             self._embedder = ShardEmbedder(config)
         rows = zip(batch["source"], batch["target"], batch["key"])
-        return {"passages": [self._embedder(EmbedTask(*map(str, row))) for row in rows]}
+        return [self._embedder(EmbedTask(*map(str, row))) for row in rows]
 
 
 def run(config: RunConfig) -> dict[str, Any]:
@@ -76,6 +88,8 @@ def embed_shards(config: RunConfig, pending: list[EmbedTask]) -> Iterator[int]:
         num_gpus=resources.gpus_per_worker,
     )
     for row in dataset.iter_rows():
+        if row["error"]:
+            raise CopyLensError(str(row["error"]))
         yield int(row["passages"])
 
 

@@ -1,5 +1,6 @@
 """Shared fixtures: a tiny random LM of each family, and texts that need no file."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -86,3 +87,19 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip("the development corpora are not here ($COPYLENS_SHARED)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    import ray
+
+    ray.init(
+        address="local",
+        num_cpus=4,
+        object_store_memory=200 * 2**20,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    yield
+    ray.shutdown()

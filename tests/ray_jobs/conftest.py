@@ -1,26 +1,9 @@
-"""One Ray for all tests of this folder, and one finished run that they may read."""
-
-import logging
+"""One finished run that the tests of this folder may read."""
 
 import pytest
-import ray
 
 from ray_jobs.pipeline import run_stages
 from tests.pipeline_samples import tiny_config, write_corpus
-
-
-@pytest.fixture(scope="session")
-def cluster():
-    ray.init(
-        address="local",
-        num_cpus=4,
-        object_store_memory=200 * 2**20,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,9 @@
 import pytest
-from corpus_samples import prose
 from hypothesis import given
 from hypothesis import strategies as st
 
 from copylens.corpus.cutting import cut_text
+from tests.corpus.corpus_samples import prose
 
 BITS = ["a", "word", ".", "! ", " ", "\n", "\n\n", "    ", "é", "\r\n", '." ', "\f"]
 TEXTS = st.builds(

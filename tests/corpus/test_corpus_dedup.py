@@ -3,12 +3,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from corpus_samples import config, prose, row, rows, write_jsonl
 
 from copylens.corpus import ingest_corpus, read_split
 from copylens.corpus.checks import Draft, Kind
 from copylens.corpus.dedup import drop_exact, drop_near, jaccard, shingle_hashes
 from copylens.records import SplitName
+from tests.corpus.corpus_samples import config, prose, row, rows, write_jsonl
 
 
 def draft(

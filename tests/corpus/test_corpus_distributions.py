@@ -3,11 +3,11 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
-from corpus_samples import config, quarantine
 
 from copylens.corpus import ingest_corpus, read_split
 from copylens.corpus.distributions import holder_of, is_generated, license_of, open_distribution
 from copylens.errors import CorpusError
+from tests.corpus.corpus_samples import config, quarantine
 
 
 def about(**fields: str) -> Message:

@@ -3,10 +3,10 @@ from typing import Any
 
 import datasets
 import pytest
-from corpus_samples import row, rows, write_jsonl
 
 from copylens.corpus.sources import open_source
 from copylens.errors import CorpusError
+from tests.corpus.corpus_samples import row, rows, write_jsonl
 
 
 def values(uri: str) -> list[dict[str, Any]]:

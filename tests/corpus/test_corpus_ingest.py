@@ -1,4 +1,5 @@
-import gzip
+"""Rows become passages: counted, quarantined, split, published."""
+
 import json
 import os
 import subprocess
@@ -8,21 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from corpus_samples import config, prose, quarantine, row, rows, tree, write_jsonl
 
 from copylens import corpus
 from copylens.corpus import (
-    Manifest,
     ingest_corpus,
     load_manifest,
     read_shard,
     read_split,
     shard_uris,
-    sources_fingerprint,
 )
 from copylens.errors import CorpusError
-from copylens.records import SPLITS, Passage, Rights
+from copylens.records import SPLITS, Passage
 from copylens.storage import sha256
+from tests.corpus.corpus_samples import config, prose, quarantine, row, rows, tree, write_jsonl
 
 SHARED = Path(os.environ.get("COPYLENS_SHARED", Path(__file__).parents[2].parent / "shared"))
 
@@ -238,154 +237,6 @@ def test_shards_are_as_the_manifest_says_and_train_is_mixed(tmp_path: Path, good
     assert uris == [f"{out}/corpus/train/part-0000{n}.parquet" for n in range(3)]
     assert all({p.sub_dataset for p in read_shard(uri)} == {"x", "y"} for uri in uris)
     assert shard_uris(str(out), "background") == []
-
-
-def test_the_manifest_comes_back_and_shows_damage(tmp_path: Path, good: str) -> None:
-    manifest = ingest_corpus(config(tmp_path, good))
-    assert load_manifest(str(tmp_path)) == manifest
-    assert manifest.rights == (
-        Rights("x", "holder of x", "CC0-1.0"),
-        Rights("y", "holder of y", "CC0-1.0"),
-    )
-    assert manifest.sources[0].sha256 == sha256(Path(good).read_bytes())
-    path = tmp_path / "corpus" / "manifest.json"
-    values = json.loads(path.read_text())
-    assert values["hash"] == manifest.hash
-    values["by_sub_dataset"]["x"]["train"] += 1
-    with pytest.raises(CorpusError, match="does not fit its hash"):
-        Manifest.from_dict(values)
-    values["counts"]["rows_kept"] += 1
-    with pytest.raises(CorpusError, match="is damaged"):
-        Manifest.from_dict(values)
-    for damage in ("{", "[]"):
-        path.write_text(damage)
-        with pytest.raises(CorpusError, match="is damaged"):
-            load_manifest(str(tmp_path))
-
-
-def test_several_holders_are_joined(tmp_path: Path) -> None:
-    items = [*rows("x", "y", count=5), row("x", 9, holder="Zoe", license="MIT")]
-    manifest = ingest_corpus(config(tmp_path / "o", write_jsonl(tmp_path / "a.jsonl", items)))
-    assert manifest.rights[0] == Rights("x", "Zoe; holder of x", "CC0-1.0; MIT")
-
-
-def test_the_summary_has_the_figures(tmp_path: Path, good: str) -> None:
-    manifest = ingest_corpus(config(tmp_path / "out", good))
-    summary = manifest.summary()
-    assert (summary["rows_read"], summary["rows_kept"], summary["passages"]) == (40, 40, 40)
-    assert summary["sub_datasets"] == {
-        name: {"train": 14, "val": 2, "test": 4} for name in ("x", "y")
-    }
-    assert json.loads(json.dumps(summary)) == summary
-
-
-def test_the_fingerprint_follows_the_sources(tmp_path: Path, good: str) -> None:
-    def fingerprint(*paths: str) -> str:
-        return sources_fingerprint(config(tmp_path, *paths))
-
-    before = fingerprint(good)
-    assert fingerprint(good) == before
-    assert fingerprint(good, "dist://typer") != before
-    write_jsonl(Path(good), rows("x", "y", count=21))
-    assert fingerprint(good) != before
-    os.utime(good, ns=(1, 1))
-    with_time = fingerprint(good)
-    os.utime(good, ns=(1, 2))
-    assert fingerprint(good) != with_time
-    with pytest.raises(CorpusError, match="is not there"):
-        fingerprint(str(tmp_path / "absent.jsonl"))
-
-
-def one_class(folder: Path) -> str:
-    return write_jsonl(folder / "one.jsonl", rows("x", count=9))
-
-
-def png(folder: Path) -> str:
-    (folder / "img.jsonl").write_bytes(b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\n\xff\xd9")
-    return str(folder / "img.jsonl")
-
-
-def json_document(folder: Path) -> str:
-    (folder / "doc.jsonl").write_text(json.dumps({"a": {"b": [1, 2]}}, indent=1))
-    return str(folder / "doc.jsonl")
-
-
-def damaged(folder: Path) -> str:
-    packed = gzip.compress(b"\n".join(json.dumps(r).encode() for r in rows("x", "y", count=50)))
-    (folder / "cut.jsonl.gz").write_bytes(packed[:-200])
-    return str(folder / "cut.jsonl.gz")
-
-
-WHOLE: list[tuple[Any, str]] = [
-    (lambda f: str(f / "absent.jsonl"), "absent.jsonl' is not there; correct the path"),
-    (png, "is no corpus: none of its 4 rows has a text; the first: not_utf8"),
-    (json_document, "is no corpus: none of its"),
-    (lambda f: write_jsonl(f / "e.jsonl", []), "is no corpus: none of its 0 rows"),
-    (lambda f: write_jsonl(f / "n.jsonl", [{"body": "b"}]), "give rows with `text`"),
-    (damaged, "is damaged after line"),
-    (lambda f: write_jsonl(f / "s.jsonl", [row("x", 0, text="tiny")]), "nothing is left of 1 rows"),
-    (one_class, "one sub-dataset only, 'x'; attribution needs at least 2"),
-    (
-        lambda f: write_jsonl(f / "t.jsonl", [*rows("x", count=9), row("y", 0)]),
-        "sub-dataset 'y' has no test passages",
-    ),
-    (
-        lambda f: write_jsonl(f / "t.jsonl", [*rows("x", count=9), row("y", 0, split="test")]),
-        "sub-dataset 'y' has no train passages",
-    ),
-    (
-        lambda f: write_jsonl(
-            f / "d.jsonl", [*rows("x", count=9), row("y", 0, text=row("x", 0)["text"])]
-        ),
-        "sub-dataset 'y' has no train passages",
-    ),
-    (lambda f: "dist://no-such-thing-at-all", "run `pip install no-such-thing-at-all`"),
-]
-
-
-@pytest.mark.parametrize(("make", "words"), WHOLE)
-def test_a_useless_corpus_is_one_clear_line_and_leaves_nothing(
-    tmp_path: Path, make: Any, words: str
-) -> None:
-    with pytest.raises(CorpusError) as caught:
-        ingest_corpus(config(tmp_path / "out", make(tmp_path)))
-    assert words in str(caught.value)
-    assert "\n" not in str(caught.value)
-    assert not (tmp_path / "out").exists()
-
-
-def test_no_paths_is_an_error() -> None:
-    with pytest.raises(CorpusError, match=r"corpus\.paths is empty"):
-        ingest_corpus(config(Path("nowhere")))
-
-
-def test_a_failing_run_leaves_the_corpus_that_was_there(tmp_path: Path, good: str) -> None:
-    ingest_corpus(config(tmp_path / "out", good))
-    before = tree(tmp_path / "out")
-    with pytest.raises(CorpusError):
-        ingest_corpus(config(tmp_path / "out", one_class(tmp_path)))
-    assert tree(tmp_path / "out") == before
-
-
-def test_a_sub_dataset_cannot_be_registered_and_ood(tmp_path: Path, good: str) -> None:
-    ood = write_jsonl(tmp_path / "ood.jsonl", [row("y", 77)])
-    with pytest.raises(CorpusError, match=r"'y' is in corpus\.paths and in corpus\.ood_paths"):
-        ingest_corpus(config(tmp_path / "out", good, ood_paths=[ood]))
-
-
-def test_sources_inside_the_corpus_folder_are_refused(tmp_path: Path) -> None:
-    uri = write_jsonl(tmp_path / "run" / "corpus" / "a.jsonl", rows("x", "y"))
-    (tmp_path / "link").symlink_to(tmp_path / "run")
-    for source in (uri, f"hf://{tmp_path}/run/corpus", f"{tmp_path}/link/corpus/a.jsonl"):
-        with pytest.raises(CorpusError, match="set another `output`"):
-            ingest_corpus(config(tmp_path / "run", source))
-
-
-def test_a_missing_or_foreign_shard_is_an_error(tmp_path: Path) -> None:
-    (tmp_path / "part-00000.parquet").write_bytes(b"PAR1")
-    for name in ("part-00000.parquet", "part-00001.parquet"):
-        with pytest.raises(CorpusError, match="cannot be read"):
-            read_shard(str(tmp_path / name))
 
 
 def test_all_formats_give_the_same_passages(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from corpus_samples import prose, row, rows, write_jsonl
 
 from copylens.corpus.files import list_source
 from copylens.corpus.rows import Row
 from copylens.corpus.sources import open_source
 from copylens.errors import CorpusError
+from tests.corpus.corpus_samples import prose, row, rows, write_jsonl
 
 
 def read(uri: str) -> list[Row]:

@@ -90,8 +90,7 @@ def _arrays(model: FittedModel) -> dict[str, AnyArray]:
     arrays = {
         "text_fusion.bias": attributor.text_fusion.bias,
         "segment_fusion.bias": attributor.segment_fusion.bias,
-        "detector.centre": detector.centre,
-        "detector.spread": detector.spread,
+        "detector.usual": detector.usual,
         "conformal.scores": model.conformal.scores,
         "conformal.weights": model.conformal.weights,
         "interval.edges": model.interval_edges,
@@ -122,6 +121,11 @@ def _numbers(model: FittedModel) -> dict[str, Any]:
         "switch": attributor.switch,
         "projector": vars(detector.projector.shape) if detector.projector else None,
         "k": detector.knn.k if detector.knn else None,
+        "detector": {
+            "centre": detector.centre,
+            "spread": detector.spread,
+            "chosen": list(detector.chosen),
+        },
         "open_set_shape": model.open_set.shape,
     }
 
@@ -151,19 +155,21 @@ def _model(arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> FittedModel:
 
 
 def _detector(arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> Detector:
-    centre, spread = arrays["detector.centre"], arrays["detector.spread"]
-    if numbers["projector"] is None:
-        return Detector(None, None, None, centre, spread)
-    projector = Projector(ProjectorShape(**numbers["projector"]))
+    projector, knn, mahalanobis = None, None, None
+    if numbers["projector"] is not None:
+        shape = ProjectorShape(**numbers["projector"])
+        projector = _module(Projector(shape), "projector", arrays)
+        knn = Knn(arrays["knn.references"], numbers["k"])
+        mahalanobis = Mahalanobis(arrays["mahalanobis.means"], arrays["mahalanobis.whitening"])
+    saved = numbers["detector"]
     return Detector(
-        projector=_module(projector, "projector", arrays),
-        knn=Knn(np.asarray(arrays["knn.references"], np.float64), numbers["k"]),
-        mahalanobis=Mahalanobis(
-            np.asarray(arrays["mahalanobis.means"], np.float64),
-            np.asarray(arrays["mahalanobis.whitening"], np.float64),
-        ),
-        centre=centre,
-        spread=spread,
+        projector=projector,
+        knn=knn,
+        mahalanobis=mahalanobis,
+        usual=arrays["detector.usual"],
+        centre=saved["centre"],
+        spread=saved["spread"],
+        chosen=tuple(saved["chosen"]),
     )
 
 

@@ -15,14 +15,15 @@ import torch
 from copylens.config import RunConfig
 from copylens.corpus import load_manifest, read_split
 from copylens.errors import ModelError
-from copylens.model.assembly import FittedModel, TextSet, assemble
+from copylens.model.assembly import FittedModel, assemble
 from copylens.model.attributor import channel_values
-from copylens.model.dataset import StateSet, group_index, label_index, state_set
+from copylens.model.dataset import StateSet, label_index, state_set
 from copylens.model.detector import Projector, ProjectorShape, fit_projector
 from copylens.model.folds import fold_index
+from copylens.model.held_out import TextSet
 from copylens.model.network import AttributorNetwork, NetworkShape
 from copylens.model.training import Progress, fit_network
-from copylens.records import REGISTERED_SPLITS, SplitName
+from copylens.records import REGISTERED_SPLITS, IntArray, SplitName
 from copylens.shards import read_split_states
 
 
@@ -87,7 +88,7 @@ def load_texts(output: str, split: SplitName, sub_datasets: Sequence[str]) -> Te
         labels=label_index(rows, sub_datasets)
         if split in REGISTERED_SPLITS
         else np.full(len(rows), -1, dtype=np.int64),
-        groups=group_index(rows),
+        groups=tuple(row.split_group for row in rows),
     )
 
 
@@ -106,7 +107,7 @@ def fit_networks(
     on_epoch: Callable[[FitState, NetworkFit], None],
 ) -> FitState:
     """Fits every network that `state` lacks, then the projector; calls back after each epoch."""
-    fold = fold_index(train.labels, train.groups, config.attributor.folds, config.seed)
+    fold = _folds(config, train)
     for fit in network_fits(config, int(fold.max()) + 1):
         if fit.name in state.finished:
             continue
@@ -156,17 +157,21 @@ def finish(config: RunConfig, state: FitState) -> FittedModel:
     """Fits what is no network, on the run's data, and calibrates the whole."""
     names = load_manifest(config.output).sub_datasets
     train, val, ood_val = (load_texts(config.output, s, names) for s in ("train", "val", "ood_val"))
-    parts = int(fold_index(train.labels, train.groups, config.attributor.folds, config.seed).max())
+    parts = int(_folds(config, train).max()) + 1
     return assemble(
         config,
         names,
         fitted_networks(state, None),
-        [fitted_networks(state, part) for part in range(parts + 1)],
+        [fitted_networks(state, part) for part in range(parts)],
         fitted_projector(state),
         train,
         val,
         ood_val,
     )
+
+
+def _folds(config: RunConfig, train: TextSet) -> IntArray:
+    return fold_index(train.labels, train.group_index, config.attributor.folds, config.seed)
 
 
 def _fit_projector(config: RunConfig, train: TextSet, state: FitState) -> None:
@@ -188,4 +193,4 @@ def _keep(
 
 
 def _states_of(channel: str, texts: TextSet) -> StateSet:
-    return state_set(channel_values(channel, texts.states), texts.labels, texts.groups)
+    return state_set(channel_values(channel, texts.states), texts.labels)

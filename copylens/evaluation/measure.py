@@ -19,7 +19,7 @@ from copylens.evaluation.linear import Split
 from copylens.evaluation.open_set import feature_scores, ood_section
 from copylens.evaluation.plots import Figures, MixedText
 from copylens.fitting import load_texts
-from copylens.model.assembly import TextSet
+from copylens.model.held_out import TextSet
 from copylens.model.mixtures import make_mixtures, true_shares
 from copylens.records import FloatArray, Passage, SplitName, Verdict
 from copylens.scorer import Scorer, Scores

@@ -7,7 +7,7 @@ import numpy as np
 
 from copylens.evaluation import metrics
 from copylens.model import ood_scores
-from copylens.model.assembly import TextSet
+from copylens.model.held_out import TextSet
 from copylens.records import FloatArray, SplitName
 from copylens.scorer import Scorer, Scores
 

@@ -9,7 +9,7 @@ from copylens.model.fusion import ChannelFusion
 from copylens.model.lexical import LexicalClassifier
 from copylens.model.network import AttributorNetwork
 from copylens.model.timeline import segment_posteriors
-from copylens.model.training import predict
+from copylens.model.training import Predictions, predict
 from copylens.records import FloatArray, IntArray, States
 
 SEGMENT_TOKENS = 32
@@ -24,12 +24,15 @@ class Evidence:
         text: channel -> [N, K] log-probabilities of the whole text.
         segments: channel -> N arrays [S, K] of log-probabilities of its segments.
         spans: N arrays [S, 2] of character offsets of the segments, end exclusive.
-        features: [N, Z] what the detector reads.
+        support: [N, K] what the wording alone gives each sub-dataset, not normalised: about 0
+            for all of them where a text is strange. [N, 0] without the lexical channel.
+        features: [N, Z] pooled states, for the detector's space.
     """
 
     text: dict[str, FloatArray]
     segments: dict[str, tuple[FloatArray, ...]]
     spans: tuple[IntArray, ...]
+    support: FloatArray
     features: FloatArray
 
 
@@ -48,21 +51,45 @@ class Channels:
     window: int
 
     def evidence(self, texts: Sequence[str], states: Sequence[States]) -> Evidence:
-        """What every channel says of texts [N] with their states [N]."""
+        """What every channel says of texts [N] with their states [N], and of their segments."""
         per_segment = max(1, SEGMENT_TOKENS // self.window)
         spans = tuple(segment_spans(item.spans, per_segment) for item in states)
-        text: dict[str, FloatArray] = {}
-        segments: dict[str, tuple[FloatArray, ...]] = {}
-        features = [np.zeros((len(texts), 0), dtype=np.float32)]
-        for name, network in self.networks.items():
-            out = predict(network, channel_values(name, states))
-            text[name] = out.text
-            segments[name] = tuple(segment_means(w, per_segment) for w in out.windows)
-            features.append(out.features)
+        outputs = self._predictions(states)
+        segments = {
+            name: tuple(segment_means(windows, per_segment) for windows in out.windows)
+            for name, out in outputs.items()
+        }
         if self.lexical is not None:
-            text["lexical"] = self.lexical.log_probs(texts)
             segments["lexical"] = _lexical_segments(self.lexical, texts, spans)
-        return Evidence(text, segments, spans, np.concatenate(features, axis=1))
+        return self._evidence(texts, outputs, segments, spans)
+
+    def whole(self, texts: Sequence[str], states: Sequence[States]) -> Evidence:
+        """The same without segments, where only whole texts matter: a third of the time."""
+        none = tuple(np.zeros((0, 2), dtype=np.int64) for _ in texts)
+        return self._evidence(texts, self._predictions(states), {}, none)
+
+    def _predictions(self, states: Sequence[States]) -> dict[str, Predictions]:
+        return {
+            name: predict(network, channel_values(name, states))
+            for name, network in self.networks.items()
+        }
+
+    def _evidence(
+        self,
+        texts: Sequence[str],
+        outputs: dict[str, Predictions],
+        segments: dict[str, tuple[FloatArray, ...]],
+        spans: tuple[IntArray, ...],
+    ) -> Evidence:
+        text = {name: out.text for name, out in outputs.items()}
+        support = np.zeros((len(texts), 0))
+        if self.lexical is not None:
+            scores = self.lexical.scores(texts)
+            text["lexical"] = self.lexical.gate.log_probs(scores)
+            support = scores[0]
+        features = [np.zeros((len(texts), 0), dtype=np.float32)]
+        features += [out.features for out in outputs.values()]
+        return Evidence(text, segments, spans, support, np.concatenate(features, axis=1))
 
 
 @dataclass(frozen=True)
@@ -73,7 +100,7 @@ class Attributor:
         sub_datasets: names, in the order of every K axis.
         text_fusion: weighs the channels for the whole text.
         segment_fusion: weighs them for a single segment.
-        sharpness: >= 0; how far segments may move the shares away from the whole text's.
+        sharpness: >= 0; how loudly a segment may differ from the whole text.
         switch: probability that the source changes between two segments.
     """
 
@@ -89,12 +116,19 @@ class Attributor:
         return self.text_fusion.log_probs(evidence.text)
 
     def timelines(self, evidence: Evidence) -> list[FloatArray]:
-        """Per text the shares of its segments, [S, K], rows sum to 1."""
-        prior = np.exp(self.log_probs(evidence))
-        return [
-            segment_posteriors(self.sharpness * item, prior[n], self.switch)
-            for n, item in enumerate(fused_segments(self.segment_fusion, evidence))
-        ]
+        """Per text the shares of its segments, [S, K], rows sum to 1.
+
+        Along a path that never changes its source the segments' evidence adds up to the whole
+        text's, so a pure text gets the shares that the text classifier gives it; what sets the
+        segments apart decides where a source begins and ends.
+        """
+        whole = self.log_probs(evidence)
+        K = len(self.sub_datasets)
+        timelines = []
+        for n, item in enumerate(fused_segments(self.segment_fusion, evidence)):
+            local = whole[n] / len(item) + self.sharpness * (item - item.mean(axis=0))
+            timelines.append(segment_posteriors(local, np.full(K, 1 / K), self.switch))
+        return timelines
 
 
 def shares_of(timelines: Sequence[FloatArray], spans: Sequence[IntArray]) -> FloatArray:

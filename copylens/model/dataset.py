@@ -19,21 +19,17 @@ class StateSet:
     Attributes:
         values: N arrays [W, F] fp16.
         labels: [N] index of the sub-dataset; -1 where it is none of the registered ones.
-        groups: [N] index of the split group.
     """
 
     values: tuple[FloatArray, ...]
     labels: IntArray
-    groups: IntArray
 
     def __len__(self) -> int:
         return len(self.values)
 
     def subset(self, index: IntArray) -> "StateSet":
         """The passages at these positions."""
-        return StateSet(
-            tuple(self.values[int(i)] for i in index), self.labels[index], self.groups[index]
-        )
+        return StateSet(tuple(self.values[int(i)] for i in index), self.labels[index])
 
 
 @dataclass(frozen=True)
@@ -59,20 +55,12 @@ def label_index(rows: Sequence[StateRow], sub_datasets: Sequence[str]) -> IntArr
     return np.array([number.get(row.sub_dataset, -1) for row in rows], dtype=np.int64)
 
 
-def group_index(rows: Sequence[StateRow]) -> IntArray:
-    """[N] index of each row's split group, numbered by first appearance."""
-    numbers: dict[str, int] = {}
-    return np.array(
-        [numbers.setdefault(row.split_group, len(numbers)) for row in rows], dtype=np.int64
-    )
-
-
-def state_set(values: Sequence[FloatArray], labels: IntArray, groups: IntArray) -> StateSet:
+def state_set(values: Sequence[FloatArray], labels: IntArray) -> StateSet:
     """Checks that all passages have the same features and puts them together."""
     widths = {array.shape[1] for array in values}
     if len(widths) > 1:
         raise ModelError(f"states of different widths {sorted(widths)}; run embed again")
-    return StateSet(tuple(values), labels, groups)
+    return StateSet(tuple(values), labels)
 
 
 def moments(data: StateSet) -> tuple[Tensor, Tensor]:

@@ -132,75 +132,114 @@ def _crop(states: States, generator: np.random.Generator) -> States:
 
 
 @dataclass(frozen=True)
-class Detector:
-    """Combined OOD score: the mean of z-scores of kNN, Mahalanobis and the top log-share.
-
-    The first two live in the projector's space, the third reads the fused attributor. Each is
-    standardised by held-out registered passages, so that none outweighs the others.
+class Reading:
+    """What the detector reads of N texts; see `Evidence` for features and support.
 
     Attributes:
-        projector: features -> embedding; None without a network channel.
-        knn, mahalanobis: fitted on the training passages' embeddings.
-        centre, spread: [S] mean and deviation of each score on held-out registered passages.
+        features: [N, Z].
+        log_probs: [N, K] fused.
+        support: [N, K].
+    """
+
+    features: FloatArray
+    log_probs: FloatArray
+    support: FloatArray
+
+
+@dataclass(frozen=True)
+class Detector:
+    """The mean of the z-scores of the chosen single scores.
+
+    `wording`: the best sub-dataset's support, each less what its own passages usually get.
+    `confidence`: the largest fused log-probability. `knn`, `mahalanobis`: distances in the
+    contrastive projector's space. All negated where needed: larger = less likely registered.
+
+    Attributes:
+        projector, knn, mahalanobis: None where the space is not used.
+        usual: [K] mean support that held-out registered passages give each sub-dataset.
+        centre, spread: score name -> mean and deviation on held-out registered passages.
+        chosen: the names that count.
     """
 
     projector: Projector | None
     knn: Knn | None
     mahalanobis: Mahalanobis | None
-    centre: FloatArray
-    spread: FloatArray
+    usual: FloatArray
+    centre: dict[str, float]
+    spread: dict[str, float]
+    chosen: tuple[str, ...]
 
-    def parts(self, features: FloatArray, log_probs: FloatArray) -> FloatArray:
-        """The single scores, unscaled: [N, Z], [N, K] -> [N, S]."""
-        columns = [max_logit(log_probs)]
+    def parts(self, reading: Reading) -> dict[str, FloatArray]:
+        """The single scores, unscaled: name -> [N]."""
+        parts: dict[str, FloatArray] = {"confidence": max_logit(reading.log_probs)}
+        if reading.support.shape[1]:
+            parts["wording"] = max_logit(reading.support - self.usual)
         if self.projector is not None and self.knn is not None and self.mahalanobis is not None:
-            embedding = self.projector.embed(features)
-            columns += [self.knn.score(embedding), self.mahalanobis.score(embedding)]
-        return np.stack(columns, axis=1)
+            embedding = self.projector.embed(reading.features)
+            parts["knn"] = self.knn.score(embedding)
+            parts["mahalanobis"] = self.mahalanobis.score(embedding)
+        return parts
 
-    def score(self, features: FloatArray, log_probs: FloatArray) -> FloatArray:
+    def score(self, reading: Reading) -> FloatArray:
         """ood_score [N]: unbounded; larger = less likely to draw on anything registered."""
-        standard = (self.parts(features, log_probs) - self.centre) / self.spread
-        return np.asarray(standard.mean(axis=1))
+        parts = self.parts(reading)
+        scaled = [(parts[n] - self.centre[n]) / self.spread[n] for n in self.chosen]
+        return np.asarray(np.mean(scaled, axis=0))
 
 
 def fit_detector(
     projector: Projector | None,
     train: tuple[FloatArray, IntArray],
-    val: tuple[FloatArray, FloatArray],
-    ood_val: tuple[FloatArray, FloatArray] | None,
+    held: Reading,
+    ood: Reading | None,
     config: DetectorConfig,
 ) -> Detector:
-    """Fits the scores on training embeddings and standardises them on val.
+    """Fits the scores and standardises them on held-out registered passages.
 
     Args:
-        train: features [N, Z] and labels [N].
-        val: features and fused log-probabilities of held-out registered passages.
-        ood_val: the same of texts known to be unregistered, to choose k by; without them k is
-            the largest candidate not above 10.
+        projector: None leaves the space out, e.g. where `held` has no features.
+        train: features [N, Z] and labels [N] of the training passages.
+        held: registered passages that the channels behind the reading were not fitted on.
+        ood: unregistered texts, to choose k and the combination by; without them k is the largest
+            candidate not above 10, and wording and confidence count.
     """
-    if projector is None:
-        unscaled = Detector(None, None, None, np.zeros(1), np.ones(1))
-        return _standardised(unscaled, val)
-    embedding = projector.embed(train[0])
-    mahalanobis = Mahalanobis.fit(embedding, train[1])
-    allowed = [k for k in config.neighbours if k <= len(embedding)] or [1]
-    detectors = [
-        _standardised(
-            Detector(projector, Knn.fit(embedding, k), mahalanobis, np.zeros(3), np.ones(3)), val
-        )
-        for k in allowed
+    usual = held.support.mean(axis=0)
+    bare = Detector(None, None, None, usual, {}, {}, ())
+    candidates = [bare]
+    if projector is not None:
+        embedding = projector.embed(train[0])
+        mahalanobis = Mahalanobis.fit(embedding, train[1])
+        allowed = [k for k in config.neighbours if k <= len(embedding)] or [1]
+        small = [k for k in allowed if k <= 10] or allowed[:1]
+        candidates = [
+            replace(bare, projector=projector, knn=Knn.fit(embedding, k), mahalanobis=mahalanobis)
+            for k in (allowed if ood is not None else small[-1:])
+        ]
+    combined = [
+        replace(detector, chosen=chosen)
+        for detector in (_standardised(candidate, held) for candidate in candidates)
+        for chosen in _combinations(tuple(detector.centre))
     ]
-    if ood_val is None:
-        return detectors[max(i for i, k in enumerate(allowed) if k <= 10 or i == 0)]
-    ood = ood_val
-    return max(detectors, key=lambda detector: _auroc(detector.score(*val), detector.score(*ood)))
+    if ood is None:
+        return combined[0]
+    return max(combined, key=lambda detector: _auroc(detector.score(held), detector.score(ood)))
 
 
-def _standardised(detector: Detector, val: tuple[FloatArray, FloatArray]) -> Detector:
-    parts = detector.parts(*val)
-    spread = np.maximum(parts.std(axis=0), 1e-9)
-    return replace(detector, centre=parts.mean(axis=0), spread=spread)
+def _combinations(names: tuple[str, ...]) -> list[tuple[str, ...]]:
+    """The few combinations that are tried, the default first."""
+    space = tuple(n for n in ("knn", "mahalanobis") if n in names)
+    plain = tuple(n for n in ("wording", "confidence") if n in names)
+    tried = [plain, *((n,) for n in plain), (*plain, *space), space]
+    return [chosen for chosen in dict.fromkeys(tried) if chosen]
+
+
+def _standardised(detector: Detector, held: Reading) -> Detector:
+    parts = detector.parts(held)
+    return replace(
+        detector,
+        centre={name: float(part.mean()) for name, part in parts.items()},
+        spread={name: max(float(part.std()), 1e-9) for name, part in parts.items()},
+    )
 
 
 def _auroc(registered: FloatArray, unregistered: FloatArray) -> float:

@@ -131,7 +131,7 @@ def predict(network: AttributorNetwork, values: tuple[FloatArray, ...]) -> Predi
     network.eval()
     order = sorted(range(len(values)), key=lambda i: -len(values[i]))
     labels = np.zeros(len(values), dtype=np.int64)
-    data = StateSet(values, labels, labels)
+    data = StateSet(values, labels)
     rows: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
     for start in range(0, len(order), _EVAL_BATCH):
         index = order[start : start + _EVAL_BATCH]

@@ -9,6 +9,7 @@ import pytest
 from copylens.corpus import Manifest, ingest_corpus, load_manifest, sources_fingerprint
 from copylens.errors import CorpusError
 from copylens.records import Rights
+from copylens.storage import sha256
 from tests.corpus.corpus_samples import config, row, rows, write_jsonl
 
 

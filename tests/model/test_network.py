@@ -22,7 +22,7 @@ def toy(n: int, seed: int) -> StateSet:
         array = generator.normal(size=(int(generator.integers(3, 12)), F))
         array[:, label] += 2.5
         values.append(array.astype(np.float16))
-    return StateSet(tuple(values), labels, np.arange(n))
+    return StateSet(tuple(values), labels)
 
 
 CONFIG = AttributorConfig(hidden=8, projection=8, epochs=4, batch_size=16, dropout=0.1)

@@ -203,6 +203,10 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> RunCo
         path: YAML file, or None for the defaults alone.
         overrides: dotted keys with YAML values, e.g. `corpus.paths=[a.jsonl]`, `seed=1`.
 
+    Returns:
+        The config with `output` and a local `probe.model` made absolute, since workers run in
+        folders of their own.
+
     Raises:
         ConfigError: the file is missing or no mapping, a key is unknown, a value is out of range.
     """
@@ -213,7 +217,17 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> RunCo
         values = _read_yaml(Path(path))
     for override in overrides:
         _apply_override(values, override)
-    return build_config(values, where)
+    return _anchored(build_config(values, where))
+
+
+def _anchored(config: RunConfig) -> RunConfig:
+    output, model = config.output, config.probe.model
+    if "://" not in output:
+        output = str(Path(output).absolute())
+    if model and Path(model).is_dir():
+        model = str(Path(model).absolute())
+    probe = config.probe.model_copy(update={"model": model})
+    return config.model_copy(update={"output": output, "probe": probe})
 
 
 def build_config(values: Mapping[str, Any], where: str = "config") -> RunConfig:

@@ -21,24 +21,40 @@ def ray_session(config: RunConfig) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    # Warnings of the platform about itself are no news to a user; errors still show.
+    # News of the platform about itself is none to a user; what fails is raised.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if os.environ.get("RAY_ADDRESS"):
-        ray.init(address="auto", **quiet)
-    else:
-        ray.init(
-            address="local",
-            num_cpus=config.resources.cpus,
-            object_store_memory=config.resources.object_store_mb * 2**20,
-            include_dashboard=False,
-            **quiet,
-        )
+    with _native_stderr_closed():
+        if os.environ.get("RAY_ADDRESS"):
+            ray.init(address="auto", **quiet)
+        else:
+            ray.init(
+                address="local",
+                num_cpus=config.resources.cpus,
+                object_store_memory=config.resources.object_store_mb * 2**20,
+                include_dashboard=False,
+                **quiet,
+            )
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _native_stderr_closed() -> Iterator[None]:
+    """Ray's native part announces its log level on the process' stderr, past Python."""
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
 
 
 @contextmanager

@@ -90,7 +90,7 @@ def fit_on_workers(config: RunConfig, inputs: str) -> FitState:
         ),
         run_config=ray.train.RunConfig(
             name=f"train-{stage_key(config, 'train', inputs)}",
-            storage_path=_absolute(storage.join(config.output, "ray")),
+            storage_path=storage.join(config.output, "ray"),
             failure_config=FailureConfig(max_failures=2),
             checkpoint_config=CheckpointConfig(num_to_keep=2),
         ),
@@ -114,10 +114,6 @@ def _report(state: FitState, metrics: dict[str, Any], first: bool) -> None:
 def _read(checkpoint: Checkpoint) -> FitState:
     with checkpoint.as_directory() as folder:
         return FitState.from_bytes((Path(folder) / _STATE).read_bytes())
-
-
-def _absolute(uri: str) -> str:
-    return uri if "://" in uri else str(Path(uri).absolute())
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ def test_files_that_are_no_config(tmp_path):
         with pytest.raises(ConfigError, match=name):
             load_config(tmp_path / name)
     (tmp_path / "empty").write_text("")
-    assert load_config(tmp_path / "empty") == RunConfig()
+    assert load_config(tmp_path / "empty", ["output=/x"]) == RunConfig(output="/x")
     with pytest.raises(ConfigError, match="key=value"):
         load_config(None, ["seed"])
 
@@ -62,3 +62,13 @@ def test_frozen():
 def test_fingerprint_follows_content():
     one, other = RunConfig(), RunConfig(seed=1)
     assert fingerprint(one) == fingerprint(RunConfig()) != fingerprint(other)
+
+
+def test_local_places_become_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lm").mkdir()
+    config = load_config(None, ["output=runs/a", "probe.model=lm"])
+    assert config.output == str(tmp_path / "runs" / "a")
+    assert config.probe.model == str(tmp_path / "lm")
+    config = load_config(None, ["output=s3://bucket/a", "probe.model=org/name"])
+    assert (config.output, config.probe.model) == ("s3://bucket/a", "org/name")

@@ -18,10 +18,11 @@ from copylens.lexical_arrays import lexical_arrays, lexical_from
 from copylens.model.assembly import FittedModel
 from copylens.model.attributor import Attributor, Channels
 from copylens.model.calibration import Conformal, OpenSet
-from copylens.model.detector import Detector, Projector, ProjectorShape
+from copylens.model.detector import Detector
 from copylens.model.fusion import ChannelFusion
 from copylens.model.network import AttributorNetwork, NetworkShape
 from copylens.model.ood_scores import Knn, Mahalanobis
+from copylens.model.projector import Projector, ProjectorShape
 from copylens.records import AnyArray, Rights
 
 FORMAT = 1

@@ -18,10 +18,10 @@ from copylens.errors import ModelError
 from copylens.model.assembly import FittedModel, assemble
 from copylens.model.attributor import channel_values
 from copylens.model.dataset import StateSet, label_index, state_set
-from copylens.model.detector import Projector, ProjectorShape, fit_projector
 from copylens.model.folds import fold_index
 from copylens.model.held_out import TextSet
 from copylens.model.network import AttributorNetwork, NetworkShape
+from copylens.model.projector import Projector, ProjectorShape, fit_projector
 from copylens.model.training import Progress, fit_network
 from copylens.records import REGISTERED_SPLITS, IntArray, SplitName
 from copylens.shards import read_split_states

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from copylens.config import RunConfig
-from copylens.model.attributor import Attributor, Channels, Evidence, shares_of
+from copylens.model.attributor import Attributor, Channels, shares_of
 from copylens.model.calibration import (
     Conformal,
     OpenSet,
@@ -18,11 +18,12 @@ from copylens.model.calibration import (
     fit_open_set,
     residual_quantile,
 )
-from copylens.model.detector import Detector, Projector, Reading, fit_detector
+from copylens.model.detector import Detector, Reading, fit_detector, read
 from copylens.model.fusion import fit_fusion
 from copylens.model.held_out import HeldOut, TextSet, fit_channels, out_of_fold_evidence
 from copylens.model.mixtures import segment_labels, true_shares
 from copylens.model.network import AttributorNetwork
+from copylens.model.projector import Projector
 from copylens.records import FloatArray
 
 _SHARPNESS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
@@ -68,12 +69,12 @@ def assemble(
     channels = fit_channels(config, K, networks, train)
     attributor = calibrated_attributor(sub_datasets, channels, held_out)
     readings = {
-        name: _reading(attributor, attributor.channels.whole(part.texts, part.states))
+        name: read(attributor, attributor.channels.whole(part.texts, part.states))
         for name, part in (("train", train), ("val", val), ("ood", ood_val))
         if len(part)
     }
     fresh = not set(val.groups) & set(train.groups)
-    held = readings["val"] if fresh else _reading(attributor, held_out.whole)
+    held = readings["val"] if fresh else _unsurprised(read(attributor, held_out.whole))
     detector = fit_detector(
         projector if fresh else None,
         (readings["train"].features, train.labels),
@@ -88,8 +89,9 @@ def assemble(
     return FittedModel(attributor, detector, conformal, fit_open_set(ood_p), edges, widths)
 
 
-def _reading(attributor: Attributor, evidence: Evidence) -> Reading:
-    return Reading(evidence.features, attributor.log_probs(evidence), evidence.support)
+def _unsurprised(reading: Reading) -> Reading:
+    """Without the LM's loss: it has read the training passages, so theirs tells nothing."""
+    return replace(reading, surprise=np.full(len(reading.log_probs), np.nan))
 
 
 def calibrated_attributor(

@@ -26,6 +26,7 @@ class Evidence:
         spans: N arrays [S, 2] of character offsets of the segments, end exclusive.
         support: [N, K] what the wording alone gives each sub-dataset, not normalised: about 0
             for all of them where a text is strange. [N, 0] without the lexical channel.
+        surprise: [N] the LM's mean loss per token, nats; NaN where it was not measured.
         features: [N, Z] pooled states, for the detector's space.
     """
 
@@ -33,6 +34,7 @@ class Evidence:
     segments: dict[str, tuple[FloatArray, ...]]
     spans: tuple[IntArray, ...]
     support: FloatArray
+    surprise: FloatArray
     features: FloatArray
 
 
@@ -61,12 +63,12 @@ class Channels:
         }
         if self.lexical is not None:
             segments["lexical"] = _lexical_segments(self.lexical, texts, spans)
-        return self._evidence(texts, outputs, segments, spans)
+        return self._evidence(texts, states, outputs, segments, spans)
 
     def whole(self, texts: Sequence[str], states: Sequence[States]) -> Evidence:
         """The same without segments, where only whole texts matter: a third of the time."""
         none = tuple(np.zeros((0, 2), dtype=np.int64) for _ in texts)
-        return self._evidence(texts, self._predictions(states), {}, none)
+        return self._evidence(texts, states, self._predictions(states), {}, none)
 
     def _predictions(self, states: Sequence[States]) -> dict[str, Predictions]:
         return {
@@ -77,6 +79,7 @@ class Channels:
     def _evidence(
         self,
         texts: Sequence[str],
+        states: Sequence[States],
         outputs: dict[str, Predictions],
         segments: dict[str, tuple[FloatArray, ...]],
         spans: tuple[IntArray, ...],
@@ -89,7 +92,9 @@ class Channels:
             support = scores[0]
         features = [np.zeros((len(texts), 0), dtype=np.float32)]
         features += [out.features for out in outputs.values()]
-        return Evidence(text, segments, spans, support, np.concatenate(features, axis=1))
+        return Evidence(
+            text, segments, spans, support, mean_loss(states), np.concatenate(features, axis=1)
+        )
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,16 @@ def channel_values(name: str, states: Sequence[States]) -> tuple[FloatArray, ...
     if name == "likelihood":
         return tuple(item.likelihood for item in states)
     return tuple(item.values for item in states)
+
+
+def mean_loss(states: Sequence[States]) -> FloatArray:
+    """The LM's mean loss of each text, nats per token [N]; NaN without the likelihood channel."""
+    return np.array(
+        [
+            -float(item.likelihood[:, 0].mean(dtype=np.float64)) if item.likelihood.size else np.nan
+            for item in states
+        ]
+    )
 
 
 def segment_spans(spans: IntArray, per_segment: int) -> IntArray:

@@ -1,158 +1,51 @@
 """The detector: does a text draw on anything registered at all? (Inner-Probe, stage 2)"""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from scipy.stats import norm
 
 from copylens.config import DetectorConfig
-from copylens.model.attributor import channel_values
-from copylens.model.losses import nt_xent, supcon
-from copylens.model.network import AttributorNetwork
+from copylens.model.attributor import Attributor, Evidence
 from copylens.model.ood_scores import Knn, Mahalanobis, max_logit
-from copylens.model.training import predict
-from copylens.records import FloatArray, IntArray, States
+from copylens.model.projector import Projector
+from copylens.records import FloatArray, IntArray
 
-# Views per passage: random crops of its windows, made once.
-_VIEWS = 4
-_CROP = (0.4, 0.8)
-
-
-@dataclass(frozen=True)
-class ProjectorShape:
-    """The sizes that fix the projector's parameters."""
-
-    features: int
-    embedding: int
-
-
-class Projector(nn.Module):
-    """Features of the attributor -> a point on the unit sphere: [B, F] -> [B, Z]."""
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, shape: ProjectorShape):
-        super().__init__()
-        self.shape = shape
-        self.register_buffer("mean", torch.zeros(shape.features))
-        self.register_buffer("scale", torch.ones(shape.features))
-        self.layers = nn.Sequential(
-            nn.Dropout(0.1),
-            nn.Linear(shape.features, 256),
-            nn.GELU(),
-            nn.Linear(256, shape.embedding),
-        )
-
-    def forward(self, features: Tensor) -> Tensor:
-        """L2-normalised embeddings."""
-        return nn.functional.normalize(self.layers((features - self.mean) / self.scale), dim=1)
-
-    @torch.inference_mode()
-    def embed(self, features: FloatArray) -> FloatArray:
-        """Embeddings [N, Z] of features [N, F], without dropout."""
-        self.eval()
-        return np.asarray(self(torch.from_numpy(features).float()).numpy())
-
-
-def fit_projector(
-    networks: Sequence[tuple[str, AttributorNetwork]],
-    states: Sequence[States],
-    labels: IntArray,
-    config: DetectorConfig,
-    seed: int,
-) -> Projector:
-    """Contrastive training with the attributor as a frozen prior.
-
-    Two random crops of a passage attract (NT-Xent), and so do passages of one sub-dataset
-    (SupCon); each loss has its switch. It takes seconds, so every worker fits the same projector.
-    """
-    views = _cropped_features(networks, states, seed)  # [V, N, F]
-    torch.manual_seed(seed)
-    projector = Projector(ProjectorShape(views.shape[2], config.embedding))
-    projector.mean = views.mean(dim=(0, 1))
-    projector.scale = views.std(dim=(0, 1)).clamp(min=1e-4)
-    optimizer = torch.optim.AdamW(
-        projector.parameters(), lr=config.learning_rate, weight_decay=0.01
-    )
-    targets = torch.from_numpy(labels)
-    for epoch in range(config.epochs):
-        generator = np.random.default_rng([seed, epoch])
-        order = generator.permutation(len(labels))
-        for start in range(0, len(order) - 1, config.batch_size):
-            index = order[start : start + config.batch_size]
-            first, second = generator.choice(_VIEWS, 2, replace=False)
-            loss = _contrast(
-                projector(views[first, index]),
-                projector(views[second, index]),
-                targets[index],
-                config,
-            )
-            optimizer.zero_grad()
-            torch.autograd.backward([loss])
-            optimizer.step()
-    return projector.eval()
-
-
-def _contrast(first: Tensor, second: Tensor, labels: Tensor, config: DetectorConfig) -> Tensor:
-    loss = first.new_zeros(())
-    if config.nt_xent:
-        loss = loss + nt_xent(first, second, config.nt_xent_temperature)
-    if config.supcon:
-        both, twice = torch.cat([first, second]), torch.cat([labels, labels])
-        loss = loss + supcon(both, twice, config.supcon_temperature)
-    return loss
-
-
-def _cropped_features(
-    networks: Sequence[tuple[str, AttributorNetwork]], states: Sequence[States], seed: int
-) -> Tensor:
-    """Attributor features of random crops of every passage, [V, N, F]."""
-    generator = np.random.default_rng([seed, 13])
-    views = []
-    for _ in range(_VIEWS):
-        cropped = [_crop(item, generator) for item in states]
-        features = [
-            predict(network, channel_values(name, cropped)).features for name, network in networks
-        ]
-        views.append(torch.from_numpy(np.concatenate(features, axis=1)))
-    return torch.stack(views)
-
-
-def _crop(states: States, generator: np.random.Generator) -> States:
-    W = len(states.values)
-    take = max(1, round(W * generator.uniform(*_CROP)))
-    start = int(generator.integers(0, W - take + 1))
-    block = slice(start, start + take)
-    return States(
-        states.values[block], states.likelihood[block], states.spans[block], states.tokens
-    )
+# Nats of surprise that the LM may show before it counts, and the weight of what exceeds them.
+_LM_FLOOR, _LM_WEIGHT = 3.0, 2.0
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What the detector reads of N texts; see `Evidence` for features and support.
+    """What the detector reads of N texts; see `Evidence` for features, support and surprise.
 
     Attributes:
         features: [N, Z].
         log_probs: [N, K] fused.
         support: [N, K].
+        surprise: [N].
     """
 
     features: FloatArray
     log_probs: FloatArray
     support: FloatArray
+    surprise: FloatArray
+
+
+def read(attributor: Attributor, evidence: Evidence) -> Reading:
+    """The detector's view of an attributor's evidence."""
+    log_probs = attributor.log_probs(evidence)
+    return Reading(evidence.features, log_probs, evidence.support, evidence.surprise)
 
 
 @dataclass(frozen=True)
 class Detector:
-    """The mean of the z-scores of the chosen single scores.
+    """How improbable a text is among registered ones, from the mean of the chosen z-scores.
 
     `wording`: the best sub-dataset's support, each less what its own passages usually get.
     `confidence`: the largest fused log-probability. `knn`, `mahalanobis`: distances in the
-    contrastive projector's space. All negated where needed: larger = less likely registered.
+    contrastive projector's space. All are turned so that larger = less likely registered.
+    `surprise`: only a text that the LM finds extraordinarily improbable is pushed further out.
 
     Attributes:
         projector, knn, mahalanobis: None where the space is not used.
@@ -174,6 +67,8 @@ class Detector:
         parts: dict[str, FloatArray] = {"confidence": max_logit(reading.log_probs)}
         if reading.support.shape[1]:
             parts["wording"] = max_logit(reading.support - self.usual)
+        if not np.isnan(reading.surprise).any():
+            parts["surprise"] = reading.surprise
         if self.projector is not None and self.knn is not None and self.mahalanobis is not None:
             embedding = self.projector.embed(reading.features)
             parts["knn"] = self.knn.score(embedding)
@@ -181,10 +76,24 @@ class Detector:
         return parts
 
     def score(self, reading: Reading) -> FloatArray:
-        """ood_score [N]: unbounded; larger = less likely to draw on anything registered."""
+        """ood_score [N]: nats, > 0; larger = less likely to draw on anything registered."""
         parts = self.parts(reading)
-        scaled = [(parts[n] - self.centre[n]) / self.spread[n] for n in self.chosen]
-        return np.asarray(np.mean(scaled, axis=0))
+        scaled = {
+            name: (parts[name] - self.centre[name]) / self.spread[name] for name in self.chosen
+        }
+        excess = scaled.pop("surprise", None)
+        score = tail(np.mean(list(scaled.values()), axis=0))
+        if excess is not None:
+            score = score + _LM_WEIGHT * np.maximum(0.0, tail(excess) - _LM_FLOOR)
+        return np.asarray(score)
+
+
+def tail(z: FloatArray) -> FloatArray:
+    """Surprise of a one-sided z-score, -log(1 - Phi(z)), in nats, > 0; convex and increasing.
+
+    Beyond 38 deviations the logarithm itself is used up; texts out there are equally strange.
+    """
+    return np.asarray(-norm.logsf(np.clip(z, -8.0, 38.0)))
 
 
 def fit_detector(
@@ -203,8 +112,7 @@ def fit_detector(
         ood: unregistered texts, to choose k and the combination by; without them k is the largest
             candidate not above 10, and wording and confidence count.
     """
-    usual = held.support.mean(axis=0)
-    bare = Detector(None, None, None, usual, {}, {}, ())
+    bare = Detector(None, None, None, held.support.mean(axis=0), {}, {}, ())
     candidates = [bare]
     if projector is not None:
         embedding = projector.embed(train[0])
@@ -218,18 +126,20 @@ def fit_detector(
     combined = [
         replace(detector, chosen=chosen)
         for detector in (_standardised(candidate, held) for candidate in candidates)
-        for chosen in _combinations(tuple(detector.centre))
+        for chosen in combinations(tuple(detector.centre))
     ]
     if ood is None:
         return combined[0]
     return max(combined, key=lambda detector: _auroc(detector.score(held), detector.score(ood)))
 
 
-def _combinations(names: tuple[str, ...]) -> list[tuple[str, ...]]:
+def combinations(names: tuple[str, ...]) -> list[tuple[str, ...]]:
     """The few combinations that are tried, the default first."""
-    space = tuple(n for n in ("knn", "mahalanobis") if n in names)
-    plain = tuple(n for n in ("wording", "confidence") if n in names)
-    tried = [plain, *((n,) for n in plain), (*plain, *space), space]
+    space: tuple[str, ...] = tuple(n for n in ("knn", "mahalanobis") if n in names)
+    plain: tuple[str, ...] = tuple(n for n in ("wording", "confidence") if n in names)
+    tried: list[tuple[str, ...]] = [plain, *((n,) for n in plain), (*plain, *space), space]
+    if "surprise" in names:
+        tried += [(*chosen, "surprise") for chosen in tried if chosen]
     return [chosen for chosen in dict.fromkeys(tried) if chosen]
 
 

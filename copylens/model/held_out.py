@@ -127,5 +127,6 @@ def concatenate(parts: Sequence[Evidence]) -> Evidence:
         },
         spans=tuple(item for p in parts for item in p.spans),
         support=np.concatenate([p.support for p in parts]),
+        surprise=np.concatenate([p.surprise for p in parts]),
         features=np.zeros((count, 0)),
     )

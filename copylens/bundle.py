@@ -89,8 +89,6 @@ def _read_arrays(uri: str, sha256: str) -> dict[str, AnyArray]:
 def _arrays(model: FittedModel) -> dict[str, AnyArray]:
     attributor, detector = model.attributor, model.detector
     arrays = {
-        "text_fusion.bias": attributor.text_fusion.bias,
-        "segment_fusion.bias": attributor.segment_fusion.bias,
         "detector.usual": detector.usual,
         "conformal.scores": model.conformal.scores,
         "conformal.weights": model.conformal.weights,
@@ -140,8 +138,8 @@ def _model(arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> FittedModel:
     attributor = Attributor(
         sub_datasets=tuple(numbers["sub_datasets"]),
         channels=Channels(networks, lexical, numbers["window"]),
-        text_fusion=ChannelFusion(numbers["text_weights"], arrays["text_fusion.bias"]),
-        segment_fusion=ChannelFusion(numbers["segment_weights"], arrays["segment_fusion.bias"]),
+        text_fusion=ChannelFusion(numbers["text_weights"]),
+        segment_fusion=ChannelFusion(numbers["segment_weights"]),
         sharpness=numbers["sharpness"],
         switch=numbers["switch"],
     )

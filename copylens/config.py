@@ -101,7 +101,9 @@ class AttributorConfig(Section):
     )
     mixture_parts: int = Field(default=4, ge=2, description="at most so many passages in one")
     folds: int = Field(
-        default=2, ge=2, description="out-of-fold parts (by split group) behind the channel fusion"
+        default=2,
+        ge=2,
+        description="parts of train, by split group, where val shares groups with it",
     )
 
 

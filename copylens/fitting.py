@@ -1,7 +1,8 @@
 """The train stage without its cluster: data in, fitted networks out, then the whole model.
 
-The networks are fitted one after the other, each once on all of train and once per out-of-fold
-part. After every epoch the state can be saved; a later call goes on from there.
+The networks are fitted one after the other, each once on all of train and, where val shares split
+groups with train, once without each part. After every epoch the state can be saved; a later call
+goes on from there.
 """
 
 import io
@@ -18,12 +19,11 @@ from copylens.errors import ModelError
 from copylens.model.assembly import FittedModel, assemble
 from copylens.model.attributor import channel_values
 from copylens.model.dataset import StateSet, label_index, state_set
-from copylens.model.folds import fold_index
-from copylens.model.held_out import TextSet
+from copylens.model.held_out import TextSet, split_parts
 from copylens.model.network import AttributorNetwork, NetworkShape
 from copylens.model.projector import Projector, ProjectorShape, fit_projector
 from copylens.model.training import Progress, fit_network
-from copylens.records import REGISTERED_SPLITS, IntArray, SplitName
+from copylens.records import REGISTERED_SPLITS, SplitName
 from copylens.shards import read_split_states
 
 
@@ -107,11 +107,15 @@ def fit_networks(
     on_epoch: Callable[[FitState, NetworkFit], None],
 ) -> FitState:
     """Fits every network that `state` lacks, then the projector; calls back after each epoch."""
-    fold = _folds(config, train)
-    for fit in network_fits(config, int(fold.max()) + 1):
+    parts = split_parts(train, val, config.attributor.folds, config.seed)
+    for fit in network_fits(config, parts.count):
         if fit.name in state.finished:
             continue
-        keep = np.flatnonzero(fold != fit.part) if fit.part is not None else np.arange(len(train))
+        keep = (
+            np.flatnonzero(parts.train != fit.part)
+            if fit.part is not None
+            else np.arange(len(train))
+        )
 
         def report(progress: Progress, fit: NetworkFit = fit) -> None:
             state.current = progress
@@ -157,21 +161,18 @@ def finish(config: RunConfig, state: FitState) -> FittedModel:
     """Fits what is no network, on the run's data, and calibrates the whole."""
     names = load_manifest(config.output).sub_datasets
     train, val, ood_val = (load_texts(config.output, s, names) for s in ("train", "val", "ood_val"))
-    parts = int(_folds(config, train).max()) + 1
+    parts = split_parts(train, val, config.attributor.folds, config.seed)
+    networks = {part: fitted_networks(state, part) for part in range(parts.count)}
     return assemble(
         config,
         names,
-        fitted_networks(state, None),
-        [fitted_networks(state, part) for part in range(parts)],
+        {-1: fitted_networks(state, None), **networks},
         fitted_projector(state),
+        parts,
         train,
         val,
         ood_val,
     )
-
-
-def _folds(config: RunConfig, train: TextSet) -> IntArray:
-    return fold_index(train.labels, train.group_index, config.attributor.folds, config.seed)
 
 
 def _fit_projector(config: RunConfig, train: TextSet, state: FitState) -> None:

@@ -1,10 +1,10 @@
 """Fitted networks + held-out evidence -> a calibrated attributor and detector.
 
-Everything that is calibrated is calibrated on predictions for passages the predicting model has
-not seen, by split group: that is the situation a verdict is asked for.
+Everything that is calibrated is calibrated on val passages whose split group the judging models
+have not seen: that is the situation a verdict is asked for.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,9 +18,9 @@ from copylens.model.calibration import (
     fit_open_set,
     residual_quantile,
 )
-from copylens.model.detector import Detector, Reading, fit_detector, read
+from copylens.model.detector import Detector, fit_detector, read
 from copylens.model.fusion import fit_fusion
-from copylens.model.held_out import HeldOut, TextSet, fit_channels, out_of_fold_evidence
+from copylens.model.held_out import HeldOut, Parts, TextSet, fit_channels, held_out_evidence
 from copylens.model.mixtures import segment_labels, true_shares
 from copylens.model.network import AttributorNetwork
 from copylens.model.projector import Projector
@@ -49,9 +49,9 @@ class FittedModel:
 def assemble(
     config: RunConfig,
     sub_datasets: tuple[str, ...],
-    networks: dict[str, AttributorNetwork],
-    fold_networks: Sequence[dict[str, AttributorNetwork]],
+    networks: Mapping[int, dict[str, AttributorNetwork]],
     projector: Projector | None,
+    parts: Parts,
     train: TextSet,
     val: TextSet,
     ood_val: TextSet,
@@ -59,39 +59,32 @@ def assemble(
     """Fits all that is not a neural network, and calibrates the whole.
 
     Args:
-        networks: channel -> network fitted on all of train.
-        fold_networks: per out-of-fold part the networks fitted without it.
+        networks: -1 -> channel -> network fitted on all of train; part -> fitted without it.
         projector: the contrastive projector, fitted on all of train.
         ood_val: unregistered texts to choose settings by; may be empty.
     """
     K = len(sub_datasets)
-    held_out = out_of_fold_evidence(config, K, fold_networks, train)
-    channels = fit_channels(config, K, networks, train)
+    held_out = held_out_evidence(config, K, networks, parts, train, val)
+    channels = fit_channels(config, K, networks[-1], train)
     attributor = calibrated_attributor(sub_datasets, channels, held_out)
-    readings = {
-        name: read(attributor, attributor.channels.whole(part.texts, part.states))
-        for name, part in (("train", train), ("val", val), ("ood", ood_val))
-        if len(part)
-    }
-    fresh = not set(val.groups) & set(train.groups)
-    held = readings["val"] if fresh else _unsurprised(read(attributor, held_out.whole))
+    held = read(attributor, held_out.pure)
+    ood = None
+    if len(ood_val):
+        ood = read(attributor, channels.whole(ood_val.texts, ood_val.states))
     detector = fit_detector(
-        projector if fresh else None,
-        (readings["train"].features, train.labels),
+        # The space belongs to the networks fitted on all of train: no place for those of a part.
+        projector if parts.count == 0 else None,
+        (channels.features(train.states), train.labels),
         held,
-        readings.get("ood"),
+        ood,
         config.detector,
     )
-    groups = (val if fresh else held_out.passages).group_index
-    conformal = fit_conformal(detector.score(held), groups)
-    ood_p = conformal.p_value(detector.score(readings["ood"])) if "ood" in readings else np.zeros(0)
-    edges, widths = _intervals(attributor, held_out, config.calibration.interval)
+    conformal = fit_conformal(detector.score(held), held_out.groups)
+    ood_p = np.zeros(0) if ood is None else conformal.p_value(detector.score(ood))
+    edges, widths = residual_quantile(
+        *shares_and_truth(attributor, held_out), config.calibration.interval
+    )
     return FittedModel(attributor, detector, conformal, fit_open_set(ood_p), edges, widths)
-
-
-def _unsurprised(reading: Reading) -> Reading:
-    """Without the LM's loss: it has read the training passages, so theirs tells nothing."""
-    return replace(reading, surprise=np.full(len(reading.log_probs), np.nan))
 
 
 def calibrated_attributor(
@@ -105,7 +98,7 @@ def calibrated_attributor(
     attributor = Attributor(
         sub_datasets=sub_datasets,
         channels=channels,
-        text_fusion=fit_fusion(held_out.whole.text, held_out.passages.labels),
+        text_fusion=fit_fusion(held_out.pure.text, held_out.labels),
         segment_fusion=fit_fusion(segments, truth),
         sharpness=0.0,
         switch=_SWITCH[0],
@@ -122,23 +115,16 @@ def calibrated_attributor(
 
 def _share_loss(attributor: Attributor, held_out: HeldOut) -> float:
     """Cross-entropy of the shares against the true proportions, pure and mixed texts alike."""
-    shares, truth = _shares_and_truth(attributor, held_out)
+    shares, truth = shares_and_truth(attributor, held_out)
     return float(-(truth * np.log(shares + 1e-6)).sum(axis=1).mean())
 
 
-def _shares_and_truth(attributor: Attributor, held_out: HeldOut) -> tuple[FloatArray, FloatArray]:
-    """[n, K] each: pure passages first, then as many mixtures."""
+def shares_and_truth(attributor: Attributor, held_out: HeldOut) -> tuple[FloatArray, FloatArray]:
+    """[n, K] each: pure passages first, then mixtures."""
     K = len(attributor.sub_datasets)
     shares = [
         shares_of(attributor.timelines(evidence), evidence.spans)
         for evidence in (held_out.pure, held_out.mixed)
     ]
     mixed = np.stack([true_shares(m, K) for m in held_out.mixtures])
-    truth = np.concatenate([np.eye(K)[held_out.pure_labels], mixed])
-    return np.concatenate(shares), truth
-
-
-def _intervals(
-    attributor: Attributor, held_out: HeldOut, coverage: float
-) -> tuple[FloatArray, FloatArray]:
-    return residual_quantile(*_shares_and_truth(attributor, held_out), coverage)
+    return np.concatenate(shares), np.concatenate([np.eye(K)[held_out.labels], mixed])

@@ -70,6 +70,12 @@ class Channels:
         none = tuple(np.zeros((0, 2), dtype=np.int64) for _ in texts)
         return self._evidence(texts, states, self._predictions(states), {}, none)
 
+    def features(self, states: Sequence[States]) -> FloatArray:
+        """Pooled states [N, Z] alone, where no text is judged."""
+        outputs = self._predictions(states).values()
+        empty = np.zeros((len(states), 0), dtype=np.float32)
+        return np.concatenate([empty, *(out.features for out in outputs)], axis=1)
+
     def _predictions(self, states: Sequence[States]) -> dict[str, Predictions]:
         return {
             name: predict(network, channel_values(name, states))
@@ -90,11 +96,9 @@ class Channels:
             scores = self.lexical.scores(texts)
             text["lexical"] = self.lexical.gate.log_probs(scores)
             support = scores[0]
-        features = [np.zeros((len(texts), 0), dtype=np.float32)]
-        features += [out.features for out in outputs.values()]
-        return Evidence(
-            text, segments, spans, support, mean_loss(states), np.concatenate(features, axis=1)
-        )
+        empty = np.zeros((len(texts), 0), dtype=np.float32)
+        features = np.concatenate([empty, *(out.features for out in outputs.values())], axis=1)
+        return Evidence(text, segments, spans, support, mean_loss(states), features)
 
 
 @dataclass(frozen=True)

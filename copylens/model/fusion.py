@@ -1,4 +1,4 @@
-"""Channels -> one answer: a log-linear pool whose weights come from out-of-fold predictions."""
+"""Channels -> one answer: a log-linear pool whose weights come from held-out predictions."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,20 +11,19 @@ from copylens.records import FloatArray, IntArray
 
 @dataclass(frozen=True)
 class ChannelFusion:
-    """Shares = softmax(sum over channels of weight * log-probability + bias).
+    """Shares = softmax(sum over channels of weight * log-probability).
+
+    There is no bias per sub-dataset: on held-out groups it would learn the groups' oddities.
 
     Attributes:
         weights: channel -> weight >= 0; their scale doubles as the temperature.
-        bias: [K].
     """
 
     weights: dict[str, float]
-    bias: FloatArray
 
     def logits(self, channels: Mapping[str, FloatArray]) -> FloatArray:
         """The weighted sum before it is normalised, [N, K]; low where no channel is convinced."""
-        pooled = sum(weight * channels[name] for name, weight in self.weights.items())
-        return np.asarray(np.asarray(pooled) + self.bias)
+        return np.asarray(sum(weight * channels[name] for name, weight in self.weights.items()))
 
     def log_probs(self, channels: Mapping[str, FloatArray]) -> FloatArray:
         """Fuses log-probabilities [N, K] per channel into [N, K]."""
@@ -34,12 +33,11 @@ class ChannelFusion:
 def fit_fusion(channels: Mapping[str, FloatArray], labels: IntArray) -> ChannelFusion:
     """Learns the weights on predictions that no channel was trained on.
 
-    Minimises the cross-entropy over weights >= 0 and a lightly penalised bias. By construction
-    the result is not less accurate on these predictions than the best single channel: where the
-    pool loses, that channel alone is kept.
+    Minimises the cross-entropy over weights >= 0. By construction the result is not less accurate
+    on these predictions than the best single channel: where the pool loses, that one is kept.
 
     Args:
-        channels: out-of-fold log-probabilities [N, K] per channel.
+        channels: held-out log-probabilities [N, K] per channel.
         labels: [N] in 0..K-1.
     """
     names = list(channels)
@@ -52,23 +50,19 @@ def fit_fusion(channels: Mapping[str, FloatArray], labels: IntArray) -> ChannelF
 
 
 def _fit_weights(names: list[str], stack: FloatArray, labels: IntArray) -> ChannelFusion:
-    C, N, K = stack.shape
+    N, K = stack.shape[1:]
     one_hot = np.eye(K)[labels]
 
-    def objective(theta: FloatArray) -> tuple[float, FloatArray]:
-        weights, bias = theta[:C], theta[C:]
-        logits = np.tensordot(weights, stack, axes=1) + bias  # [N, K]
-        log_p = log_softmax(logits)
+    def objective(weights: FloatArray) -> tuple[float, FloatArray]:
+        log_p = log_softmax(np.tensordot(weights, stack, axes=1))  # [N, K]
         residual = (np.exp(log_p) - one_hot) / N  # gradient by the logits
-        value = -(log_p * one_hot).sum() / N + 0.01 * (bias**2).sum()
-        by_weight = np.tensordot(stack, residual, axes=([1, 2], [0, 1]))
-        return float(value), np.concatenate([by_weight, residual.sum(axis=0) + 0.02 * bias])
+        gradient = np.tensordot(stack, residual, axes=([1, 2], [0, 1]))
+        return float(-(log_p * one_hot).sum() / N), gradient
 
-    start = np.concatenate([np.full(C, 1.0 / C), np.zeros(K)])
-    bounds = [(0.0, None)] * C + [(None, None)] * K
+    start = np.full(len(names), 1.0 / len(names))
+    bounds = [(0.0, None)] * len(names)
     found = optimize.minimize(objective, start, jac=True, bounds=bounds, method="L-BFGS-B").x
-    weights = {name: float(weight) for name, weight in zip(names, found[:C])}
-    return ChannelFusion(weights, found[C:])
+    return ChannelFusion({name: float(weight) for name, weight in zip(names, found)})
 
 
 def _accuracy(fusion: ChannelFusion, channels: Mapping[str, FloatArray], labels: IntArray) -> float:

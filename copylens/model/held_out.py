@@ -1,6 +1,6 @@
 """What channels say of passages they have not seen: the ground that everything is calibrated on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,8 +13,8 @@ from copylens.model.mixtures import Mixture, make_mixtures
 from copylens.model.network import AttributorNetwork
 from copylens.records import IntArray, States
 
-# Mixtures, and as many pure passages, over all parts: enough for a handful of settings.
-_SAMPLE = 400
+# Over all parts: enough for a handful of settings.
+_MIXTURES = 400
 
 
 @dataclass(frozen=True)
@@ -46,19 +46,48 @@ class TextSet:
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """Out-of-fold evidence; one order for `passages` and `whole`.
+class Parts:
+    """Who may judge whom: no val passage is judged by a model that has seen its split group.
+
+    Val passages of groups that train does not hold are judged by the models fitted on all of
+    train. Where val shares its groups with train (chapters of the same books), train is cut into
+    parts by group, and a passage is judged by models fitted without its part.
 
     Attributes:
-        passages: all training passages, part by part.
-        whole: text-level evidence of each of them, without segments.
-        pure: evidence of a sample of them, with segments; `pure_labels` [n] are their labels.
-        mixtures: joined held-out passages, and `mixed`, their evidence.
+        train: [N] the part of each training passage; -1 throughout where no parts are needed.
+        val: [M] the part whose models judge each val passage; -1 = those fitted on all of train.
     """
 
-    passages: TextSet
-    whole: Evidence
-    pure_labels: IntArray
+    train: IntArray
+    val: IntArray
+
+    @property
+    def count(self) -> int:
+        """How many parts train is cut into; 0 where val is all new."""
+        return int(self.train.max(initial=-1)) + 1
+
+
+def split_parts(train: TextSet, val: TextSet, folds: int, seed: int) -> Parts:
+    """Cuts train into parts if val shares split groups with it."""
+    if not set(val.groups) & set(train.groups):
+        return Parts(np.full(len(train), -1), np.full(len(val), -1))
+    fold = fold_index(train.labels, train.group_index, folds, seed)
+    part_of = dict(zip(train.groups, fold))
+    return Parts(fold, np.array([part_of.get(group, -1) for group in val.groups], np.int64))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Evidence for passages whose split group the judging models have not seen.
+
+    Attributes:
+        labels, groups: of the passages.
+        pure: their evidence.
+        mixtures: joined passages of one part, and `mixed`, their evidence.
+    """
+
+    labels: IntArray
+    groups: IntArray
     pure: Evidence
     mixtures: list[Mixture]
     mixed: Evidence
@@ -74,50 +103,50 @@ def fit_channels(
     return Channels(networks, lexical, config.probe.window)
 
 
-def out_of_fold_evidence(
+def held_out_evidence(
     config: RunConfig,
     classes: int,
-    fold_networks: Sequence[dict[str, AttributorNetwork]],
+    networks: Mapping[int, dict[str, AttributorNetwork]],
+    parts: Parts,
     train: TextSet,
+    val: TextSet,
 ) -> HeldOut:
-    """What channels fitted without a part say of that part and of mixtures within it."""
-    fold = fold_index(train.labels, train.group_index, config.attributor.folds, config.seed)
-    order = np.argsort(fold, kind="stable")
-    parts = []
-    for part, networks in enumerate(fold_networks):
-        inside, outside = np.flatnonzero(fold == part), np.flatnonzero(fold != part)
-        channels = fit_channels(config, classes, networks, train.subset(outside))
-        seed = config.seed + part
-        count = _SAMPLE // len(fold_networks)
-        parts.append(_part(config, channels, train.subset(inside), count, seed))
-    return HeldOut(
-        passages=train.subset(order),
-        whole=concatenate([part.whole for part in parts]),
-        pure_labels=np.concatenate([part.pure_labels for part in parts]),
-        pure=concatenate([part.pure for part in parts]),
-        mixtures=[mixture for part in parts for mixture in part.mixtures],
-        mixed=concatenate([part.mixed for part in parts]),
-    )
+    """What models that have not seen their groups say of the val passages and of their mixtures.
 
-
-def _part(config: RunConfig, channels: Channels, held: TextSet, count: int, seed: int) -> HeldOut:
-    mixtures = make_mixtures(
-        held.texts, held.states, held.labels, count, config.attributor.mixture_parts, seed
-    )
-    chosen = np.random.default_rng([seed, 3]).permutation(len(held))[:count]
-    sample = held.subset(chosen)
+    Args:
+        networks: part -> networks fitted without it; -1 -> those fitted on all of train.
+    """
+    found = []
+    order = np.argsort(parts.val, kind="stable")
+    for part in np.unique(parts.val):
+        kept = np.flatnonzero(parts.train != part) if part >= 0 else np.arange(len(train))
+        channels = fit_channels(config, classes, networks[int(part)], train.subset(kept))
+        held = val.subset(np.flatnonzero(parts.val == part))
+        share = len(held) / len(val)
+        seed = config.seed + int(part) + 1
+        mixtures = make_mixtures(
+            held.texts,
+            held.states,
+            held.labels,
+            max(1, round(_MIXTURES * share)),
+            config.attributor.mixture_parts,
+            seed,
+        )
+        mixed = channels.evidence([m.text for m in mixtures], [m.states for m in mixtures])
+        found.append((channels.evidence(held.texts, held.states), mixtures, mixed))
     return HeldOut(
-        passages=held,
-        whole=channels.whole(held.texts, held.states),
-        pure_labels=sample.labels,
-        pure=channels.evidence(sample.texts, sample.states),
-        mixtures=mixtures,
-        mixed=channels.evidence([m.text for m in mixtures], [m.states for m in mixtures]),
+        labels=val.labels[order],
+        groups=val.group_index[order],
+        pure=concatenate([pure for pure, _, _ in found]),
+        mixtures=[mixture for _, mixtures, _ in found for mixture in mixtures],
+        mixed=concatenate([mixed for _, _, mixed in found]),
     )
 
 
 def concatenate(parts: Sequence[Evidence]) -> Evidence:
     """Evidence of several sets as one; features of different models do not mix: left out."""
+    if len(parts) == 1:
+        return parts[0]
     count = sum(len(part.spans) for part in parts)
     return Evidence(
         text={name: np.concatenate([p.text[name] for p in parts]) for name in parts[0].text},

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import ray
 import torch
 
 from copylens.config import RunConfig, build_config
@@ -16,6 +15,7 @@ from copylens.errors import CopyLensError
 from copylens.progress import progress
 from copylens.stages import complete, completed, upstream_hash
 from ray_jobs.command import stage_main
+from ray_jobs.pool import over_shards
 from ray_jobs.session import ray_session, user_errors
 
 
@@ -73,23 +73,9 @@ def run(config: RunConfig) -> dict[str, Any]:
 
 def embed_shards(config: RunConfig, pending: list[EmbedTask]) -> Iterator[int]:
     """Yields the number of passages of each shard as it is published, in any order."""
-    if not pending:
-        return
-    resources = config.resources
-    # One row per shard: no read tasks that could starve, and a lost worker costs one shard. The
-    # config travels in the row: an actor that is restarted finds it there.
     settings = json.dumps(config.model_dump(mode="json"))
     rows = [{**asdict(task), "config": settings} for task in pending]
-    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-        EmbedActor,
-        batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=min(resources.embed_workers, len(pending))),
-        num_cpus=resources.cpus_per_worker,
-        num_gpus=resources.gpus_per_worker,
-    )
-    for row in dataset.iter_rows():
-        if row["error"]:
-            raise CopyLensError(str(row["error"]))
+    for row in over_shards(config, EmbedActor, rows):
         yield int(row["passages"])
 
 

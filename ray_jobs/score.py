@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import ray
 import torch
 
 from copylens import storage
@@ -15,6 +14,7 @@ from copylens.config import RunConfig, fingerprint, load_config
 from copylens.errors import CopyLensError
 from copylens.progress import progress
 from copylens.textio import read_texts
+from ray_jobs.pool import over_shards
 from ray_jobs.session import ray_session, user_errors
 from ray_jobs.tracking import tracking_uri
 from serve.registry import load_scorer, resolve_version
@@ -65,7 +65,7 @@ def run(
     tasks = list(_tasks(config, texts, target, model, registry, probe))
     pending = [task for task in tasks if not _done(task)]
     with ray_session(config), user_errors(), progress("score", len(pending), "shards") as advance:
-        for _ in _score_shards(config, pending):
+        for _ in over_shards(config, ScoreActor, [{"task": json.dumps(t)} for t in pending]):
             advance(1)
     return {"texts": len(texts), "shards": len(tasks), "model": model, "output": target}
 
@@ -89,24 +89,6 @@ def _tasks(
 def _done(task: dict[str, Any]) -> bool:
     marker = f"{task['target']}.done.json"
     return storage.exists(marker) and storage.read_json(marker)["key"] == task["key"]
-
-
-def _score_shards(config: RunConfig, pending: list[dict[str, Any]]) -> Iterator[int]:
-    if not pending:
-        return
-    resources = config.resources
-    rows = [{"task": json.dumps(task)} for task in pending]
-    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-        ScoreActor,
-        batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=min(resources.embed_workers, len(rows))),
-        num_cpus=resources.cpus_per_worker,
-        num_gpus=resources.gpus_per_worker,
-    )
-    for row in dataset.iter_rows():
-        if row["error"]:
-            raise CopyLensError(str(row["error"]))
-        yield int(row["texts"])
 
 
 def main() -> None:

@@ -1,0 +1,39 @@
+"""A pool of Ray Data actors over one row per shard: the same for embed and score."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import ray
+
+from copylens.config import RunConfig
+from copylens.errors import CopyLensError
+
+
+def over_shards(
+    config: RunConfig, actor: type[Any], rows: list[dict[str, str]]
+) -> Iterator[dict[str, Any]]:
+    """Yields what the actors return, in any order, as soon as it is there.
+
+    One row per shard: no read tasks that could starve, and a lost worker costs one shard. All that
+    an actor needs travels in its rows, so that one that is restarted finds it there.
+
+    Args:
+        actor: a class without constructor arguments; its rows carry `error`, "" when all is well.
+
+    Raises:
+        CopyLensError: an actor reports a user's mistake.
+    """
+    if not rows:
+        return
+    resources = config.resources
+    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+        actor,
+        batch_size=1,
+        compute=ray.data.ActorPoolStrategy(size=min(resources.embed_workers, len(rows))),
+        num_cpus=resources.cpus_per_worker,
+        num_gpus=resources.gpus_per_worker,
+    )
+    for row in dataset.iter_rows():
+        if row["error"]:
+            raise CopyLensError(str(row["error"]))
+        yield row

@@ -50,16 +50,18 @@ def verdict(text: str, result: Verdict) -> None:
     start = " ".join(text.split())[:_WIDTH]
     console.print(Text(start, style="dim"))
     console.print(headline(result))
-    table = Table(box=None, padding=(0, 2))
-    for column in ("sub-dataset", "share", "90 % interval", "holder", "licence"):
-        table.add_column(column)
+    table = Table(box=None, padding=(0, 1))
+    for column, width in (("sub-dataset", 20), ("share", 5), ("interval", 12)):
+        table.add_column(column, no_wrap=True, min_width=width)
+    for column in ("holder", "licence"):
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
     for share in result.shares[:_SHOWN_SHARES]:
         table.add_row(
             share.sub_dataset,
             f"{share.share:.2f}",
             f"{share.low:.2f} to {share.high:.2f}",
-            share.holder[:40],
-            share.license[:30],
+            share.holder[:24],
+            share.license[:16],
         )
     table.add_row("(nothing registered)", f"{result.unregistered:.2f}", "", "", "")
     console.print(table)

@@ -49,7 +49,7 @@ def run_demo(output: Path, small: bool) -> None:
 def _train_lm_once(config: RunConfig, small: bool, console: Console) -> None:
     """Trains the LM on the training split, unless it was trained on this very corpus."""
     folder = Path(config.probe.model)
-    recipe = LmRecipe(steps=100) if small else LmRecipe()
+    recipe = LmRecipe(steps=150) if small else LmRecipe()
     key = {"corpus": load_manifest(config.output).hash, "recipe": vars(recipe)}
     marker = folder / "read.json"
     if marker.exists() and json.loads(marker.read_text()) == key:

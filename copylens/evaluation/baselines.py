@@ -21,7 +21,7 @@ from copylens.records import FloatArray, IntArray, Passage
 from copylens.textviews import mask_names
 
 MAX_WORD_FEATURES = 30_000
-MAX_CHAR_FEATURES = 40_000
+MAX_CHAR_FEATURES = 120_000
 
 _WORD_OR_MARK = r"(?u)\b\w+\b|[^\w\s]"
 
@@ -161,7 +161,7 @@ def _vectoriser(kind: str) -> Any:
         )
     return TfidfVectorizer(
         analyzer="char",
-        ngram_range=(2, 4),
+        ngram_range=(3, 5),
         lowercase=False,
         min_df=3,
         max_features=MAX_CHAR_FEATURES,

@@ -8,7 +8,7 @@ import numpy as np
 from copylens.model.fusion import ChannelFusion
 from copylens.model.lexical import LexicalClassifier
 from copylens.model.network import AttributorNetwork
-from copylens.model.timeline import segment_posteriors
+from copylens.model.timeline import segment_shares
 from copylens.model.training import Predictions, predict
 from copylens.records import FloatArray, IntArray, States
 
@@ -136,7 +136,7 @@ class Attributor:
         timelines = []
         for n, item in enumerate(fused_segments(self.segment_fusion, evidence)):
             local = whole[n] / len(item) + self.sharpness * (item - item.mean(axis=0))
-            timelines.append(segment_posteriors(local, np.full(K, 1 / K), self.switch))
+            timelines.append(segment_shares(local, np.full(K, 1 / K), self.switch))
         return timelines
 
 

@@ -1,8 +1,9 @@
-"""Evidence per segment -> shares per segment: a sticky hidden Markov model (ours).
+"""Evidence per segment -> shares per segment: one source throughout, or a change of sources (ours).
 
-A text may change its source midway. The hidden state is the sub-dataset of a segment; it stays
-with probability 1 - switch and otherwise is drawn anew from the prior. Forward-backward gives each
-segment's posterior, which is the time line, and the mean over the segments is the text's shares.
+Two explanations of a text compete. Either it has one source; or its source changes: a hidden Markov
+model whose state, the sub-dataset of a segment, stays with probability 1 - switch and otherwise is
+drawn anew from the prior. Each explains the evidence with some probability, and the shares are
+those of both, weighed by it.
 """
 
 import numpy as np
@@ -10,34 +11,53 @@ import numpy as np
 from copylens.records import FloatArray
 
 
-def segment_posteriors(evidence: FloatArray, prior: FloatArray, switch: float) -> FloatArray:
-    """Posterior over the sub-datasets of each segment given the whole text.
+def segment_shares(evidence: FloatArray, prior: FloatArray, switch: float) -> FloatArray:
+    """Shares of each segment, both explanations being equally likely beforehand.
 
     Args:
         evidence: [S, K] log-likelihood of each segment under each sub-dataset, up to a constant
             per segment.
-        prior: [K], sums to 1: what a segment is drawn from when nothing before it is known.
-        switch: probability in (0, 1] that the next segment is drawn anew.
+        prior: [K], sums to 1.
+        switch: probability in (0, 1] that a mixed text draws its next segment anew.
 
     Returns:
-        [S, K], rows sum to 1. With switch = 1 segments are independent.
+        [S, K], rows sum to 1.
+    """
+    joint = np.log(np.maximum(prior, 1e-300)) + evidence.sum(axis=0)  # [K]
+    pure = np.exp(joint - joint.max())
+    log_pure = float(np.log(pure.sum()) + joint.max())
+    mixed, log_mixed = segment_posteriors(evidence, prior, switch)
+    weight = 1 / (1 + np.exp(np.clip(log_mixed - log_pure, -500, 500)))
+    return np.asarray(weight * pure / pure.sum() + (1 - weight) * mixed)
+
+
+def segment_posteriors(
+    evidence: FloatArray, prior: FloatArray, switch: float
+) -> tuple[FloatArray, float]:
+    """Forward-backward: posterior of each segment's sub-dataset if the source may change.
+
+    Returns:
+        [S, K] whose rows sum to 1 (with switch = 1 segments are independent), and the logarithm
+        of the probability that this model gives the evidence.
     """
     S, K = evidence.shape
-    likelihood = np.exp(evidence - evidence.max(axis=1, keepdims=True))
+    peak = evidence.max(axis=1, keepdims=True)
+    likelihood = np.exp(evidence - peak)
     prior = np.maximum(prior, 1e-12) / np.maximum(prior, 1e-12).sum()
-    forward = np.empty((S, K))
-    backward = np.ones((S, K))
-    forward[0] = _unit(prior * likelihood[0])
-    for s in range(1, S):
+    forward, backward, scale = np.empty((S, K)), np.ones((S, K)), np.empty(S)
+    predicted = prior
+    for s in range(S):
+        forward[s], scale[s] = _unit(predicted * likelihood[s])
         # Staying, or a fresh draw; `forward` rows sum to 1.
-        predicted = (1 - switch) * forward[s - 1] + switch * prior
-        forward[s] = _unit(predicted * likelihood[s])
+        predicted = (1 - switch) * forward[s] + switch * prior
     for s in range(S - 2, -1, -1):
         message = likelihood[s + 1] * backward[s + 1]
-        backward[s] = _unit((1 - switch) * message + switch * (prior @ message))
+        backward[s], _ = _unit((1 - switch) * message + switch * (prior @ message))
     posterior = forward * backward
-    return np.asarray(posterior / posterior.sum(axis=1, keepdims=True))
+    log_evidence = float(np.log(scale).sum() + peak.sum())
+    return np.asarray(posterior / posterior.sum(axis=1, keepdims=True)), log_evidence
 
 
-def _unit(values: FloatArray) -> FloatArray:
-    return np.asarray(values / values.sum())
+def _unit(values: FloatArray) -> tuple[FloatArray, float]:
+    total = float(values.sum())
+    return np.asarray(values / total), total

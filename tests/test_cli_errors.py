@@ -1,6 +1,7 @@
 """A user's mistakes: one clear line, exit code 2, nothing half-written."""
 
 import json
+import logging
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from tests.pipeline_samples import tiny_config, write_corpus
 @pytest.fixture
 def run(monkeypatch, capsys, tmp_path):
     monkeypatch.chdir(tmp_path)
+    # The command sets MLflow's log level before it is imported; here an earlier test may have.
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
 
     def call(*words: str) -> tuple[int, str, str]:
         monkeypatch.setattr("sys.argv", ["copylens", *words])

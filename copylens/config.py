@@ -212,11 +212,8 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> RunCo
     Raises:
         ConfigError: the file is missing or no mapping, a key is unknown, a value is out of range.
     """
-    values: dict[str, Any] = {}
-    where = "config"
-    if path is not None:
-        where = str(path)
-        values = _read_yaml(Path(path))
+    values = {} if path is None else _read_yaml(Path(path))
+    where = "config" if path is None else str(path)
     for override in overrides:
         _apply_override(values, override)
     return _anchored(build_config(values, where))
@@ -248,14 +245,12 @@ def build_config(values: Mapping[str, Any], where: str = "config") -> RunConfig:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
         raise ConfigError(f"config file '{path}' is not there") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         summary = " ".join(str(error).split())
         raise ConfigError(f"config file '{path}' cannot be read: {summary}") from None
-    if values is None:
-        return {}
     if not isinstance(values, dict):
         raise ConfigError(f"config file '{path}' must hold keys and values, not a {type(values)}")
     return values
@@ -287,18 +282,19 @@ def _unknown_keys(
         field = section.model_fields.get(str(key))
         if field is None:
             yield f"{prefix}{key}", _valid_keys(RunConfig, "")
-        elif (
-            isinstance(value, Mapping)
-            and isinstance(field.annotation, type)
-            and issubclass(field.annotation, Section)
-        ):
-            yield from _unknown_keys(value, field.annotation, f"{prefix}{key}.")
+        elif isinstance(value, Mapping) and (inner := _section(field.annotation)) is not None:
+            yield from _unknown_keys(value, inner, f"{prefix}{key}.")
 
 
 def _valid_keys(section: type[BaseModel], prefix: str) -> list[str]:
     keys: list[str] = []
     for name, field in section.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
-            keys += _valid_keys(field.annotation, f"{prefix}{name}.")
+        if (inner := _section(field.annotation)) is not None:
+            keys += _valid_keys(inner, f"{prefix}{name}.")
         keys.append(f"{prefix}{name}")
     return keys
+
+
+def _section(annotation: Any) -> type[Section] | None:
+    is_section = isinstance(annotation, type) and issubclass(annotation, Section)
+    return annotation if is_section else None

@@ -8,7 +8,7 @@ from typing import Any
 
 from copylens.config import RunConfig, load_config
 from copylens.errors import CopyLensError
-from ray_jobs.session import ray_session, user_errors
+from ray_jobs.session import user_errors
 
 StageRun = Callable[[RunConfig], dict[str, Any]]
 
@@ -26,7 +26,7 @@ def stage_main(description: str | None, run: StageRun) -> None:
     arguments = parser.parse_args()
     try:
         config = load_config(arguments.config, arguments.set)
-        with ray_session(config), user_errors():
+        with user_errors():
             summary = run(config)
     except CopyLensError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -33,12 +33,15 @@ def run_demo(output: Path, small: bool) -> None:
     for summary in run_stages(config, ("ingest",)):
         display.stage(summary)
     _train_lm_once(config, small, console)
+    version = ""
     with ray_session(config):
         for summary in run_stages(config, ("embed", "train", "evaluate", "promote")):
             display.stage(summary)
+            version = summary.get("version", version)
     display.report(storage.read_json(storage.join(config.output, "report.json")))
-    name = config.tracking.model_name
-    scorer = load_scorer(f"models:/{name}@champion", tracking_uri(config))
+    # This run's own version, champion or not: a rough run shows what it made all the same.
+    uri = f"models:/{config.tracking.model_name}/{version}"
+    scorer = load_scorer(uri, tracking_uri(config))
     _write_and_judge(config, scorer, console)
     console.print(f"\nreport: {output.absolute() / 'report.html'}")
     console.print("next: echo 'import numpy as np' | copylens score -")

@@ -28,6 +28,7 @@ from copylens.records import AnyArray, Rights
 FORMAT = 1
 _M = TypeVar("_M", bound=nn.Module)
 _ARRAYS, _META = "model.safetensors", "scorer.json"
+FILES = (_ARRAYS, _META)
 
 
 def save_bundle(

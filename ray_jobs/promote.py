@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from copylens import storage
+from copylens.bundle import FILES
 from copylens.config import RunConfig
 from copylens.evaluation.gates import failed_gates
 from copylens.stages import complete, completed, upstream_hash
@@ -13,7 +14,6 @@ from ray_jobs.tracking import Tracker
 from ray_jobs.train import trained
 
 _EXAMPLE = "The quick brown fox jumps over the lazy dog, and the dog does not mind."
-_BUNDLE = ("model.safetensors", "scorer.json")
 
 
 def run(config: RunConfig) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def run(config: RunConfig) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder) / "bundle"
         bundle.mkdir()
-        for file in _BUNDLE:
+        for file in FILES:
             data = storage.read_bytes(storage.join(config.output, "model", file))
             (bundle / file).write_bytes(data)
         version = tracker.register(

@@ -34,8 +34,7 @@ def feature_scores(
     if "ood_test" not in scores:
         return {}
     train = texts["train"]
-    evidence = scorer.model.attributor.channels.evidence(train.texts, train.states)
-    features = [evidence.features] + [
+    features = [scorer.model.attributor.channels.features(train.states)] + [
         scores[split].evidence.features for split in ("test", "ood_test")
     ]
     fusion = scorer.model.attributor.text_fusion

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
 
 from copylens.records import FloatArray, IntArray
 
@@ -66,19 +65,6 @@ def fit_open_set(ood_p_values: FloatArray) -> OpenSet:
         return OpenSet(0.3)
     mean_log = float(np.mean(np.log(ood_p_values)))
     return OpenSet(float(np.clip(-1.0 / min(mean_log, -1e-9), 0.05, 0.95)))
-
-
-def fit_temperature(log_probs: FloatArray, labels: IntArray) -> float:
-    """Temperature > 0 that minimises the cross-entropy on held-out passages (arXiv 1706.04599)."""
-
-    def loss(log_temperature: float) -> float:
-        scaled = log_probs / np.exp(log_temperature)
-        peak = scaled.max(axis=1)
-        normaliser = peak + np.log(np.exp(scaled - peak[:, None]).sum(axis=1))
-        return float((normaliser - scaled[np.arange(len(labels)), labels]).mean())
-
-    found = optimize.minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded")
-    return float(np.exp(found.x))
 
 
 def residual_quantile(

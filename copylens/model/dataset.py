@@ -27,10 +27,6 @@ class StateSet:
     def __len__(self) -> int:
         return len(self.values)
 
-    def subset(self, index: IntArray) -> "StateSet":
-        """The passages at these positions."""
-        return StateSet(tuple(self.values[int(i)] for i in index), self.labels[index])
-
 
 @dataclass(frozen=True)
 class Batch:

@@ -53,11 +53,6 @@ class AttributorNetwork(nn.Module):
         self.window_head = nn.Linear(shape.hidden, shape.classes)
         self.moment_head = nn.Linear(2 * shape.features, shape.classes)
 
-    @property
-    def feature_width(self) -> int:
-        """Z: width of `NetworkOutput.features`."""
-        return self.shape.hidden + 2 * self.shape.features
-
     def forward(self, values: Tensor, lengths: Tensor) -> NetworkOutput:
         """Reads a padded batch.
 

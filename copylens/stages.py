@@ -1,5 +1,6 @@
 """A stage is complete when its marker carries the key of everything it depends on."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from copylens import storage
@@ -61,3 +62,25 @@ def complete(
         "summary": summary,
     }
     storage.write_json(marker_uri(config, stage), marker)
+
+
+def run_once(
+    config: RunConfig,
+    stage: Stage,
+    inputs: str,
+    work: Callable[[], tuple[str, dict[str, Any]]],
+) -> dict[str, Any]:
+    """Does a stage's work unless it is complete with these very settings and inputs.
+
+    Args:
+        work: gives the hash of what it left and the summary that a re-run prints.
+
+    Returns:
+        The summary, with `stage` and `skipped`.
+    """
+    done = completed(config, stage, inputs)
+    if done is not None:
+        return {"stage": stage, "skipped": True, **done}
+    output_hash, summary = work()
+    complete(config, stage, inputs, output_hash, summary)
+    return {"stage": stage, "skipped": False, **summary}

@@ -13,7 +13,7 @@ from copylens.config import RunConfig, build_config
 from copylens.embedding import EmbedTask, ShardEmbedder, output_hash, plan
 from copylens.errors import CopyLensError
 from copylens.progress import progress
-from copylens.stages import complete, completed, upstream_hash
+from copylens.stages import run_once, upstream_hash
 from ray_jobs.command import stage_main
 from ray_jobs.pool import over_shards
 from ray_jobs.session import ray_session, user_errors
@@ -50,9 +50,10 @@ class EmbedActor:
 def run(config: RunConfig) -> dict[str, Any]:
     """Embeds what is not yet complete; a re-run after a crash goes on where it stopped."""
     inputs = upstream_hash(config, "embed")
-    done = completed(config, "embed", inputs)
-    if done is not None:
-        return {"stage": "embed", "skipped": True, **done}
+    return run_once(config, "embed", inputs, lambda: _work(config))
+
+
+def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     start = time.perf_counter()
     tasks = plan(config)
     pending = [task for task in tasks if not task.done]
@@ -67,8 +68,7 @@ def run(config: RunConfig) -> dict[str, Any]:
         "passages": passages,
         "seconds": round(time.perf_counter() - start, 1),
     }
-    complete(config, "embed", inputs, output_hash(tasks), summary)
-    return {"stage": "embed", "skipped": False, **summary}
+    return output_hash(tasks), summary
 
 
 def embed_shards(config: RunConfig, pending: list[EmbedTask]) -> Iterator[int]:

@@ -8,7 +8,7 @@ from copylens.config import RunConfig, fingerprint
 from copylens.evaluation.html import render_report
 from copylens.evaluation.measure import measure
 from copylens.scorer import Scorer
-from copylens.stages import complete, completed, upstream_hash
+from copylens.stages import run_once, upstream_hash
 from ray_jobs.command import stage_main
 from ray_jobs.tracking import Tracker
 from ray_jobs.train import trained
@@ -17,9 +17,10 @@ from ray_jobs.train import trained
 def run(config: RunConfig) -> dict[str, Any]:
     """Measures, writes both report files, and adds the figures to the training's MLflow run."""
     inputs = upstream_hash(config, "evaluate")
-    done = completed(config, "evaluate", inputs)
-    if done is not None:
-        return {"stage": "evaluate", "skipped": True, **done}
+    return run_once(config, "evaluate", inputs, lambda: _work(config))
+
+
+def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     start = time.perf_counter()
     scorer = Scorer.load(storage.join(config.output, "model"))
     report, figures = measure(config, scorer)
@@ -35,8 +36,7 @@ def run(config: RunConfig) -> dict[str, Any]:
         "report": storage.join(config.output, "report.html"),
         "seconds": round(time.perf_counter() - start, 1),
     }
-    complete(config, "evaluate", inputs, fingerprint(report), summary)
-    return {"stage": "evaluate", "skipped": False, **summary}
+    return fingerprint(report), summary
 
 
 if __name__ == "__main__":

@@ -5,21 +5,19 @@ from typing import Any
 from copylens import storage
 from copylens.config import RunConfig
 from copylens.corpus import ingest_corpus, sources_fingerprint
-from copylens.stages import complete, completed
+from copylens.stages import run_once
 from ray_jobs.command import stage_main
 
 
 def run(config: RunConfig) -> dict[str, Any]:
     """Ingests unless the same sources were ingested with the same settings."""
-    inputs = sources_fingerprint(config)
-    done = completed(config, "ingest", inputs)
-    if done is not None:
-        return {"stage": "ingest", "skipped": True, **done}
+    return run_once(config, "ingest", sources_fingerprint(config), lambda: _work(config))
+
+
+def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     manifest = ingest_corpus(config)
     storage.write_bytes(storage.join(config.output, "config.yaml"), config.to_yaml().encode())
-    summary = manifest.summary()
-    complete(config, "ingest", inputs, manifest.hash, summary)
-    return {"stage": "ingest", "skipped": False, **summary}
+    return manifest.hash, manifest.summary()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from copylens import storage
 from copylens.bundle import FILES
 from copylens.config import RunConfig
 from copylens.evaluation.gates import failed_gates
-from copylens.stages import complete, completed, upstream_hash
+from copylens.stages import run_once, upstream_hash
 from ray_jobs.command import stage_main
 from ray_jobs.tracking import Tracker
 from ray_jobs.train import trained
@@ -19,9 +19,10 @@ _EXAMPLE = "The quick brown fox jumps over the lazy dog, and the dog does not mi
 def run(config: RunConfig) -> dict[str, Any]:
     """Registers the trained scorer and, gates permitting, makes it the champion."""
     inputs = upstream_hash(config, "promote")
-    done = completed(config, "promote", inputs)
-    if done is not None:
-        return {"stage": "promote", "skipped": True, **done}
+    return run_once(config, "promote", inputs, lambda: _work(config))
+
+
+def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     report = storage.read_json(storage.join(config.output, "report.json"))
     failed = failed_gates(report, config.tracking.gates)
     tracker, name = Tracker(config), config.tracking.model_name
@@ -42,8 +43,7 @@ def run(config: RunConfig) -> dict[str, Any]:
         "previous": before,
         "failed_gates": failed,
     }
-    complete(config, "promote", inputs, version, summary)
-    return {"stage": "promote", "skipped": False, **summary}
+    return version, summary
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from copylens.corpus import load_manifest
 from copylens.fitting import FitState, NetworkFit, finish, fit_networks, load_texts
 from copylens.lineage import lineage_of
 from copylens.scorer import Scorer
-from copylens.stages import complete, completed, marker_uri, stage_key, upstream_hash
+from copylens.stages import marker_uri, run_once, stage_key, upstream_hash
 from ray_jobs.command import stage_main
 from ray_jobs.session import ray_session, user_errors
 from ray_jobs.tracking import Tracker
@@ -47,9 +47,10 @@ def train_loop(settings: dict[str, Any]) -> None:
 def run(config: RunConfig) -> dict[str, Any]:
     """Trains, calibrates, saves the scorer to `<output>/model`, and logs to MLflow."""
     inputs = upstream_hash(config, "train")
-    done = completed(config, "train", inputs)
-    if done is not None:
-        return {"stage": "train", "skipped": True, **done}
+    return run_once(config, "train", inputs, lambda: _work(config, inputs))
+
+
+def _work(config: RunConfig, inputs: str) -> tuple[str, dict[str, Any]]:
     start = time.perf_counter()
     with ray_session(config), user_errors():
         state = fit_on_workers(config, inputs)
@@ -66,8 +67,7 @@ def run(config: RunConfig) -> dict[str, Any]:
         "mlflow_run": run_id,
     }
     model_hash = fingerprint(storage.read_json(storage.join(config.output, "model/scorer.json")))
-    complete(config, "train", inputs, model_hash, summary)
-    return {"stage": "train", "skipped": False, **summary}
+    return model_hash, summary
 
 
 def trained(config: RunConfig) -> dict[str, Any]:

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from copylens import storage
-from copylens.config import RunConfig, build_config
+from copylens.config import RunConfig
+from copylens.config_files import build_config
 from copylens.errors import ModelError
 from copylens.lexical_arrays import lexical_arrays, lexical_from
 from copylens.model.assembly import FittedModel

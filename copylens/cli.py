@@ -151,7 +151,7 @@ def version() -> None:
 def _stages(
     names: tuple[str, ...], config: Path | None, overrides: list[str] | None, as_json: bool
 ) -> None:
-    from copylens.config import load_config
+    from copylens.config_files import load_config
 
     settings = load_config(config, overrides or [])
     from ray_jobs.pipeline import run_stages

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from copylens.config import RunConfig, load_config
+from copylens.config import RunConfig
+from copylens.config_files import load_config
 from copylens.errors import CopyLensError
 from ray_jobs.session import user_errors
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from rich.console import Console
 
 from copylens import display, storage
-from copylens.config import RunConfig, load_config
+from copylens.config import RunConfig
+from copylens.config_files import load_config
 from copylens.corpus import load_manifest, read_split
 from copylens.demo.lm import LmRecipe, train_lm
 from copylens.live import generate

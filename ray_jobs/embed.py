@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from copylens.config import RunConfig, build_config
+from copylens.config import RunConfig
+from copylens.config_files import build_config
 from copylens.embedding import EmbedTask, ShardEmbedder, output_hash, plan
 from copylens.errors import CopyLensError
 from copylens.progress import progress

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from copylens import storage
-from copylens.config import RunConfig, fingerprint, load_config
+from copylens.config import RunConfig, fingerprint
+from copylens.config_files import load_config
 from copylens.errors import CopyLensError
 from copylens.progress import progress
 from copylens.textio import read_texts

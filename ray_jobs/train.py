@@ -11,7 +11,8 @@ from ray.train import Checkpoint, CheckpointConfig, FailureConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from copylens import storage
-from copylens.config import RunConfig, build_config, fingerprint
+from copylens.config import RunConfig, fingerprint
+from copylens.config_files import build_config
 from copylens.corpus import load_manifest
 from copylens.fitting import FitState, NetworkFit, finish, fit_networks, load_texts
 from copylens.lineage import lineage_of

@@ -4,7 +4,8 @@ import json
 import random
 from pathlib import Path
 
-from copylens.config import RunConfig, build_config
+from copylens.config import RunConfig
+from copylens.config_files import build_config
 
 WORDS = {
     "sea": "ship sail captain storm deck anchor wave harbour rope mast crew tide".split(),

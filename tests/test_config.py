@@ -4,7 +4,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from copylens.config import RunConfig, build_config, fingerprint, load_config
+from copylens.config import RunConfig, fingerprint
+from copylens.config_files import build_config, load_config
 from copylens.errors import ConfigError
 
 

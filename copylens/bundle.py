@@ -19,17 +19,18 @@ from copylens.lexical_arrays import lexical_arrays, lexical_from
 from copylens.model.assembly import FittedModel
 from copylens.model.attributor import Attributor, Channels
 from copylens.model.calibration import Conformal, OpenSet
-from copylens.model.detector import Detector
+from copylens.model.detector import Detector, Space
 from copylens.model.fusion import ChannelFusion
 from copylens.model.network import AttributorNetwork, NetworkShape
-from copylens.model.ood_scores import Knn, Mahalanobis
 from copylens.model.projector import Projector, ProjectorShape
+from copylens.model.typicality import TypicalityTest
 from copylens.records import AnyArray, Rights
 
 FORMAT = 1
 _M = TypeVar("_M", bound=nn.Module)
 _ARRAYS, _META = "model.safetensors", "scorer.json"
 FILES = (_ARRAYS, _META)
+_TEST = ("centre", "spread", "own")
 
 
 def save_bundle(
@@ -91,7 +92,6 @@ def _read_arrays(uri: str, sha256: str) -> dict[str, AnyArray]:
 def _arrays(model: FittedModel) -> dict[str, AnyArray]:
     attributor, detector = model.attributor, model.detector
     arrays = {
-        "detector.usual": detector.usual,
         "conformal.scores": model.conformal.scores,
         "conformal.weights": model.conformal.weights,
         "interval.edges": model.interval_edges,
@@ -101,12 +101,11 @@ def _arrays(model: FittedModel) -> dict[str, AnyArray]:
         arrays |= _module_arrays(f"network.{name}", network)
     if attributor.channels.lexical is not None:
         arrays |= lexical_arrays(attributor.channels.lexical)
-    if detector.projector is not None:
-        arrays |= _module_arrays("projector", detector.projector)
-    if detector.knn is not None and detector.mahalanobis is not None:
-        arrays["knn.references"] = detector.knn.references
-        arrays["mahalanobis.means"] = detector.mahalanobis.means
-        arrays["mahalanobis.whitening"] = detector.mahalanobis.whitening
+    if detector.space is not None:
+        arrays |= _module_arrays("projector", detector.space.projector)
+        arrays["space.centres"] = detector.space.centres
+    for name, test in detector.tests.items():
+        arrays |= {f"test.{name}.{key}": getattr(test, key) for key in _TEST}
     return arrays
 
 
@@ -120,13 +119,9 @@ def _numbers(model: FittedModel) -> dict[str, Any]:
         "segment_weights": attributor.segment_fusion.weights,
         "sharpness": attributor.sharpness,
         "switch": attributor.switch,
-        "projector": vars(detector.projector.shape) if detector.projector else None,
-        "k": detector.knn.k if detector.knn else None,
-        "detector": {
-            "centre": detector.centre,
-            "spread": detector.spread,
-            "chosen": list(detector.chosen),
-        },
+        "projector": vars(detector.space.projector.shape) if detector.space else None,
+        "tests": {name: [t.threshold, t.excess] for name, t in detector.tests.items()},
+        "test_weights": detector.weights,
         "open_set_shape": model.open_set.shape,
     }
 
@@ -156,22 +151,20 @@ def _model(arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> FittedModel:
 
 
 def _detector(arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> Detector:
-    projector, knn, mahalanobis = None, None, None
+    space = None
     if numbers["projector"] is not None:
         shape = ProjectorShape(**numbers["projector"])
         projector = _module(Projector(shape), "projector", arrays)
-        knn = Knn(arrays["knn.references"], numbers["k"])
-        mahalanobis = Mahalanobis(arrays["mahalanobis.means"], arrays["mahalanobis.whitening"])
-    saved = numbers["detector"]
-    return Detector(
-        projector=projector,
-        knn=knn,
-        mahalanobis=mahalanobis,
-        usual=arrays["detector.usual"],
-        centre=saved["centre"],
-        spread=saved["spread"],
-        chosen=tuple(saved["chosen"]),
-    )
+        space = Space(projector, arrays["space.centres"])
+    tests = {
+        name: TypicalityTest(
+            **{key: arrays[f"test.{name}.{key}"] for key in _TEST},
+            threshold=threshold,
+            excess=excess,
+        )
+        for name, (threshold, excess) in numbers["tests"].items()
+    }
+    return Detector(space, tests, numbers["test_weights"])
 
 
 def _module_arrays(prefix: str, module: nn.Module) -> dict[str, AnyArray]:

@@ -126,7 +126,6 @@ class DetectorConfig(Section):
     supcon: bool = Field(default=True, description="passages of one sub-dataset attract")
     nt_xent_temperature: float = Field(default=0.05, gt=0)
     supcon_temperature: float = Field(default=0.07, gt=0)
-    neighbours: tuple[int, ...] = Field(default=(1, 5, 10, 50), description="k tried on val")
 
 
 class CalibrationConfig(Section):

@@ -8,7 +8,10 @@ from copylens.corpus import read_shard, shard_uris
 from copylens.errors import CorpusError
 from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
-from copylens.records import SPLITS
+from copylens.records import SPLITS, SplitName
+
+# Of the background only the words are used.
+_EMBEDDED: tuple[SplitName, ...] = tuple(split for split in SPLITS if split != "background")
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ def plan(config: RunConfig) -> list[EmbedTask]:
     # Where the work is done does not change what is computed.
     settings = config.probe.model_dump(mode="json", exclude={"device", "batch_tokens"})
     tasks = []
-    for split in SPLITS:
+    for split in _EMBEDDED:
         for source in shard_uris(config.output, split):
             target = shards.shard_uri(config.output, split, source)
             content = storage.sha256(storage.read_bytes(source))

@@ -172,6 +172,7 @@ def finish(config: RunConfig, state: FitState) -> FittedModel:
         train,
         val,
         ood_val,
+        [passage.text for passage in read_split(config.output, "background")],
     )
 
 

@@ -12,7 +12,7 @@ from copylens.config import ProbeConfig, RunConfig
 from copylens.errors import ModelError
 from copylens.model.assembly import FittedModel
 from copylens.model.attributor import Evidence, shares_of
-from copylens.model.detector import read
+from copylens.model.detector import measures
 from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
 from copylens.records import (
@@ -136,7 +136,7 @@ class Scorer:
         evidence = model.attributor.channels.evidence(texts, states)
         log_probs = model.attributor.log_probs(evidence)
         timelines = model.attributor.timelines(evidence)
-        ood_score = model.detector.score(read(model.attributor, evidence))
+        ood_score = model.detector.score(measures(model.attributor, evidence, model.detector.space))
         p_value = model.conformal.p_value(ood_score)
         unregistered = model.open_set.unregistered(p_value)
         closed = shares_of(timelines, evidence.spans)  # [N, K], rows sum to 1

@@ -4,7 +4,7 @@ Everything that is calibrated is calibrated on val passages whose split group th
 have not seen: that is the situation a verdict is asked for.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +18,7 @@ from copylens.model.calibration import (
     fit_open_set,
     residual_quantile,
 )
-from copylens.model.detector import Detector, fit_detector, read
+from copylens.model.detector import Detector, Space, cross_fitted_scores, fit_detector, measures
 from copylens.model.fusion import fit_fusion
 from copylens.model.held_out import HeldOut, Parts, TextSet, fit_channels, held_out_evidence
 from copylens.model.mixtures import segment_labels, true_shares
@@ -55,6 +55,7 @@ def assemble(
     train: TextSet,
     val: TextSet,
     ood_val: TextSet,
+    background: Sequence[str] = (),
 ) -> FittedModel:
     """Fits all that is not a neural network, and calibrates the whole.
 
@@ -62,24 +63,23 @@ def assemble(
         networks: -1 -> channel -> network fitted on all of train; part -> fitted without it.
         projector: the contrastive projector, fitted on all of train.
         ood_val: unregistered texts to choose settings by; may be empty.
+        background: texts owned by nobody registered that the detector may learn from.
     """
     K = len(sub_datasets)
-    held_out = held_out_evidence(config, K, networks, parts, train, val)
-    channels = fit_channels(config, K, networks[-1], train)
+    held_out = held_out_evidence(config, K, networks, parts, train, val, background)
+    channels = fit_channels(config, K, networks[-1], train, background)
     attributor = calibrated_attributor(sub_datasets, channels, held_out)
-    held = read(attributor, held_out.pure)
+    space = None
+    # The space belongs to the networks fitted on all of train: no place for those of a part.
+    if projector is not None and parts.count == 0:
+        space = Space.fit(projector, channels.features(train.states), train.labels)
+    held = measures(attributor, held_out.pure, space)
     ood = None
     if len(ood_val):
-        ood = read(attributor, channels.whole(ood_val.texts, ood_val.states))
-    detector = fit_detector(
-        # The space belongs to the networks fitted on all of train: no place for those of a part.
-        projector if parts.count == 0 else None,
-        (channels.features(train.states), train.labels),
-        held,
-        ood,
-        config.detector,
-    )
-    conformal = fit_conformal(detector.score(held), held_out.groups)
+        ood = measures(attributor, channels.whole(ood_val.texts, ood_val.states), space)
+    detector = fit_detector(space, held, held_out.labels, ood)
+    held_scores = cross_fitted_scores(detector, held, held_out.labels, held_out.groups, config.seed)
+    conformal = fit_conformal(held_scores, held_out.groups)
     ood_p = np.zeros(0) if ood is None else conformal.p_value(detector.score(ood))
     edges, widths = residual_quantile(
         *shares_and_truth(attributor, held_out), config.calibration.interval

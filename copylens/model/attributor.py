@@ -24,8 +24,9 @@ class Evidence:
         text: channel -> [N, K] log-probabilities of the whole text.
         segments: channel -> N arrays [S, K] of log-probabilities of its segments.
         spans: N arrays [S, 2] of character offsets of the segments, end exclusive.
-        support: [N, K] what the wording alone gives each sub-dataset, not normalised: about 0
-            for all of them where a text is strange. [N, 0] without the lexical channel.
+        affinity: measure -> [N, K] how much each sub-dataset is at home with the text, not
+            normalised: low for all of them where a text is strange; see `LexicalReading`. Empty
+            without the lexical channel.
         surprise: [N] the LM's mean loss per token, nats; NaN where it was not measured.
         features: [N, Z] pooled states, for the detector's space.
     """
@@ -33,7 +34,7 @@ class Evidence:
     text: dict[str, FloatArray]
     segments: dict[str, tuple[FloatArray, ...]]
     spans: tuple[IntArray, ...]
-    support: FloatArray
+    affinity: dict[str, FloatArray]
     surprise: FloatArray
     features: FloatArray
 
@@ -91,14 +92,14 @@ class Channels:
         spans: tuple[IntArray, ...],
     ) -> Evidence:
         text = {name: out.text for name, out in outputs.items()}
-        support = np.zeros((len(texts), 0))
+        affinity: dict[str, FloatArray] = {}
         if self.lexical is not None:
-            scores = self.lexical.scores(texts)
-            text["lexical"] = self.lexical.gate.log_probs(scores)
-            support = scores[0]
+            reading = self.lexical.read(texts)
+            text["lexical"] = reading.log_probs
+            affinity = reading.affinity
         empty = np.zeros((len(texts), 0), dtype=np.float32)
         features = np.concatenate([empty, *(out.features for out in outputs.values())], axis=1)
-        return Evidence(text, segments, spans, support, mean_loss(states), features)
+        return Evidence(text, segments, spans, affinity, mean_loss(states), features)
 
 
 @dataclass(frozen=True)

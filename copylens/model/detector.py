@@ -1,159 +1,137 @@
-"""The detector: does a text draw on anything registered at all? (Inner-Probe, stage 2)"""
+"""The detector: does a text draw on anything registered at all? (Inner-Probe, stage 2)
 
+A text is asked of every sub-dataset in turn whether it would be unusual there; it is strange if
+it would be unusual everywhere (an intersection-union test; ours). What is tested is the wording,
+the style, the LM's own surprise, and the place in the contrastive projector's space.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import norm
+from scipy.stats import mannwhitneyu
 
-from copylens.config import DetectorConfig
 from copylens.model.attributor import Attributor, Evidence
-from copylens.model.ood_scores import Knn, Mahalanobis, max_logit
+from copylens.model.folds import fold_index
 from copylens.model.projector import Projector
+from copylens.model.typicality import TypicalityTest, combined
 from copylens.records import FloatArray, IntArray
 
-# Nats of surprise that the LM may show before it counts, and the weight of what exceeds them.
-_LM_FLOOR, _LM_WEIGHT = 3.0, 2.0
+SUPPORT, SURPRISE, SPACE = "support", "surprise", "space"
+
+# What a test beside `support` may weigh; the default where there is nothing to choose by.
+_SIDE_WEIGHTS = (0.1, 0.3, 0.03)
+_FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Reading:
-    """What the detector reads of N texts; see `Evidence` for features, support and surprise.
+class Space:
+    """The contrastive projector's space with the sub-datasets' places in it.
 
     Attributes:
-        features: [N, Z].
-        log_probs: [N, K] fused.
-        support: [N, K].
-        surprise: [N].
+        centres: [K, Z] unit length.
     """
 
-    features: FloatArray
-    log_probs: FloatArray
-    support: FloatArray
-    surprise: FloatArray
+    projector: Projector
+    centres: FloatArray
+
+    @classmethod
+    def fit(cls, projector: Projector, features: FloatArray, labels: IntArray) -> "Space":
+        """Places the sub-datasets by training passages' features [N, F] and labels [N]."""
+        embedded = projector.embed(features)
+        means = np.stack([embedded[labels == k].mean(axis=0) for k in np.unique(labels)])
+        return cls(projector, means / np.linalg.norm(means, axis=1, keepdims=True))
+
+    def distance(self, features: FloatArray) -> FloatArray:
+        """Cosine distance to every sub-dataset, [N, F] -> [N, K] in [0, 2]."""
+        return np.asarray(1 - self.projector.embed(features) @ self.centres.T)
 
 
-def read(attributor: Attributor, evidence: Evidence) -> Reading:
-    """The detector's view of an attributor's evidence."""
+def measures(
+    attributor: Attributor, evidence: Evidence, space: Space | None
+) -> dict[str, FloatArray]:
+    """What the detector looks at: measure -> [N, K], larger = stranger to that sub-dataset."""
     log_probs = attributor.log_probs(evidence)
-    return Reading(evidence.features, log_probs, evidence.support, evidence.surprise)
+    found = {SUPPORT: -log_probs} | {name: -v for name, v in evidence.affinity.items()}
+    if not np.isnan(evidence.surprise).any():
+        found[SURPRISE] = np.repeat(evidence.surprise[:, None], log_probs.shape[1], axis=1)
+    if space is not None:
+        found[SPACE] = space.distance(evidence.features)
+    return found
 
 
 @dataclass(frozen=True)
 class Detector:
-    """How improbable a text is among registered ones, from the mean of the chosen z-scores.
-
-    `wording`: the best sub-dataset's support, each less what its own passages usually get.
-    `confidence`: the largest fused log-probability. `knn`, `mahalanobis`: distances in the
-    contrastive projector's space. All are turned so that larger = less likely registered.
-    `surprise`: only a text that the LM finds extraordinarily improbable is pushed further out.
+    """Typicality tests and what each weighs.
 
     Attributes:
-        projector, knn, mahalanobis: None where the space is not used.
-        usual: [K] mean support that held-out registered passages give each sub-dataset.
-        centre, spread: score name -> mean and deviation on held-out registered passages.
-        chosen: the names that count.
+        space: None where the projector is not used.
+        tests: measure -> its test.
+        weights: measure -> weight; those that count.
     """
 
-    projector: Projector | None
-    knn: Knn | None
-    mahalanobis: Mahalanobis | None
-    usual: FloatArray
-    centre: dict[str, float]
-    spread: dict[str, float]
-    chosen: tuple[str, ...]
+    space: Space | None
+    tests: dict[str, TypicalityTest]
+    weights: dict[str, float]
 
-    def parts(self, reading: Reading) -> dict[str, FloatArray]:
-        """The single scores, unscaled: name -> [N]."""
-        parts: dict[str, FloatArray] = {"confidence": max_logit(reading.log_probs)}
-        if reading.support.shape[1]:
-            parts["wording"] = max_logit(reading.support - self.usual)
-        if not np.isnan(reading.surprise).any():
-            parts["surprise"] = reading.surprise
-        if self.projector is not None and self.knn is not None and self.mahalanobis is not None:
-            embedding = self.projector.embed(reading.features)
-            parts["knn"] = self.knn.score(embedding)
-            parts["mahalanobis"] = self.mahalanobis.score(embedding)
-        return parts
-
-    def score(self, reading: Reading) -> FloatArray:
-        """ood_score [N]: nats, > 0; larger = less likely to draw on anything registered."""
-        parts = self.parts(reading)
-        scaled = {
-            name: (parts[name] - self.centre[name]) / self.spread[name] for name in self.chosen
-        }
-        excess = scaled.pop("surprise", None)
-        score = tail(np.mean(list(scaled.values()), axis=0))
-        if excess is not None:
-            score = score + _LM_WEIGHT * np.maximum(0.0, tail(excess) - _LM_FLOOR)
-        return np.asarray(score)
-
-
-def tail(z: FloatArray) -> FloatArray:
-    """Surprise of a one-sided z-score, -log(1 - Phi(z)), in nats, > 0; convex and increasing.
-
-    Beyond 38 deviations the logarithm itself is used up; texts out there are equally strange.
-    """
-    return np.asarray(-norm.logsf(np.clip(z, -8.0, 38.0)))
+    def score(self, measured: Mapping[str, FloatArray]) -> FloatArray:
+        """ood_score [N] of `measures`: nats, >= 0; larger = less likely to draw on anything."""
+        surprises = {name: self.tests[name].surprise(measured[name]) for name in self.weights}
+        return np.asarray(combined(surprises, self.weights).min(axis=1))
 
 
 def fit_detector(
-    projector: Projector | None,
-    train: tuple[FloatArray, IntArray],
-    held: Reading,
-    ood: Reading | None,
-    config: DetectorConfig,
+    space: Space | None,
+    held: Mapping[str, FloatArray],
+    labels: IntArray,
+    ood: Mapping[str, FloatArray] | None,
 ) -> Detector:
-    """Fits the scores and standardises them on held-out registered passages.
+    """Fits the tests on held-out registered passages and chooses what counts.
 
     Args:
-        projector: None leaves the space out, e.g. where `held` has no features.
-        train: features [N, Z] and labels [N] of the training passages.
-        held: registered passages that the channels behind the reading were not fitted on.
-        ood: unregistered texts, to choose k and the combination by; without them k is the largest
-            candidate not above 10, and wording and confidence count.
+        held: measures of registered passages that the channels were not fitted on.
+        labels: [N] their sub-datasets.
+        ood: measures of unregistered texts, to choose the weights by; without them the first
+            candidate is taken.
     """
-    bare = Detector(None, None, None, held.support.mean(axis=0), {}, {}, ())
-    candidates = [bare]
-    if projector is not None:
-        embedding = projector.embed(train[0])
-        mahalanobis = Mahalanobis.fit(embedding, train[1])
-        allowed = [k for k in config.neighbours if k <= len(embedding)] or [1]
-        small = [k for k in allowed if k <= 10] or allowed[:1]
-        candidates = [
-            replace(bare, projector=projector, knn=Knn.fit(embedding, k), mahalanobis=mahalanobis)
-            for k in (allowed if ood is not None else small[-1:])
-        ]
-    combined = [
-        replace(detector, chosen=chosen)
-        for detector in (_standardised(candidate, held) for candidate in candidates)
-        for chosen in combinations(tuple(detector.centre))
-    ]
+    bare = Detector(space, {n: TypicalityTest.fit(held[n], labels) for n in held}, {})
+    fitted = [replace(bare, weights=weights) for weights in candidates(tuple(held))]
     if ood is None:
-        return combined[0]
-    return max(combined, key=lambda detector: _auroc(detector.score(held), detector.score(ood)))
+        return fitted[0]
+    return max(fitted, key=lambda detector: _auroc(detector.score(held), detector.score(ood)))
 
 
-def combinations(names: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """The few combinations that are tried, the default first."""
-    space: tuple[str, ...] = tuple(n for n in ("knn", "mahalanobis") if n in names)
-    plain: tuple[str, ...] = tuple(n for n in ("wording", "confidence") if n in names)
-    tried: list[tuple[str, ...]] = [plain, *((n,) for n in plain), (*plain, *space), space]
-    if "surprise" in names:
-        tried += [(*chosen, "surprise") for chosen in tried if chosen]
-    return [chosen for chosen in dict.fromkeys(tried) if chosen]
+def candidates(names: tuple[str, ...]) -> list[dict[str, float]]:
+    """The few weightings that are tried, the default first."""
+    side = [name for name in names if name not in (SUPPORT, SPACE)]
+    tried = [{SUPPORT: 1.0} | dict.fromkeys(side, weight) for weight in _SIDE_WEIGHTS]
+    tried.append({SUPPORT: 1.0})
+    if SPACE in names:
+        tried += [weights | {SPACE: weight} for weights in tried for weight in _SIDE_WEIGHTS]
+    return tried
 
 
-def _standardised(detector: Detector, held: Reading) -> Detector:
-    parts = detector.parts(held)
-    return replace(
-        detector,
-        centre={name: float(part.mean()) for name, part in parts.items()},
-        spread={name: max(float(part.std()), 1e-9) for name, part in parts.items()},
-    )
+def cross_fitted_scores(
+    detector: Detector,
+    held: Mapping[str, FloatArray],
+    labels: IntArray,
+    groups: IntArray,
+    seed: int,
+) -> FloatArray:
+    """ood_score [N] of the held-out passages from tests fitted without their split group.
+
+    A passage that helped to say what is usual would look a little more usual than a new one.
+    """
+    folds = fold_index(labels, groups, _FOLDS, seed)
+    scores = np.zeros(len(labels))
+    for fold in range(int(folds.max()) + 1):
+        kept, out = folds != fold, folds == fold
+        tests = {n: TypicalityTest.fit(v[kept], labels[kept]) for n, v in held.items()}
+        measured = {name: values[out] for name, values in held.items()}
+        scores[out] = replace(detector, tests=tests).score(measured)
+    return scores
 
 
 def _auroc(registered: FloatArray, unregistered: FloatArray) -> float:
-    from scipy.stats import mannwhitneyu
-
     statistic = mannwhitneyu(unregistered, registered).statistic
     return float(statistic / (len(registered) * len(unregistered)))

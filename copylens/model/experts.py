@@ -1,4 +1,4 @@
-"""Two experts, for known works and for unseen ones, and a gate that tells which to trust."""
+"""Experts that do well on known works or on unseen ones, and a gate that tells which to trust."""
 
 from dataclasses import dataclass
 
@@ -26,6 +26,10 @@ class ExpertGate:
     def log_probs(self, scores: FloatArray) -> FloatArray:
         """Scores [E, N, K] -> log-probabilities [N, K]."""
         return log_softmax(_pooled(scores, self.known(scores), self.pool))
+
+    def support(self, scores: FloatArray) -> FloatArray:
+        """Scores [E, N, K] -> [N, K], pooled as for an unseen work and not normalised."""
+        return np.asarray(np.einsum("e,enk->nk", self.pool[1], scores))
 
     def known(self, scores: FloatArray) -> FloatArray:
         """Probability [N] that a text comes from a work that training has seen."""

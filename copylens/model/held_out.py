@@ -94,12 +94,18 @@ class HeldOut:
 
 
 def fit_channels(
-    config: RunConfig, classes: int, networks: dict[str, AttributorNetwork], train: TextSet
+    config: RunConfig,
+    classes: int,
+    networks: dict[str, AttributorNetwork],
+    train: TextSet,
+    background: Sequence[str] = (),
 ) -> Channels:
-    """Networks as they are, and the lexical channel fitted on the texts."""
+    """Networks as they are, and the lexical channel fitted on the texts and the background."""
     lexical = None
     if config.channels.lexical:
-        lexical = fit_lexical(train.texts, train.labels, train.group_index, classes, config.seed)
+        lexical = fit_lexical(
+            train.texts, train.labels, train.group_index, classes, config.seed, background
+        )
     return Channels(networks, lexical, config.probe.window)
 
 
@@ -110,6 +116,7 @@ def held_out_evidence(
     parts: Parts,
     train: TextSet,
     val: TextSet,
+    background: Sequence[str] = (),
 ) -> HeldOut:
     """What models that have not seen their groups say of the val passages and of their mixtures.
 
@@ -120,7 +127,9 @@ def held_out_evidence(
     order = np.argsort(parts.val, kind="stable")
     for part in np.unique(parts.val):
         kept = np.flatnonzero(parts.train != part) if part >= 0 else np.arange(len(train))
-        channels = fit_channels(config, classes, networks[int(part)], train.subset(kept))
+        channels = fit_channels(
+            config, classes, networks[int(part)], train.subset(kept), background
+        )
         held = val.subset(np.flatnonzero(parts.val == part))
         share = len(held) / len(val)
         seed = config.seed + int(part) + 1
@@ -155,7 +164,9 @@ def concatenate(parts: Sequence[Evidence]) -> Evidence:
             for name in parts[0].segments
         },
         spans=tuple(item for p in parts for item in p.spans),
-        support=np.concatenate([p.support for p in parts]),
+        affinity={
+            name: np.concatenate([p.affinity[name] for p in parts]) for name in parts[0].affinity
+        },
         surprise=np.concatenate([p.surprise for p in parts]),
         features=np.zeros((count, 0)),
     )

@@ -24,9 +24,14 @@ def char_ids(text: str, low: int, high: int) -> Ids:
 
 def word_ids(tokens: Sequence[str], low: int, high: int) -> Ids:
     """Ids of all n-grams of `low` to `high` tokens."""
+    return _ngram_ids(token_ids(tokens), low, high)
+
+
+def token_ids(tokens: Sequence[str]) -> Ids:
+    """One id per token."""
     coded = (token.encode("utf-8", "replace") for token in tokens)
     single = [zlib.crc32(b) << 32 | zlib.crc32(b[::-1] + b"#") for b in coded]
-    return _ngram_ids(np.array(single, np.uint64), low, high)
+    return np.array(single, np.uint64)
 
 
 def _ngram_ids(items: Ids, low: int, high: int) -> Ids:
@@ -34,13 +39,14 @@ def _ngram_ids(items: Ids, low: int, high: int) -> Ids:
     hashed, found = np.zeros_like(items), [np.zeros(0, np.uint64)]
     for n in range(1, min(high, len(items)) + 1):
         size = len(items) - n + 1
-        hashed = _mix(hashed[:size], items[n - 1 :] + np.uint64(1))
+        hashed = mix(hashed[:size], items[n - 1 :] + np.uint64(1))
         if n >= low:
-            found.append(_mix(hashed, np.full_like(hashed, n)))
+            found.append(mix(hashed, np.full_like(hashed, n)))
     return np.concatenate(found)
 
 
-def _mix(hashed: Ids, item: Ids) -> Ids:
+def mix(hashed: Ids, item: Ids) -> Ids:
+    """Hash of what came before and the next item, both [T]."""
     mixed = (hashed ^ item) * _GOLDEN
     return np.asarray(mixed ^ (mixed >> np.uint64(29)))
 

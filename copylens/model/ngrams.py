@@ -19,17 +19,17 @@ _MIN_TEXTS = 2
 def char_ids(text: str, low: int, high: int) -> Ids:
     """Ids of all character n-grams of `low` to `high` characters."""
     codes = np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32)
-    return _ngram_ids(codes.astype(np.uint64), low, high)
+    return item_ids(codes.astype(np.uint64), low, high)
 
 
 def word_ids(tokens: Sequence[str], low: int, high: int) -> Ids:
     """Ids of all n-grams of `low` to `high` tokens."""
     coded = (token.encode("utf-8", "replace") for token in tokens)
     single = [zlib.crc32(b) << 32 | zlib.crc32(b[::-1] + b"#") for b in coded]
-    return _ngram_ids(np.array(single, np.uint64), low, high)
+    return item_ids(np.array(single, np.uint64), low, high)
 
 
-def _ngram_ids(items: Ids, low: int, high: int) -> Ids:
+def item_ids(items: Ids, low: int, high: int) -> Ids:
     """64 bits are wide enough that collisions do not matter."""
     hashed, found = np.zeros_like(items), [np.zeros(0, np.uint64)]
     for n in range(1, min(high, len(items)) + 1):

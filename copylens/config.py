@@ -101,7 +101,7 @@ class AttributorConfig(Section):
         default=0.25, ge=0, le=1, description="share of training items that are mixtures"
     )
     network_share: float = Field(
-        default=0.05,
+        default=0.1,
         ge=0,
         le=1,
         description="weight of the LSTM beside the read-out in the attention channel",

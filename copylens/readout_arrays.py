@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from copylens.model.experts import ExpertGate
 from copylens.model.ngrams import NgramView
 from copylens.model.readout_expert import ReadOutExpert
 from copylens.records import AnyArray
@@ -11,8 +10,7 @@ from copylens.records import AnyArray
 def expert_arrays(expert: ReadOutExpert) -> dict[str, AnyArray]:
     """Every parameter by a dotted name."""
     arrays: dict[str, AnyArray] = {
-        "codes.gate": expert.gate.gate,
-        "codes.pool": expert.gate.pool,
+        "codes.temperature": np.array([expert.temperature]),
         "codes.unseen": np.array([view.unseen for view in expert.views]),
     }
     for i, (view, weights) in enumerate(zip(expert.views, expert.weights)):
@@ -24,7 +22,7 @@ def expert_arrays(expert: ReadOutExpert) -> dict[str, AnyArray]:
 
 def expert_from(arrays: dict[str, AnyArray]) -> ReadOutExpert | None:
     """The inverse of `expert_arrays`; None where they hold no expert."""
-    if "codes.gate" not in arrays:
+    if "codes.temperature" not in arrays:
         return None
     unseen = arrays["codes.unseen"]
     return ReadOutExpert(
@@ -33,5 +31,5 @@ def expert_from(arrays: dict[str, AnyArray]) -> ReadOutExpert | None:
             for i, value in enumerate(unseen)
         ),
         weights=tuple(arrays[f"codes.{i}.weights"] for i in range(len(unseen))),
-        gate=ExpertGate(arrays["codes.gate"], arrays["codes.pool"]),
+        temperature=float(arrays["codes.temperature"][0]),
     )

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from copylens.model.experts import ExpertGate, fit_gate
 from copylens.model.folds import fold_index
-from copylens.model.fusion import log_softmax
+from copylens.model.fusion import fit_fusion, log_softmax
 from copylens.model.ngrams import Ids, NgramView, item_ids
 from copylens.model.ridge import gram, out_of_fold, ridge_duals
 from copylens.probe.readout import NO_TOKEN
@@ -25,39 +24,41 @@ _SHARES = (1 / 3, 2 / 3)
 
 @dataclass(frozen=True)
 class ReadOutExpert:
-    """Two ridge experts on code n-grams, pooled by a gate, like the lexical channel's.
+    """Ridge regression on codes and ordered pairs of codes, names masked.
 
-    The masked one takes all tokens of a name for one code, the named one takes codes as they are.
+    There is no second expert with the names left in and no gate, as the lexical channel has: on
+    unseen documents they added nothing, and where a sub-dataset has a single split group the gate
+    cannot learn what an unseen work looks like (see docs/experiments.md).
 
     Attributes:
-        views: four n-gram views: masked codes, masked pairs, named codes, named pairs.
-        weights: four arrays [F, K].
-        gate: pools the two experts' scores.
+        views: n-gram views of the codes and of the pairs.
+        weights: two arrays [F, K].
+        temperature: fitted on passages held out with their split group; scores are multiplied.
     """
 
     views: tuple[NgramView, ...]
     weights: tuple[FloatArray, ...]
-    gate: ExpertGate
+    temperature: float
 
     def log_probs(self, codes: Sequence[IntArray]) -> FloatArray:
         """Codes [W, w] of each of N texts or segments -> log-probabilities [N, K]."""
         if not codes:
             return np.zeros((0, self.weights[0].shape[1]))
-        return self.gate.log_probs(self.scores(codes))
+        return log_softmax(self.temperature * self.scores(codes))
 
     def scores(self, codes: Sequence[IntArray]) -> FloatArray:
-        """[2, N, K] ridge scores of the masked and of the named expert; about 0 when clueless."""
+        """[N, K] ridge scores; about 0 when clueless."""
         parts = [
             view.matrix(documents) @ weight
             for view, documents, weight in zip(self.views, code_views(codes), self.weights)
         ]
-        return np.stack([parts[0] + parts[1], parts[2] + parts[3]]).astype(np.float64)
+        return np.asarray(parts[0] + parts[1], np.float64)
 
 
 def fit_readout_expert(
     codes: Sequence[IntArray], labels: IntArray, groups: IntArray, classes: int, seed: int
 ) -> ReadOutExpert:
-    """Fits experts and gate on passages.
+    """Fits weights and temperature on passages.
 
     Args:
         codes: N arrays [W, w], see `States`.
@@ -66,34 +67,27 @@ def fit_readout_expert(
     """
     documents = code_views(codes)
     views = tuple(NgramView.fit(ids) for ids in documents)
-    # Scaling the rows weighs the kernels, in training and in every later text alike.
-    scales = [np.sqrt(share) for share in _SHARES] * 2
+    # Scaling the rows weighs the kernels; the weights below carry it to every later text.
+    scales = [np.sqrt(share) for share in _SHARES]
     rows = [view.matrix(ids) * s for view, ids, s in zip(views, documents, scales)]
-    kernels = [gram(rows[e]) + gram(rows[e + 1]) for e in (0, 2)]
-    situations = []
-    for units in (np.arange(len(labels)), groups):
-        folds = fold_index(labels, units, _FOLDS, seed)
-        held = [out_of_fold(kernel, labels, classes, _RIDGE, folds) for kernel in kernels]
-        situations.append(np.stack(held))
-    gate = fit_gate(situations[0], situations[1], (labels, labels))
-    duals = [ridge_duals(kernel, labels, classes, _RIDGE) for kernel in kernels]
-    weights = tuple(
-        np.asarray(row.T @ duals[i // 2] * scales[i], np.float32) for i, row in enumerate(rows)
-    )
-    return ReadOutExpert(views, weights, gate)
+    kernel = gram(rows[0]) + gram(rows[1])
+    folds = fold_index(labels, groups, _FOLDS, seed)
+    held = out_of_fold(kernel, labels, classes, _RIDGE, folds)
+    temperature = fit_fusion({"codes": held}, labels).weights["codes"]
+    duals = ridge_duals(kernel, labels, classes, _RIDGE)
+    weights = tuple(np.asarray(row.T @ duals * s, np.float32) for row, s in zip(rows, scales))
+    return ReadOutExpert(views, weights, temperature)
 
 
-def code_views(codes: Sequence[IntArray]) -> tuple[list[Ids], ...]:
-    """Ids of codes and of ordered pairs, with names masked and then as they are."""
-    views: tuple[list[Ids], ...] = ([], [], [], [])
+def code_views(codes: Sequence[IntArray]) -> tuple[list[Ids], list[Ids]]:
+    """Ids of the codes and of their ordered pairs, names masked."""
+    single, pairs = [], []
     for item in codes:
         tokens = item.astype(np.int64).ravel()
-        tokens = tokens[tokens != NO_TOKEN]
-        for place, sequence in ((0, masked(tokens)), (2, np.abs(tokens))):
-            ids = sequence.astype(np.uint64)
-            views[place].append(item_ids(ids, 1, 1))
-            views[place + 1].append(item_ids(ids, 2, 2))
-    return views
+        ids = masked(tokens[tokens != NO_TOKEN]).astype(np.uint64)
+        single.append(item_ids(ids, 1, 1))
+        pairs.append(item_ids(ids, 2, 2))
+    return single, pairs
 
 
 def masked(tokens: IntArray) -> IntArray:

@@ -19,6 +19,8 @@ def fit_readout(probe: Probe, texts: Sequence[str], seed: int) -> ReadOut:
     Raises:
         ProbeError: there are no texts, or fewer than two different tokens in them.
     """
+    if not texts:
+        raise ProbeError("the read-out needs texts of the train split to be fitted on")
     vocabulary = probe.lm.model.get_input_embeddings().num_embeddings
     L = len(probe.layers)
     scatter: Scatter | None = None
@@ -34,7 +36,6 @@ def fit_readout(probe: Probe, texts: Sequence[str], seed: int) -> ReadOut:
         if scatter is None:
             scatter = Scatter(states.shape[1], vocabulary)
         scatter.add(states, ids)
-    if scatter is None:
-        raise ProbeError("the read-out needs texts of the train split to be fitted on")
+    assert scatter is not None  # every text gives a token, or `tokenize` refuses it
     readout = scatter.readout()
     return readout.widened([matrix.cpu().numpy() for matrix in matrices])

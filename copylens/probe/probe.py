@@ -45,8 +45,8 @@ class Probe:
     ):
         """Loads the LM unless it is given; without a read-out the states carry no codes."""
         self.config = config
-        self.readout = readout
         self.lm = lm if lm is not None else load_language_model(config)
+        self.readout = None if readout is None else readout.to(self.lm.device)
         self.layers = resolve_layers(config.layers, self.lm.layers)
         if config.likelihood and not self.lm.architecture.causal:
             raise ProbeError(

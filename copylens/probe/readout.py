@@ -39,9 +39,13 @@ class ReadOut:
         bias: [C] float32, log-frequency less half the squared length of the centroid.
     """
 
-    projection: FloatArray
-    centroids: FloatArray
-    bias: FloatArray
+    projection: Tensor
+    centroids: Tensor
+    bias: Tensor
+
+    def to(self, device: torch.device) -> "ReadOut":
+        """The same read-out where the LM computes."""
+        return ReadOut(*(value.to(device) for value in vars(self).values()))
 
     def codes(self, states: Tensor) -> Tensor:
         """Codes 1..C of token states, [.., F] -> [..] int16."""
@@ -63,17 +67,15 @@ class ReadOut:
                 f"the read-out was fitted on {len(self.projection)} features, and layer "
                 f"{place + 1} of width {D} lies beyond; run embed again"
             )
-        return states.float() @ torch.from_numpy(rows).to(states.device)
+        return states.float() @ rows
 
     def nearest(self, projected: Tensor) -> Tensor:
         """Codes [..] int16 of projected states [.., Z]."""
-        centroids = torch.from_numpy(self.centroids).to(projected.device)
-        bias = torch.from_numpy(self.bias).to(projected.device)
         flat = projected.reshape(-1, projected.shape[-1])
-        best = torch.addmm(bias, flat, centroids.T).argmax(dim=1) + 1
+        best = torch.addmm(self.bias, flat, self.centroids.T).argmax(dim=1) + 1
         return best.to(torch.int16).reshape(projected.shape[:-1])
 
-    def widened(self, matrices: Sequence[FloatArray]) -> "ReadOut":
+    def widened(self, matrices: Sequence[Tensor]) -> "ReadOut":
         """The same read-out for states that have not gone through these matrices.
 
         Args:
@@ -81,22 +83,20 @@ class ReadOut:
         """
         if not matrices:
             return self
-        parts = np.split(self.projection, np.cumsum([m.shape[1] for m in matrices])[:-1])
-        rows = [np.asarray(m @ part, np.float32) for m, part in zip(matrices, parts)]
-        return replace(self, projection=np.concatenate(rows))
+        parts = torch.split(self.projection, [m.shape[1] for m in matrices])
+        return replace(self, projection=torch.cat([m @ part for m, part in zip(matrices, parts)]))
 
     def arrays(self) -> dict[str, AnyArray]:
         """Every parameter by name, for a safetensors file."""
-        return {
-            f"readout.{name}": np.ascontiguousarray(value) for name, value in vars(self).items()
-        }
+        return {f"readout.{key}": value.cpu().numpy() for key, value in vars(self).items()}
 
     @classmethod
     def from_arrays(cls, arrays: dict[str, AnyArray]) -> "ReadOut | None":
         """The inverse of `arrays`; None where they hold no read-out."""
         if "readout.projection" not in arrays:
             return None
-        return cls(*(arrays[f"readout.{name}"] for name in cls.__dataclass_fields__))
+        names = ("projection", "centroids", "bias")
+        return cls(*(torch.from_numpy(np.array(arrays[f"readout.{name}"])) for name in names))
 
 
 class Scatter:
@@ -139,12 +139,14 @@ class Scatter:
         vectors = eigh(between, within, subset_by_index=(F - Z, F - 1))[1]
         # The sign of an eigenvector is anybody's: fixed, so that equal runs end in equal bytes.
         vectors *= np.sign(vectors[np.abs(vectors).argmax(axis=0), np.arange(Z)])
-        projection = vectors[:, ::-1].astype(np.float32)
-        centroids = ((centres[kept] - mean) @ projection).astype(np.float32)
+        projection = vectors[:, ::-1]
+        centroids = (centres[kept] - mean) @ projection
         # The mean moves into the bias: |z - c|^2 / 2 up to a constant, z less the mean's place.
         prior = np.log(count[kept]) - (centroids**2).sum(axis=1) / 2
         shift = (mean @ projection) @ centroids.T
-        return ReadOut(projection, centroids, (prior - shift).astype(np.float32))
+        return ReadOut(
+            *(torch.from_numpy(a.copy()).float() for a in (projection, centroids, prior - shift))
+        )
 
 
 def _frequent(count: FloatArray) -> IntArray:

@@ -38,4 +38,4 @@ def fit_readout(probe: Probe, texts: Sequence[str], seed: int) -> ReadOut:
         scatter.add(states, ids)
     assert scatter is not None  # every text gives a token, or `tokenize` refuses it
     readout = scatter.readout()
-    return readout.widened([matrix.cpu().numpy() for matrix in matrices])
+    return readout.widened([matrix.cpu() for matrix in matrices])

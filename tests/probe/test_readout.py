@@ -8,6 +8,7 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from copylens.config import ProbeConfig
 from copylens.errors import ModelError, ProbeError
 from copylens.probe import readout_fit
+from copylens.probe.fusion import random_projection
 from copylens.probe.probe import Probe, by_window, inside
 from copylens.probe.readout import ReadOut, Scatter
 from copylens.probe.readout_fit import fit_readout
@@ -63,7 +64,7 @@ def test_codes_against_brute_force():
 def test_it_does_not_matter_in_how_many_parts_the_tokens_come():
     states, ids = tokens(900, 3)
     whole, parts = fitted(states, ids), fitted(states, ids, parts=7)
-    np.testing.assert_allclose(whole.projection, parts.projection, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(whole.projection, parts.projection, rtol=1e-3, atol=1e-4)
     assert (whole.codes(states) == parts.codes(states)).float().mean() > 0.999
     again = fitted(states, ids)
     assert all((again.arrays()[k] == v).all() for k, v in whole.arrays().items())
@@ -78,9 +79,9 @@ def test_rare_ids_get_no_centroid():
 
 
 def test_a_projection_for_the_fit_is_folded_in():
-    matrices = [np.random.default_rng(i).normal(size=(10, 4)).astype(np.float32) for i in (0, 1)]
+    matrices = [random_projection(10, 4, seed=0, layer=layer) for layer in (0, 1)]
     wide = torch.from_numpy(np.random.default_rng(5).normal(size=(300, 20)).astype(np.float32))
-    halves = [half @ torch.from_numpy(m) for half, m in zip(wide.split(10, dim=1), matrices)]
+    halves = [half @ m for half, m in zip(wide.split(10, dim=1), matrices)]
     narrow = torch.cat(halves, dim=1)
     readout = fitted(narrow, torch.from_numpy(np.random.default_rng(6).integers(0, V, 300)))
     assert (readout.codes(narrow) == readout.widened(matrices).codes(wide)).float().mean() > 0.99

@@ -24,9 +24,11 @@ from copylens.model.fusion import ChannelFusion
 from copylens.model.network import AttributorNetwork, NetworkShape
 from copylens.model.projector import Projector, ProjectorShape
 from copylens.model.typicality import TypicalityTest
+from copylens.probe.readout import ReadOut
+from copylens.readout_arrays import expert_arrays, expert_from
 from copylens.records import AnyArray, Rights
 
-FORMAT = 1
+FORMAT = 2
 _M = TypeVar("_M", bound=nn.Module)
 _ARRAYS, _META = "model.safetensors", "scorer.json"
 FILES = (_ARRAYS, _META)
@@ -34,12 +36,21 @@ _TEST = ("centre", "spread", "own")
 
 
 def save_bundle(
-    folder: str, model: FittedModel, rights: tuple[Rights, ...], config: RunConfig, lineage: Any
+    folder: str,
+    model: FittedModel,
+    readout: ReadOut | None,
+    rights: tuple[Rights, ...],
+    config: RunConfig,
+    lineage: Any,
 ) -> None:
-    """Writes both files; the JSON file last, for it makes the folder count."""
+    """Writes both files; the JSON file last, for it makes the folder count.
+
+    Args:
+        readout: the probe's, so that whoever loads the bundle reads states as training did.
+    """
     from safetensors.numpy import save
 
-    arrays = _arrays(model)
+    arrays = _arrays(model) | (readout.arrays() if readout is not None else {})
     data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     storage.write_bytes(storage.join(folder, _ARRAYS), data)
     meta = {
@@ -53,7 +64,9 @@ def save_bundle(
     storage.write_json(storage.join(folder, _META), meta)
 
 
-def load_bundle(folder: str) -> tuple[FittedModel, tuple[Rights, ...], RunConfig, dict[str, Any]]:
+def load_bundle(
+    folder: str,
+) -> tuple[FittedModel, ReadOut | None, tuple[Rights, ...], RunConfig, dict[str, Any]]:
     """Reads what `save_bundle` wrote.
 
     Raises:
@@ -71,7 +84,8 @@ def load_bundle(folder: str) -> tuple[FittedModel, tuple[Rights, ...], RunConfig
     arrays = _read_arrays(storage.join(folder, _ARRAYS), meta["arrays_sha256"])
     rights = tuple(Rights(**item) for item in meta["rights"])
     config = build_config(meta["config"], meta_uri)
-    return _model(arrays, meta["model"]), rights, config, dict(meta["lineage"])
+    model = _model(arrays, meta["model"])
+    return model, ReadOut.from_arrays(arrays), rights, config, dict(meta["lineage"])
 
 
 def _read_arrays(uri: str, sha256: str) -> dict[str, AnyArray]:
@@ -101,6 +115,8 @@ def _arrays(model: FittedModel) -> dict[str, AnyArray]:
         arrays |= _module_arrays(f"network.{name}", network)
     if attributor.channels.lexical is not None:
         arrays |= lexical_arrays(attributor.channels.lexical)
+    if attributor.channels.readout is not None:
+        arrays |= expert_arrays(attributor.channels.readout)
     if detector.space is not None:
         arrays |= _module_arrays("projector", detector.space.projector)
         arrays["space.centres"] = detector.space.centres
@@ -115,6 +131,7 @@ def _numbers(model: FittedModel) -> dict[str, Any]:
         "sub_datasets": list(attributor.sub_datasets),
         "networks": {k: vars(n.shape) for k, n in attributor.channels.networks.items()},
         "window": attributor.channels.window,
+        "network_share": attributor.channels.network_share,
         "text_weights": attributor.text_fusion.weights,
         "segment_weights": attributor.segment_fusion.weights,
         "sharpness": attributor.sharpness,
@@ -132,9 +149,12 @@ def _model(arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> FittedModel:
         for name, shape in numbers["networks"].items()
     }
     lexical = lexical_from(arrays) if "lexical.gate" in arrays else None
+    channels = Channels(
+        networks, lexical, expert_from(arrays), numbers["network_share"], numbers["window"]
+    )
     attributor = Attributor(
         sub_datasets=tuple(numbers["sub_datasets"]),
-        channels=Channels(networks, lexical, numbers["window"]),
+        channels=channels,
         text_fusion=ChannelFusion(numbers["text_weights"]),
         segment_fusion=ChannelFusion(numbers["segment_weights"]),
         sharpness=numbers["sharpness"],

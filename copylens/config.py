@@ -63,6 +63,13 @@ class ProbeConfig(Section):
     window: int = Field(default=16, ge=1, description="tokens averaged into one state")
     embeddings: bool = Field(default=True, description="token embeddings beside the states")
     likelihood: bool = Field(default=True, description="log-probability, entropy, rank per window")
+    readout: bool = Field(
+        default=True, description="a code per token, by LDA between token ids on the states"
+    )
+    readout_passages: int = Field(
+        default=1000, ge=1, description="train passages that the read-out is fitted on"
+    )
+    mask_names: bool = Field(default=True, description="mark the codes of tokens in names")
     max_tokens: int | None = Field(
         default=None, ge=8, description="tokens per passage; null = the LM's context length"
     )
@@ -92,6 +99,12 @@ class AttributorConfig(Section):
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)
     mixture_fraction: float = Field(
         default=0.25, ge=0, le=1, description="share of training items that are mixtures"
+    )
+    network_share: float = Field(
+        default=0.1,
+        ge=0,
+        le=1,
+        description="weight of the LSTM beside the read-out in the attention channel",
     )
     mixture_parts: int = Field(default=4, ge=2, description="at most so many passages in one")
     folds: int = Field(

@@ -47,13 +47,29 @@ class States:
         likelihood: [W, 3] mean log-probability (nats, <= 0), mean entropy (nats, >= 0) and mean
             log(1 + rank) of a window's tokens; [W, 0] where the channel is off.
         spans: [W, 2] character offsets of each window in the text, end exclusive.
+        codes: [W, w] int16, read-out code of each of a window's tokens: 1..C the nearest
+            centroid, negative where the token is part of a name, 0 past the end of the text;
+            [W, 0] where the read-out is off. Rows are windows, so whatever is cut by windows
+            keeps its codes.
         tokens: number of tokens read.
     """
 
     values: FloatArray
     likelihood: FloatArray
     spans: IntArray
+    codes: IntArray
     tokens: int
+
+    def block(self, start: int, end: int) -> "States":
+        """Windows [start, end) alone; `tokens` is the share that falls to them, rounded down."""
+        cut = slice(start, end)
+        return States(
+            self.values[cut],
+            self.likelihood[cut],
+            self.spans[cut],
+            self.codes[cut],
+            self.tokens * len(self.values[cut]) // len(self.values),
+        )
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from copylens.model.attributor import Evidence, shares_of
 from copylens.model.detector import measures
 from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
+from copylens.probe.readout import ReadOut
 from copylens.records import (
     Decision,
     FloatArray,
@@ -62,6 +63,7 @@ class Scorer:
         name: str = "copylens",
         version: str = "unregistered",
         probe: Probe | None = None,
+        readout: ReadOut | None = None,
     ):
         self.model = model
         self.rights = {item.sub_dataset: item for item in rights}
@@ -69,6 +71,7 @@ class Scorer:
         self.lineage = lineage
         self.identity = ModelIdentity(name, version, config.probe.model, config.probe.revision)
         self._probe = probe
+        self._readout = readout
 
     @classmethod
     def load(
@@ -88,15 +91,16 @@ class Scorer:
         Raises:
             ModelError: the folder holds no scorer, or a damaged one.
         """
-        model, rights, config, lineage = load_bundle(folder)
+        model, readout, rights, config, lineage = load_bundle(folder)
         if probe is not None:
             moved = config.probe.model_copy(update={"model": probe})
             config = config.model_copy(update={"probe": moved})
-        return cls(model, rights, config, lineage, name, version)
+        return cls(model, rights, config, lineage, name, version, readout=readout)
 
     def save(self, folder: str) -> None:
         """Writes safetensors + JSON; the LM's weights are named and pinned, not copied."""
-        save_bundle(folder, self.model, tuple(self.rights.values()), self.config, self.lineage)
+        rights = tuple(self.rights.values())
+        save_bundle(folder, self.model, self._readout, rights, self.config, self.lineage)
 
     @property
     def probe(self) -> Probe:
@@ -107,7 +111,7 @@ class Scorer:
         """
         if self._probe is None:
             check_probe(self.config.probe, self.lineage.get("probe_weights"))
-            self._probe = Probe(self.config.probe, self.config.seed)
+            self._probe = Probe(self.config.probe, self.config.seed, readout=self._readout)
         return self._probe
 
     def verdicts(self, texts: Sequence[str], alpha: float | None = None) -> list[Verdict]:

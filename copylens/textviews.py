@@ -7,6 +7,7 @@ that two texts under one seed are not cut alike.
 
 import random
 import re
+from collections.abc import Iterator
 
 NAME_WORD = "someone"
 """What stands for a masked name: a plain lower-case word, so that it is no name itself."""
@@ -50,13 +51,31 @@ def mask_names(text: str) -> str:
     sentence. In code, identifiers such as RayCluster inside a line count as names.
     """
     parts: list[str] = []
+    end = 0
+    for match, opens in _capitals(text):
+        if not opens:
+            parts += (text[end : match.start()], NAME_WORD)
+            end = match.end()
+    return "".join(parts) + text[end:]
+
+
+def name_spans(text: str) -> list[tuple[int, int]]:
+    """Characters [start, end) of the words that `mask_names` replaces, and of the same words where
+    they open a sentence of this text.
+    """
+    found = list(_capitals(text))
+    names = {match.group() for match, opens in found if not opens}
+    return [match.span() for match, _ in found if match.group() in names]
+
+
+def _capitals(text: str) -> Iterator[tuple[re.Match[str], bool]]:
+    """Words with a capital other than the pronoun I, and whether each opens a sentence."""
     previous, end = "", 0
     for match in _WORD.finditer(text):
-        word, gap = match.group(), text[end : match.start()]
-        capital = word[0].isupper() and word != _PRONOUN
-        parts += (gap, NAME_WORD if capital and not _opens_sentence(previous, gap) else word)
+        word = match.group()
+        if word[0].isupper() and word != _PRONOUN:
+            yield match, _opens_sentence(previous, text[end : match.start()])
         previous, end = word, match.end()
-    return "".join(parts) + text[end:]
 
 
 def _opens_sentence(previous: str, gap: str) -> bool:

@@ -11,7 +11,15 @@ import torch
 
 from copylens.config import RunConfig
 from copylens.config_files import build_config
-from copylens.embedding import EmbedTask, ShardEmbedder, output_hash, plan
+from copylens.embedding import (
+    EmbedTask,
+    ReadOutTask,
+    ShardEmbedder,
+    fit_and_publish_readout,
+    output_hash,
+    plan,
+    plan_readout,
+)
 from copylens.errors import CopyLensError
 from copylens.progress import progress
 from copylens.stages import run_once, upstream_hash
@@ -48,6 +56,21 @@ class EmbedActor:
         return [self._embedder(EmbedTask(*map(str, row))) for row in rows]
 
 
+class ReadOutActor:
+    """Fits the read-out where the embed workers run: on a GPU, if they have one."""
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
+        """Fits and publishes; a user's mistake comes back as data."""
+        try:
+            config = build_config(json.loads(str(batch["config"][0])))
+            torch.set_num_threads(config.resources.threads)
+            task = ReadOutTask(str(batch["output"][0]), str(batch["key"][0]))
+            fit_and_publish_readout(config, task)
+            return {"error": [""]}
+        except CopyLensError as error:
+            return {"error": [str(error).splitlines()[0]]}
+
+
 def run(config: RunConfig) -> dict[str, Any]:
     """Embeds what is not yet complete; a re-run after a crash goes on where it stopped."""
     inputs = upstream_hash(config, "embed")
@@ -56,20 +79,32 @@ def run(config: RunConfig) -> dict[str, Any]:
 
 def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     start = time.perf_counter()
-    tasks = plan(config)
-    pending = [task for task in tasks if not task.done]
+    readout = plan_readout(config)
     passages = 0
-    with ray_session(config), user_errors(), progress("embed", len(pending), "shards") as advance:
-        for count in embed_shards(config, pending):
-            passages += count
-            advance(1)
+    with ray_session(config), user_errors():
+        if readout is not None and not readout.done:
+            _fit_readout(config, readout)
+        readout_seconds = time.perf_counter() - start
+        tasks = plan(config)
+        pending = [task for task in tasks if not task.done]
+        with progress("embed", len(pending), "shards") as advance:
+            for count in embed_shards(config, pending):
+                passages += count
+                advance(1)
     summary = {
         "shards": len(tasks),
         "shards_resumed": len(tasks) - len(pending),
         "passages": passages,
+        "readout_seconds": round(readout_seconds, 1),
         "seconds": round(time.perf_counter() - start, 1),
     }
     return output_hash(tasks), summary
+
+
+def _fit_readout(config: RunConfig, task: ReadOutTask) -> None:
+    settings = json.dumps(config.model_dump(mode="json"))
+    for _ in over_shards(config, ReadOutActor, [{**asdict(task), "config": settings}]):
+        pass
 
 
 def embed_shards(config: RunConfig, pending: list[EmbedTask]) -> Iterator[int]:

@@ -16,6 +16,7 @@ from copylens.config_files import build_config
 from copylens.corpus import load_manifest
 from copylens.fitting import FitState, NetworkFit, finish, fit_networks, load_texts
 from copylens.lineage import lineage_of
+from copylens.readout_files import load_readout
 from copylens.scorer import Scorer
 from copylens.stages import marker_uri, run_once, stage_key, upstream_hash
 from ray_jobs.command import stage_main
@@ -57,7 +58,8 @@ def _work(config: RunConfig, inputs: str) -> tuple[str, dict[str, Any]]:
         state = fit_on_workers(config, inputs)
     model = finish(config, state)
     manifest = load_manifest(config.output)
-    scorer = Scorer(model, manifest.rights, config, lineage_of(config))
+    readout = load_readout(config.output) if config.probe.readout else None
+    scorer = Scorer(model, manifest.rights, config, lineage_of(config), readout=readout)
     scorer.save(storage.join(config.output, "model"))
     seconds = time.perf_counter() - start
     run_id = Tracker(config).log_training(config, state.curves, seconds, scorer.lineage)

@@ -8,6 +8,7 @@ import numpy as np
 from copylens.model.fusion import ChannelFusion
 from copylens.model.lexical import LexicalClassifier
 from copylens.model.network import AttributorNetwork
+from copylens.model.readout_expert import ReadOutExpert, pool
 from copylens.model.timeline import segment_shares
 from copylens.model.training import Predictions, predict
 from copylens.records import FloatArray, IntArray, States
@@ -46,11 +47,15 @@ class Channels:
     Attributes:
         networks: `attention` and `likelihood`, those that are on.
         lexical: None where the channel is off.
+        readout: the second reader of the `attention` channel; None where the read-out is off.
+        network_share: weight of the network beside it, in [0, 1].
         window: tokens per state window.
     """
 
     networks: dict[str, AttributorNetwork]
     lexical: LexicalClassifier | None
+    readout: ReadOutExpert | None
+    network_share: float
     window: int
 
     def evidence(self, texts: Sequence[str], states: Sequence[States]) -> Evidence:
@@ -62,6 +67,12 @@ class Channels:
             name: tuple(segment_means(windows, per_segment) for windows in out.windows)
             for name, out in outputs.items()
         }
+        if self.readout is not None:
+            parts = _readout_segments(self.readout, states, per_segment)
+            segments["attention"] = tuple(
+                pool(part, network, self.network_share)
+                for part, network in zip(parts, segments["attention"])
+            )
         if self.lexical is not None:
             segments["lexical"] = _lexical_segments(self.lexical, texts, spans)
         return self._evidence(texts, states, outputs, segments, spans)
@@ -93,6 +104,9 @@ class Channels:
     ) -> Evidence:
         text = {name: out.text for name, out in outputs.items()}
         affinity: dict[str, FloatArray] = {}
+        if self.readout is not None:
+            read = self.readout.log_probs([item.codes for item in states])
+            text["attention"] = pool(read, text["attention"], self.network_share)
         if self.lexical is not None:
             reading = self.lexical.read(texts)
             text["lexical"] = reading.log_probs
@@ -186,6 +200,18 @@ def segment_means(windows: FloatArray, per_segment: int) -> FloatArray:
     starts = np.arange(0, len(windows), per_segment)
     sizes = np.diff(np.append(starts, len(windows)))
     return np.asarray(np.add.reduceat(windows, starts, axis=0) / sizes[:, None])
+
+
+def _readout_segments(
+    readout: ReadOutExpert, states: Sequence[States], per_segment: int
+) -> list[FloatArray]:
+    starts = [np.arange(0, len(item.codes), per_segment) for item in states]
+    slices = [
+        item.codes[start : start + per_segment]
+        for item, places in zip(states, starts)
+        for start in places
+    ]
+    return np.split(readout.log_probs(slices), np.cumsum([len(p) for p in starts])[:-1])
 
 
 def _lexical_segments(

@@ -11,6 +11,7 @@ from copylens.model.folds import fold_index
 from copylens.model.lexical import fit_lexical
 from copylens.model.mixtures import Mixture, make_mixtures
 from copylens.model.network import AttributorNetwork
+from copylens.model.readout_expert import fit_readout_expert
 from copylens.records import IntArray, States
 
 # Over all parts: enough for a handful of settings.
@@ -100,13 +101,18 @@ def fit_channels(
     train: TextSet,
     background: Sequence[str] = (),
 ) -> Channels:
-    """Networks as they are, and the lexical channel fitted on the texts and the background."""
+    """Networks as they are; the lexical channel and the read-out expert fitted on the texts."""
     lexical = None
     if config.channels.lexical:
         lexical = fit_lexical(
             train.texts, train.labels, train.group_index, classes, config.seed, background
         )
-    return Channels(networks, lexical, config.probe.window)
+    readout = None
+    if config.channels.attention and config.probe.readout:
+        codes = [item.codes for item in train.states]
+        readout = fit_readout_expert(codes, train.labels, train.group_index, classes, config.seed)
+    share = config.attributor.network_share
+    return Channels(networks, lexical, readout, share, config.probe.window)
 
 
 def held_out_evidence(

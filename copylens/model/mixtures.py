@@ -1,7 +1,7 @@
 """Mixtures of held-out passages with known borders, to calibrate shares on and to test them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -73,21 +73,26 @@ def _join(
     generator: np.random.Generator,
 ) -> Mixture:
     room = len(states[members[0]].values)
-    text, borders, values, likelihood, spans, tokens = "", [], [], [], [], 0
+    text, borders, blocks = "", [], []
     for member, proportion in zip(members, proportions):
         item = states[member]
         take = min(len(item.values), max(1, round(room * proportion)))
         start = int(generator.integers(0, len(item.values) - take + 1))
-        block = slice(start, start + take)
-        first, last = int(item.spans[start, 0]), int(item.spans[start + take - 1, 1])
+        block = item.block(start, start + take)
+        first, last = int(block.spans[0, 0]), int(block.spans[-1, 1])
         offset = len(text)
         text += texts[member][first:last] + " "
         borders.append((offset, len(text), int(labels[member])))
-        values.append(item.values[block])
-        likelihood.append(item.likelihood[block])
-        spans.append(item.spans[block] - first + offset)
-        tokens += item.tokens * take // len(item.values)
-    joined = States(
-        np.concatenate(values), np.concatenate(likelihood), np.concatenate(spans), tokens
+        blocks.append(replace(block, spans=block.spans - first + offset))
+    return Mixture(text, join_states(blocks), tuple(borders))
+
+
+def join_states(blocks: Sequence[States]) -> States:
+    """States of several stretches of text as if they were one; spans must fit already."""
+    return States(
+        values=np.concatenate([block.values for block in blocks]),
+        likelihood=np.concatenate([block.likelihood for block in blocks]),
+        spans=np.concatenate([block.spans for block in blocks]),
+        codes=np.concatenate([block.codes for block in blocks]),
+        tokens=sum(block.tokens for block in blocks),
     )
-    return Mixture(text, joined, tuple(borders))

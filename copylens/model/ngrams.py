@@ -19,12 +19,12 @@ _MIN_TEXTS = 2
 def char_ids(text: str, low: int, high: int) -> Ids:
     """Ids of all character n-grams of `low` to `high` characters."""
     codes = np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32)
-    return _ngram_ids(codes.astype(np.uint64), low, high)
+    return item_ids(codes.astype(np.uint64), low, high)
 
 
 def word_ids(tokens: Sequence[str], low: int, high: int) -> Ids:
     """Ids of all n-grams of `low` to `high` tokens."""
-    return _ngram_ids(token_ids(tokens), low, high)
+    return item_ids(token_ids(tokens), low, high)
 
 
 def token_ids(tokens: Sequence[str]) -> Ids:
@@ -34,7 +34,7 @@ def token_ids(tokens: Sequence[str]) -> Ids:
     return np.array(single, np.uint64)
 
 
-def _ngram_ids(items: Ids, low: int, high: int) -> Ids:
+def item_ids(items: Ids, low: int, high: int) -> Ids:
     """64 bits are wide enough that collisions do not matter."""
     hashed, found = np.zeros_like(items), [np.zeros(0, np.uint64)]
     for n in range(1, min(high, len(items)) + 1):

@@ -124,7 +124,4 @@ def _crop(states: States, generator: np.random.Generator) -> States:
     W = len(states.values)
     take = max(1, round(W * generator.uniform(*_CROP)))
     start = int(generator.integers(0, W - take + 1))
-    block = slice(start, start + take)
-    return States(
-        states.values[block], states.likelihood[block], states.spans[block], states.tokens
-    )
+    return states.block(start, start + take)

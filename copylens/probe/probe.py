@@ -1,6 +1,7 @@
 """The probe: texts -> states, whatever the LM, the batch size or the length of the texts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,10 +13,20 @@ from copylens.probe.chunks import Chunk, Tokens, batches, split_chunks, tokenize
 from copylens.probe.fusion import fuse_layers, random_projection, window_index, window_mean
 from copylens.probe.likelihood import token_likelihood
 from copylens.probe.lm import LanguageModel, load_language_model
+from copylens.probe.readout import NAME_SIGN, NO_TOKEN, ReadOut
 from copylens.probe.taps import PassDone, Receive, resolve_layers, tapped
-from copylens.records import FloatArray, IntArray, States
+from copylens.records import AnyArray, FloatArray, IntArray, States
+from copylens.textviews import name_spans
 
 _FP16_MAX = 65504.0
+
+
+class Part(NamedTuple):
+    """What one chunk gives: values [W, F], likelihood [W, 3] or [W, 0], codes [T] or [0]."""
+
+    values: FloatArray
+    likelihood: FloatArray
+    codes: IntArray
 
 
 class Probe:
@@ -25,9 +36,17 @@ class Probe:
     later layer is wanted it stops after the last tapped layer.
     """
 
-    def __init__(self, config: ProbeConfig, seed: int = 0, lm: LanguageModel | None = None):
+    def __init__(
+        self,
+        config: ProbeConfig,
+        seed: int = 0,
+        lm: LanguageModel | None = None,
+        readout: ReadOut | None = None,
+    ):
+        """Loads the LM unless it is given; without a read-out the states carry no codes."""
         self.config = config
         self.lm = lm if lm is not None else load_language_model(config)
+        self.readout = None if readout is None else readout.to(self.lm.device)
         self.layers = resolve_layers(config.layers, self.lm.layers)
         if config.likelihood and not self.lm.architecture.causal:
             raise ProbeError(
@@ -44,49 +63,69 @@ class Probe:
 
         Returns:
             One `States` per text: values [W, F] fp16, likelihood [W, 3] or [W, 0] fp16,
-            spans [W, 2].
+            spans [W, 2], codes [W, w] or [W, 0] int16.
 
         Raises:
             TextError: a text is empty or blank.
         """
         tokens = tokenize(self.lm, texts)
-        window = self.config.window
+        parts: list[dict[int, Part]] = [{} for _ in texts]
+        for batch in self._batches(tokens):
+            for chunk, part in zip(batch, self._read(batch)):
+                parts[chunk.text][chunk.first] = part
+        return [self._assemble(*item) for item in zip(texts, tokens, parts)]
+
+    @torch.inference_mode()
+    def token_states(self, texts: Sequence[str]) -> Iterator[tuple[list[Tensor], Tensor]]:
+        """States of single tokens, batch by batch: what a read-out is fitted on.
+
+        Yields:
+            One tensor [T, D] per tapped layer, and the token ids [T].
+        """
+        for batch in self._batches(tokenize(self.lm, texts)):
+            ids, mask = _pad(batch, self.lm)
+            kept = window_index(ids.shape[1], [c.keep for c in batch], 1).to(ids.device) >= 0
+            taken: list[Tensor] = []
+            self._forward(ids, mask, lambda _, value: taken.append(value[kept]))  # noqa: B023
+            yield taken, ids[kept]
+
+    def _batches(self, tokens: Sequence[Tokens]) -> Iterator[list[Chunk]]:
         chunks = [
             chunk
             for number, item in enumerate(tokens)
-            for chunk in split_chunks(self.lm, number, item, window)
+            for chunk in split_chunks(self.lm, number, item, self.config.window)
         ]
-        parts: dict[tuple[int, int], tuple[FloatArray, FloatArray]] = {}
-        for batch in batches(chunks, self.config.batch_tokens):
-            for chunk, part in zip(batch, self._read(batch)):
-                parts[chunk.text, chunk.first] = part
-        return [self._assemble(number, item, parts) for number, item in enumerate(tokens)]
+        return batches(chunks, self.config.batch_tokens)
 
-    def _assemble(
-        self,
-        number: int,
-        tokens: Tokens,
-        parts: dict[tuple[int, int], tuple[FloatArray, FloatArray]],
-    ) -> States:
-        firsts = sorted(first for text, first in parts if text == number)
+    def _assemble(self, text: str, tokens: Tokens, parts: dict[int, Part]) -> States:
+        ordered = [parts[first] for first in sorted(parts)]
+        codes = np.concatenate([part.codes for part in ordered])
+        if len(codes) and self.config.mask_names:
+            codes = np.where(inside(tokens.offsets, name_spans(text)), NAME_SIGN * codes, codes)
         return States(
-            values=np.concatenate([parts[number, first][0] for first in firsts]),
-            likelihood=np.concatenate([parts[number, first][1] for first in firsts]),
+            values=np.concatenate([part.values for part in ordered]),
+            likelihood=np.concatenate([part.likelihood for part in ordered]),
             spans=window_spans(tokens, self.config.window),
+            codes=by_window(codes, len(tokens.ids), self.config.window),
             tokens=len(tokens.ids),
         )
 
     @torch.inference_mode()
-    def _read(self, batch: list[Chunk]) -> list[tuple[FloatArray, FloatArray]]:
-        """Runs the LM on one batch; per chunk the windows' values and likelihood."""
+    def _read(self, batch: list[Chunk]) -> list[Part]:
+        """Runs the LM on one batch; per chunk the windows' values and likelihood, and codes."""
         ids, mask = _pad(batch, self.lm)
         index = window_index(ids.shape[1], [chunk.keep for chunk in batch], self.config.window)
         windows = int(index.max()) + 1
         index = index.to(ids.device)
         taken: dict[int, Tensor] = {}
 
+        projected: list[Tensor] = []
+
         def receive(layer: int, value: Tensor) -> None:
             taken[layer] = window_mean(value, index, windows)  # [B, T, D] -> [B, W, D]
+            if self.readout is not None:
+                part = self.readout.project(len(taken) - 1, value)  # [B, T, D] -> [B, T, Z]
+                projected[:] = [part + projected[0] if projected else part]
 
         hidden = self._forward(ids, mask, receive)
         blocks = [taken[layer] for layer in self.layers]
@@ -100,7 +139,16 @@ class Probe:
                 [fuse_layers(block, fusion, self._project(block, (-1,))), values], dim=-1
             )
         likelihood = self._likelihood(hidden, ids, index, windows)
-        return _split(batch, values, likelihood, self.config.window)
+        cut = _split(batch, values, likelihood, self.config.window)
+        codes = self._codes(batch, projected)
+        return [Part(*rows, row_codes) for rows, row_codes in zip(cut, codes)]
+
+    def _codes(self, batch: list[Chunk], projected: list[Tensor]) -> list[IntArray]:
+        """Codes [T] of each chunk's kept tokens; [0] without a read-out."""
+        if self.readout is None:
+            return [np.zeros(0, np.int16) for _ in batch]
+        codes = self.readout.nearest(projected[0]).cpu().numpy()  # [B, T, Z] -> [B, T]
+        return [codes[row, slice(*chunk.keep)] for row, chunk in enumerate(batch)]
 
     def _forward(self, ids: Tensor, mask: Tensor, receive: Receive) -> Tensor | None:
         early_exit = not self.config.likelihood
@@ -149,6 +197,30 @@ def window_spans(tokens: Tokens, window: int) -> IntArray:
     first = np.minimum.reduceat(tokens.offsets[:, 0], starts)
     last = np.maximum.reduceat(tokens.offsets[:, 1], starts)
     return np.stack([first, last], axis=1).astype(np.int32)
+
+
+def by_window(codes: IntArray, tokens: int, window: int) -> IntArray:
+    """Codes [T] in rows of a window's tokens, [W, w] int16; codes [0] give [W, 0]."""
+    W = -(-tokens // window)
+    if not len(codes):
+        return np.zeros((W, 0), np.int16)
+    filled = np.full(W * window, NO_TOKEN, np.int16)
+    filled[:tokens] = codes
+    return filled.reshape(W, window)
+
+
+def inside(offsets: IntArray, spans: Sequence[tuple[int, int]]) -> AnyArray:
+    """Which tokens share a character with a span: offsets [T, 2] -> [T] bool.
+
+    Args:
+        spans: [start, end) in characters, in order and apart.
+    """
+    if not spans:
+        return np.zeros(len(offsets), dtype=bool)
+    starts, ends = np.array(spans).T
+    # The last span that begins before the token ends is the only one that can reach it.
+    last = np.searchsorted(starts, offsets[:, 1], side="left") - 1
+    return np.asarray((last >= 0) & (ends[last] > offsets[:, 0]))
 
 
 def _pad(batch: Sequence[Chunk], lm: LanguageModel) -> tuple[Tensor, Tensor]:

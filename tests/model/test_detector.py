@@ -94,7 +94,8 @@ def space():
             values = generator.normal(size=(12, 8)).astype(np.float16)
             values[:, kind] += 2
             spans = np.zeros((12, 2), np.int32)
-            made.append(States(values, np.zeros((12, 0), np.float16), spans, 12))
+            none = np.zeros((12, 0), np.float16)
+            made.append(States(values, none, spans, none.astype(np.int16), 12))
         return made
 
     known = [item for kind in range(K) for item in states(kind, 30)]

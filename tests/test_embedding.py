@@ -1,0 +1,75 @@
+"""The embed stage without a cluster: the read-out comes first, and the shards depend on it."""
+
+import pytest
+
+from copylens import shards
+from copylens.corpus import ingest_corpus, shard_uris
+from copylens.embedding import (
+    ShardEmbedder,
+    fit_and_publish_readout,
+    output_hash,
+    plan,
+    plan_readout,
+    sample_passages,
+)
+from copylens.errors import CorpusError, ModelError
+from copylens.readout_files import load_readout, readout_sha256
+from tests.pipeline_samples import tiny_config, write_corpus
+
+
+@pytest.fixture
+def config(tmp_path, lm_folder):
+    write_corpus(tmp_path, per_class=20)
+    config = tiny_config(tmp_path, lm_folder("gpt_neox"), **{"probe.readout_passages": 12})
+    ingest_corpus(config)
+    return config
+
+
+def test_the_sample_does_not_depend_on_the_shards(config, tmp_path):
+    corpus = config.corpus.model_copy(update={"shard_passages": 3})
+    other = config.model_copy(update={"corpus": corpus, "output": str(tmp_path / "other")})
+    ingest_corpus(other)
+    assert len(shard_uris(other.output, "train")) > 2
+    first, second = ([p.id for p in sample_passages(c)] for c in (config, other))
+    assert first == second
+    assert len(set(first)) == 12
+
+
+def test_same_run_same_readout_and_same_shards(config):
+    hashes = []
+    for _ in range(2):
+        task = plan_readout(config)
+        fit_and_publish_readout(config, task)
+        assert plan_readout(config).done
+        tasks = plan(config)
+        for item in tasks:
+            ShardEmbedder(config)(item)
+        hashes.append((readout_sha256(config.output), output_hash(tasks)))
+    assert hashes[0] == hashes[1]
+    states = shards.read_split_states(config.output, "train")[0].states
+    assert states.codes.shape == (len(states.values), 8)
+
+
+def test_another_readout_makes_shards_stale(config):
+    fit_and_publish_readout(config, plan_readout(config))
+    before = [task.key for task in plan(config)]
+    fewer = config.probe.model_copy(update={"readout_passages": 6})
+    changed = config.model_copy(update={"probe": fewer})
+    assert not plan_readout(changed).done
+    fit_and_publish_readout(changed, plan_readout(changed))
+    assert not set(before) & {task.key for task in plan(config)}
+
+
+def test_without_a_readout_no_codes_are_made(config):
+    off = config.model_copy(update={"probe": config.probe.model_copy(update={"readout": False})})
+    assert plan_readout(off) is None
+    task = plan(off)[0]
+    ShardEmbedder(off)(task)
+    assert shards.read_states(task.target)[0].states.codes.shape[1] == 0
+    with pytest.raises(ModelError, match="run embed"):
+        load_readout(off.output)
+
+
+def test_no_corpus_is_refused(tmp_path, lm_folder):
+    with pytest.raises(CorpusError, match="ingest"):
+        plan_readout(tiny_config(tmp_path, lm_folder("gpt_neox")))

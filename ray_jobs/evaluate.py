@@ -7,6 +7,7 @@ from copylens import storage
 from copylens.config import RunConfig, fingerprint
 from copylens.evaluation.html import render_report
 from copylens.evaluation.measure import measure
+from copylens.evaluation.studies.runs import check_settings
 from copylens.scorer import Scorer
 from copylens.stages import run_once, upstream_hash
 from ray_jobs.command import stage_main
@@ -22,6 +23,7 @@ def run(config: RunConfig) -> dict[str, Any]:
 
 def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     start = time.perf_counter()
+    check_settings(config)
     scorer = Scorer.load(storage.join(config.output, "model"))
     report, figures = measure(config, scorer)
     storage.write_json(storage.join(config.output, "report.json"), report)

@@ -105,7 +105,9 @@ def _no_outputs() -> dict[str, Any]:
     return {
         **_nothing("n", "agreement", "best_text_agreement", *flags),
         "by_distance": {d: _nothing("agreement", "best_text_agreement", "n") for d in DISTANCES},
-        "by_overlap": {name: _nothing("agreement", "n") for name in ("none", "some")},
+        "by_overlap": {
+            name: _nothing("agreement", "best_text_agreement", "n") for name in ("none", "some")
+        },
     }
 
 

@@ -51,16 +51,18 @@ def run(study: StudyInput) -> dict[str, Any]:
     scores = _score(study, [item.text for item in known])
     labels = np.array([item.label for item in known])
     right = _closed(scores) == labels
+    text_right = study.text_baseline([item.text for item in known]).argmax(axis=1) == labels
     flagged = None
     if strange:
         flagged = float((_score(study, [s.text for s in strange]).p_value < alpha).mean())
     return {
         "n": len(known),
         "agreement": float(right.mean()),
-        "best_text_agreement": _text_agreement(study, [item.text for item in known], labels),
+        "best_text_agreement": float(text_right.mean()),
         "by_distance": _by_distance(study, known),
         "by_overlap": {
-            name: _share(right[some == value]) for name, value in (("none", False), ("some", True))
+            name: _share(right[some == value], text_right[some == value])
+            for name, value in (("none", False), ("some", True))
         },
         "registered_flagged": float((scores.p_value < alpha).mean()),
         "ood_flagged": flagged,
@@ -166,22 +168,18 @@ def _closed(scores: Scores) -> IntArray:
     return np.asarray(shares_of(scores.timelines, scores.evidence.spans).argmax(axis=1))
 
 
-def _text_agreement(study: StudyInput, texts: Sequence[str], labels: IntArray) -> float:
-    return float((study.text_baseline(texts).argmax(axis=1) == labels).mean())
-
-
 def _by_distance(study: StudyInput, known: Sequence[Continuation]) -> dict[str, Any]:
     found = {}
     for third, name in enumerate(DISTANCES):
         kept = [item for item in known if item.pieces[third].strip()]
         texts = [item.pieces[third] for item in kept]
         labels = np.array([item.label for item in kept])
-        found[name] = {
-            **_share(_closed(_score(study, texts)) == labels),
-            "best_text_agreement": _text_agreement(study, texts, labels),
-        }
+        text_right = study.text_baseline(texts).argmax(axis=1) == labels
+        found[name] = _share(_closed(_score(study, texts)) == labels, text_right)
     return found
 
 
-def _share(right: Any) -> dict[str, Any]:
-    return {"agreement": float(right.mean()) if len(right) else None, "n": len(right)}
+def _share(right: Right, text_right: Right) -> dict[str, Any]:
+    """Agreement of CopyLens and of the text-only baseline; None over no output."""
+    means = [float(found.mean()) if len(found) else None for found in (right, text_right)]
+    return {"agreement": means[0], "best_text_agreement": means[1], "n": len(right)}

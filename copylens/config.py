@@ -143,7 +143,9 @@ class CalibrationConfig(Section):
 class EvaluationConfig(Section):
     """What is measured beyond the test splits, and how much time it may take."""
 
-    studies: tuple[Study, ...] = Field(default=(), description="studies to run; see docs/studies.md")
+    studies: tuple[Study, ...] = Field(
+        default=(), description="studies to run; see docs/studies.md"
+    )
     study_passages: int = Field(
         default=400, ge=1, description="test passages per study, evenly spread"
     )

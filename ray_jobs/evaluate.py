@@ -35,6 +35,7 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
         "ci95": report["attribution"]["ci95"],
         "best_text": report["baselines"]["best_text"],
         "ood_auroc": report["ood"]["auroc"],
+        "study_seconds": report["cost"]["study_seconds"],
         "report": storage.join(config.output, "report.html"),
         "seconds": round(time.perf_counter() - start, 1),
     }

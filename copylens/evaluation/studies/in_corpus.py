@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from copylens.errors import ConfigError
 from copylens.evaluation.studies.inputs import StudyInput, compare, spread
 from copylens.evaluation.studies.refit import refit, with_channels
 from copylens.evaluation.text_classifier import fit_text_baseline
@@ -24,6 +25,11 @@ def run(study: StudyInput) -> dict[str, Any]:
     held = np.isin(buckets, settings.in_corpus_test)
     rest = study.train.subset(np.flatnonzero(~held & ~np.isin(buckets, settings.in_corpus_unread)))
     where = np.flatnonzero(held)
+    if not len(where) or len(np.unique(rest.labels)) < len(study.names):
+        raise ConfigError(
+            "evaluation.in_corpus_test and in_corpus_unread leave nothing to test on, or a "
+            "sub-dataset without training passages; name other buckets"
+        )
     part = study.train.subset(where)
     chosen = spread(part.labels, part.groups, settings.study_passages, config.seed)
     test = part.subset(chosen)

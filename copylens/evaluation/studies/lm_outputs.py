@@ -46,6 +46,8 @@ def run(study: StudyInput) -> dict[str, Any]:
     written = continuations(study)
     known = [item for item in written if item.label >= 0]
     strange = [item for item in written if item.label < 0]
+    if not known:  # no test passage is as long as a prompt, or all outputs are blank
+        return {"n": 0, "n_ood": len(strange)}
     some = overlapping([item.text for item in known], study.train.texts)
     alpha = study.config.calibration.alpha
     scores = _score(study, [item.text for item in known])
@@ -173,6 +175,8 @@ def _by_distance(study: StudyInput, known: Sequence[Continuation]) -> dict[str, 
     for third, name in enumerate(DISTANCES):
         kept = [item for item in known if item.pieces[third].strip()]
         texts = [item.pieces[third] for item in kept]
+        if not texts:
+            continue
         labels = np.array([item.label for item in kept])
         text_right = study.text_baseline(texts).argmax(axis=1) == labels
         found[name] = _share(_closed(_score(study, texts)) == labels, text_right)

@@ -8,7 +8,7 @@ from typing import Any
 from copylens import storage
 from copylens.config import RunConfig, Study, fingerprint
 from copylens.corpus import load_manifest
-from copylens.errors import ConfigError
+from copylens.errors import ConfigError, ProbeError
 from copylens.evaluation.answers import Evaluation
 from copylens.evaluation.studies import (
     controls,
@@ -18,7 +18,7 @@ from copylens.evaluation.studies import (
     robustness,
 )
 from copylens.evaluation.studies.inputs import StudyInput
-from copylens.probe.lm import weight_hash
+from copylens.probe.lm import is_causal, weight_hash
 from copylens.stages import upstream_hash
 
 _STUDIES: dict[Study, Callable[[StudyInput], dict[str, Any]]] = {
@@ -76,7 +76,7 @@ def check_settings(config: RunConfig) -> None:
 
     Raises:
         ConfigError: a name that the corpus does not hold, or a study without what it needs.
-        ProbeError: the control model is not there.
+        ProbeError: the control model is not there, or the probe cannot write what lm_outputs asks.
     """
     settings, manifest = config.evaluation, load_manifest(config.output)
     unregistered = [
@@ -86,13 +86,30 @@ def check_settings(config: RunConfig) -> None:
     ]
     _known("never_trained", settings.never_trained, manifest.sub_datasets)
     _known("near_ood", settings.near_ood, unregistered)
-    if "leave_one_out" in settings.studies and len(manifest.sub_datasets) < 3:
-        raise ConfigError("evaluation.studies: leave_one_out needs at least 3 sub-datasets")
+    classes = len(manifest.sub_datasets)
+    if settings.studies:
+        _at_least("study_passages", settings.study_passages, classes)
+    if "leave_one_out" in settings.studies:
+        _at_least("refit_passages", settings.refit_passages, 10 * classes)
+        if classes < 3:
+            raise ConfigError("evaluation.studies: leave_one_out needs at least 3 sub-datasets")
+    if "lm_outputs" in settings.studies and not is_causal(config.probe):
+        raise ProbeError(
+            f"evaluation.studies: lm_outputs needs an LM that writes, and '{config.probe.model}' "
+            "is an encoder; leave this study out"
+        )
     if "controls" in settings.studies:
         if not config.channels.attention:
             raise ConfigError("evaluation.studies: controls needs channels.attention=true")
         if settings.control_model:
             weight_hash(controls.control_config(config).probe)
+
+
+def _at_least(key: str, amount: int, least: int) -> None:
+    if amount < least:
+        raise ConfigError(
+            f"evaluation.{key} is {amount}; with this corpus' sub-datasets take at least {least}"
+        )
 
 
 def _known(key: str, names: Sequence[str], valid: Sequence[str]) -> None:

@@ -113,6 +113,8 @@ def test_a_finished_study_is_not_run_again(study, tmp_path, monkeypatch):
     [
         ({"never_trained": ["lawe"]}, ConfigError, "never_trained: the corpus has no 'lawe'; it"),
         ({"near_ood": ["sea"]}, ConfigError, "near_ood: the corpus has no 'sea'; it holds kitchen"),
+        ({"study_passages": 2}, ConfigError, "study_passages is 2; .* take at least 3"),
+        ({"refit_passages": 29}, ConfigError, "refit_passages is 29; .* take at least 30"),
         ({"control_model": "/no/such/lm"}, ProbeError, "LM '/no/such/lm' cannot be loaded"),
     ],
 )
@@ -133,6 +135,12 @@ def test_settings_that_do_not_fit_the_corpus_are_named(study, settings, error, m
 def test_settings_that_contradict_each_other_are_named(settings, message):
     with pytest.raises(ConfigError, match=message):
         build_config({"evaluation": settings})
+
+
+def test_an_encoder_is_not_asked_to_write(study, lm_folder):
+    probe = study.config.probe.model_copy(update={"model": str(lm_folder("bert"))})
+    with pytest.raises(ProbeError, match="lm_outputs needs an LM that writes"):
+        runs.check_settings(study.config.model_copy(update={"probe": probe}))
 
 
 def test_controls_need_the_attention_channel(study):

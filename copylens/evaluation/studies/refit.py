@@ -13,6 +13,9 @@ from copylens.probe.lm import LanguageModel
 from copylens.probe.probe import Probe
 from copylens.records import States
 
+# Texts per call of the probe, as many as a corpus shard holds.
+_BATCH = 256
+
 
 def with_channels(config: RunConfig, *names: str) -> RunConfig:
     """The config with these channels on, where they were, and no other."""
@@ -27,8 +30,10 @@ def embed_passages(
 
     Without the likelihood channel, which no control needs, so the vocabulary is never scored.
     """
-    probe = config.probe.model_copy(update={"likelihood": False})
-    return tuple(Probe(probe, config.seed, lm).states(texts))
+    settings = config.probe.model_copy(update={"likelihood": False})
+    probe = Probe(settings, config.seed, lm)
+    starts = range(0, len(texts), _BATCH)
+    return tuple(s for start in starts for s in probe.states(texts[start : start + _BATCH]))
 
 
 def attention_channel(config: RunConfig, classes: int, train: TextSet, val: TextSet) -> Channels:

@@ -110,7 +110,9 @@ def _baseline_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         if name == "best_text" or not isinstance(figures, Mapping):
             continue
         theirs = figures["accuracy"]
-        both = ours is not None and theirs is not None
+        # A study's own sample is too small a part of the test passages to be compared so.
+        same = figures.get("n") in (None, report["attribution"]["n"])
+        both = same and ours is not None and theirs is not None
         rows.append(
             {
                 "title": wording.BASELINE_NAMES.get(name, name),

@@ -176,6 +176,8 @@ def _by_distance(study: StudyInput, known: Sequence[Continuation]) -> dict[str, 
         kept = [item for item in known if item.pieces[third].strip()]
         texts = [item.pieces[third] for item in kept]
         if not texts:
+            nothing = np.zeros(0, dtype=np.bool_)
+            found[name] = _share(nothing, nothing)
             continue
         labels = np.array([item.label for item in kept])
         text_right = study.text_baseline(texts).argmax(axis=1) == labels

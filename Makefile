@@ -29,8 +29,10 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# RUNS="runs/books-seed0 runs/books-seed1 ...": runs that differ in their seed share a table.
+RUNS ?=
 results: setup
-	$(BIN)/python -m benchmarks.results
+	$(BIN)/python -m benchmarks.results $(RUNS)
 
 clean:
 	rm -rf runs .pytest_cache .mypy_cache .ruff_cache

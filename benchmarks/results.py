@@ -1,74 +1,88 @@
 """`python -m benchmarks.results [RUN ...]`: report.json of finished runs -> docs/results.md.
 
-Without arguments it takes every run below `runs/`. Nothing is measured here: each table names the
-run that printed its figures. The last line of its output is one JSON object.
+Runs that differ in nothing but their seed stand together: mean and range over seeds for every
+figure, and each seed's own paired difference. Without arguments it takes every run below `runs/`.
+Nothing is measured here. The last line of its output is one JSON object.
 """
 
 import json
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tables import tables
+from copylens.config import fingerprint
+
 _TARGET = Path("docs/results.md")
-_HEAD = "# Results\n\nMade by `make results` from the report.json of each run. `-`: not measured.\n"
+_NO_SETTINGS = ("seed", "output", "tracking", "resources")
 
 
 def main() -> None:
     """Collects the reports and writes the page."""
     folders = [Path(word) for word in sys.argv[1:]] or sorted(Path("runs").glob("*"))
     reports = {
-        folder.name: json.loads((folder / "report.json").read_text())
+        folder: json.loads((folder / "report.json").read_text())
         for folder in folders
         if (folder / "report.json").exists()
     }
+    missing = [str(folder) for folder in folders if folder not in reports and sys.argv[1:]]
+    if missing:
+        _stop(f"no report.json in {', '.join(missing)}; run `copylens run` first")
     if not reports:
-        print("error: no runs/*/report.json; run `copylens run` first", file=sys.stderr)
-        raise SystemExit(2)
-    _TARGET.write_text(_HEAD + "".join(section(n, r) for n, r in reports.items()))
-    print(json.dumps({"runs": list(reports), "page": str(_TARGET)}))
+        _stop("no runs/*/report.json; run `copylens run` first")
+    groups = by_settings(reports)
+    names = [title(group) for group in groups]
+    _TARGET.write_text(_head(reports) + "".join(map(section, names, groups)))
+    print(json.dumps({"runs": [folder.name for folder in reports], "page": str(_TARGET)}))
 
 
-def section(name: str, report: Mapping[str, Any]) -> str:
-    """One run's headline figures and its table of methods, as Markdown."""
-    attribution, ood, conformal = report["attribution"], report["ood"], report["conformal"]
-    best, mixture = report["baselines"]["best_text"], report["mixture"]
-    probe, seed = Path(report["config"]["probe"]["model"]).name, report["config"]["seed"]
-    lines = [
-        f"\n## {name}\n",
-        f"Probe `{probe}`, seed {seed}, {attribution['n']} test passages.\n",
-        "| figure | value |",
-        "| --- | ---: |",
-        f"| accuracy (95 % over split groups) | {_number(attribution['accuracy'])} "
-        f"({_span(attribution['ci95'])}) |",
-        f"| less the best text-only baseline, {best['name']} | {_number(best['difference'])} "
-        f"({_span(best['difference_ci95'])}) |",
-        f"| expected calibration error | {_number(attribution['ece'])} |",
-        f"| OOD AUROC, FPR95 | {_number(ood['auroc'])}, {_number(ood['fpr95'])} |",
-        f"| mean absolute share error on mixtures | {_number(mixture['mae'])} |",
-        f"| false alarms at alpha = {conformal['alpha']} | "
-        f"{_number(conformal['false_alarm_rate'])} |",
-        "",
-        "| method | accuracy | OOD AUROC | FPR95 |",
-        "| --- | ---: | ---: | ---: |",
-        _row("**CopyLens**", {**ood, "accuracy": attribution["accuracy"]}),
-    ]
-    lines += [_row(f"{c} channel alone", f) for c, f in report["channels"].items()]
-    lines += [_row(b, f) for b, f in report["baselines"].items() if b != "best_text"]
-    return "\n".join(lines) + "\n"
+def _stop(message: str) -> None:
+    print(f"error: {message}", file=sys.stderr)
+    raise SystemExit(2)
 
 
-def _row(name: str, figures: Mapping[str, Any]) -> str:
-    cells = [_number(figures.get(key)) for key in ("accuracy", "auroc", "fpr95")]
-    return f"| {name} | " + " | ".join(cells) + " |"
+def by_settings(reports: Mapping[Path, Mapping[str, Any]]) -> list[dict[Path, Mapping[str, Any]]]:
+    """The runs in groups that differ in their seed alone, in the order given.
+
+    Of two runs of one seed both stand there: the page does not choose.
+    """
+    groups: dict[str, dict[Path, Mapping[str, Any]]] = {}
+    for folder, report in reports.items():
+        settings = {k: v for k, v in report["config"].items() if k not in _NO_SETTINGS}
+        groups.setdefault(fingerprint(settings), {})[folder] = report
+    return list(groups.values())
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def title(group: Mapping[Path, Any]) -> str:
+    """The folder's name, or what the names of several folders begin with."""
+    names = [folder.name for folder in group]
+    shared = names[0]
+    while not all(name.startswith(shared) for name in names):
+        shared = shared[:-1]
+    if len(names) > 1:  # books-seed0, books-seed1: "books"
+        shared = shared.rstrip("-_").removesuffix("seed").rstrip("-_")
+    return shared or names[0]
 
 
-def _span(ends: list[float] | None) -> str:
-    return "-" if ends is None else f"{ends[0]:.3f} to {ends[1]:.3f}"
+def section(name: str, group: Mapping[Path, Mapping[str, Any]]) -> str:
+    """One group's figures, as Markdown."""
+    reports = list(group.values())
+    probe = Path(reports[0]["config"]["probe"]["model"]).name
+    seeds = ", ".join(str(report["config"]["seed"]) for report in reports)
+    n = reports[0]["attribution"]["n"]
+    head = f"\n## {name}\n\nProbe `{probe}`, seed {seeds}, {n} test passages.\n\n"
+    return (head + "".join(table.to_markdown() for table in tables(reports))).rstrip() + "\n"
+
+
+def _head(reports: Mapping[Path, Any]) -> str:
+    runs = " ".join(str(folder) for folder in reports)
+    return (
+        "# Results\n\n"
+        f"Printed by `make results RUNS={shlex.quote(runs)}` from the report.json of each run. "
+        "Where a figure stands for several seeds: mean (smallest to largest). `-`: not measured.\n"
+    )
 
 
 if __name__ == "__main__":

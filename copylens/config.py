@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Tap = Literal["heads", "attention", "mlp", "residual"]
 Fusion = Literal["concat", "mean", "project"]
+Study = Literal["controls", "robustness", "leave_one_out", "lm_outputs", "in_corpus"]
 
 
 class Section(BaseModel):
@@ -151,6 +152,47 @@ class CalibrationConfig(Section):
     )
 
 
+class EvaluationConfig(Section):
+    """What is measured beyond the test splits, and how much time it may take."""
+
+    studies: tuple[Study, ...] = Field(
+        default=(), description="studies to run; see docs/studies.md"
+    )
+    study_passages: int = Field(
+        default=400, ge=1, description="test passages per study, evenly spread"
+    )
+    refit_passages: int = Field(
+        default=1000, ge=2, description="training passages per refit in leave_one_out"
+    )
+    prompts: int = Field(default=12, ge=1, description="prompts per sub-dataset in lm_outputs")
+    control_model: str = Field(
+        default="", description="an LM that has not read `never_trained`; empty = no such control"
+    )
+    never_trained: tuple[str, ...] = Field(
+        default=(), description="sub-datasets that the control model has not read"
+    )
+    in_corpus_test: tuple[int, ...] = Field(
+        default=(2, 3), min_length=1, description="id buckets (0..9) of train to test on"
+    )
+    in_corpus_unread: tuple[int, ...] = Field(
+        default=(), description="id buckets of train that the probe has not read: left out"
+    )
+    near_ood: tuple[str, ...] = Field(
+        default=(), description="OOD sub-datasets that count as near; the others are far"
+    )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "EvaluationConfig":
+        if self.control_model and not self.never_trained:
+            raise ValueError("control_model needs never_trained: what that LM has not read")
+        buckets = (*self.in_corpus_test, *self.in_corpus_unread)
+        if len(set(buckets)) < len(buckets) or len(buckets) > 9:
+            raise ValueError("in_corpus_test and in_corpus_unread must differ and leave one over")
+        if not set(buckets) <= set(range(10)):
+            raise ValueError("in_corpus_test and in_corpus_unread take buckets 0..9")
+        return self
+
+
 class TrackingConfig(Section):
     """MLflow: where runs and versions are kept, and what a champion must show."""
 
@@ -190,6 +232,7 @@ class RunConfig(Section):
     channels: ChannelsConfig = ChannelsConfig()
     detector: DetectorConfig = DetectorConfig()
     calibration: CalibrationConfig = CalibrationConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
     tracking: TrackingConfig = TrackingConfig()
     resources: ResourcesConfig = ResourcesConfig()
 

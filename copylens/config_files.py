@@ -24,8 +24,8 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> RunCo
         overrides: dotted keys with YAML values, e.g. `corpus.paths=[a.jsonl]`, `seed=1`.
 
     Returns:
-        The config with `output` and a local `probe.model` made absolute, since workers run in
-        folders of their own.
+        The config with `output` and local LMs made absolute, since workers run in folders of
+        their own.
 
     Raises:
         ConfigError: the file is missing or no mapping, a key is unknown, a value is out of range.
@@ -38,13 +38,18 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> RunCo
 
 
 def _anchored(config: RunConfig) -> RunConfig:
-    output, model = config.output, config.probe.model
+    output = config.output
     if "://" not in output:
         output = str(Path(output).absolute())
-    if model and Path(model).is_dir():
-        model = str(Path(model).absolute())
-    probe = config.probe.model_copy(update={"model": model})
-    return config.model_copy(update={"output": output, "probe": probe})
+    probe = config.probe.model_copy(update={"model": _absolute(config.probe.model)})
+    control = {"control_model": _absolute(config.evaluation.control_model)}
+    evaluation = config.evaluation.model_copy(update=control)
+    return config.model_copy(update={"output": output, "probe": probe, "evaluation": evaluation})
+
+
+def _absolute(model: str) -> str:
+    """A local LM's folder from the root; a hub id as it is."""
+    return str(Path(model).absolute()) if model and Path(model).is_dir() else model
 
 
 def build_config(values: Mapping[str, Any], where: str = "config") -> RunConfig:

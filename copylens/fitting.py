@@ -161,6 +161,18 @@ def finish(config: RunConfig, state: FitState) -> FittedModel:
     """Fits what is no network, on the run's data, and calibrates the whole."""
     names = load_manifest(config.output).sub_datasets
     train, val, ood_val = (load_texts(config.output, s, names) for s in ("train", "val", "ood_val"))
+    return fitted_model(config, names, state, train, val, ood_val)
+
+
+def fitted_model(
+    config: RunConfig,
+    names: tuple[str, ...],
+    state: FitState,
+    train: TextSet,
+    val: TextSet,
+    ood_val: TextSet,
+) -> FittedModel:
+    """The same on texts at hand; `state` must hold the fits of these very sets."""
     parts = split_parts(train, val, config.attributor.folds, config.seed)
     networks = {part: fitted_networks(state, part) for part in range(parts.count)}
     return assemble(

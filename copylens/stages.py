@@ -28,7 +28,7 @@ def stage_key(config: RunConfig, stage: Stage, inputs: str) -> str:
             config.calibration,
             config.seed,
         ),
-        "evaluate": (config.seed,),
+        "evaluate": (config.evaluation, config.seed),
         "promote": (config.tracking,),
     }
     return fingerprint(stage, inputs, *sections[stage])

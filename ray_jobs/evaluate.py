@@ -7,6 +7,7 @@ from copylens import storage
 from copylens.config import RunConfig, fingerprint
 from copylens.evaluation.html import render_report
 from copylens.evaluation.measure import measure
+from copylens.evaluation.studies.runs import check_settings
 from copylens.scorer import Scorer
 from copylens.stages import run_once, upstream_hash
 from ray_jobs.command import stage_main
@@ -22,6 +23,7 @@ def run(config: RunConfig) -> dict[str, Any]:
 
 def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     start = time.perf_counter()
+    check_settings(config)
     scorer = Scorer.load(storage.join(config.output, "model"))
     report, figures = measure(config, scorer)
     storage.write_json(storage.join(config.output, "report.json"), report)
@@ -33,6 +35,7 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
         "ci95": report["attribution"]["ci95"],
         "best_text": report["baselines"]["best_text"],
         "ood_auroc": report["ood"]["auroc"],
+        "study_seconds": report["cost"]["study_seconds"],
         "report": storage.join(config.output, "report.html"),
         "seconds": round(time.perf_counter() - start, 1),
     }

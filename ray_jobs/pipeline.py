@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from copylens.config import RunConfig
+from copylens.evaluation.studies.runs import check_settings
 from copylens.probe.lm import weight_hash
 from ray_jobs import embed, evaluate, ingest, promote, train
 from ray_jobs.session import user_errors
@@ -27,4 +28,8 @@ def run_stages(config: RunConfig, names: Sequence[str]) -> Iterator[dict[str, An
         weight_hash(config.probe)
     for name in names:
         with user_errors():
-            yield _RUNS[name](config)
+            summary = _RUNS[name](config)
+            if name == "ingest" and "evaluate" in names:
+                # As soon as the names are known, not after everything is trained.
+                check_settings(config)
+            yield summary

@@ -133,15 +133,15 @@ def _tfidf(
     seed: int,
 ) -> BaselineResult:
     started = time.perf_counter()
-    vectoriser = _vectoriser(kind)
-    train = vectoriser.fit_transform(texts[0])
+    reader = vectoriser(kind)
+    train = reader.fit_transform(texts[0])
     # An empty set keeps its columns: the vectoriser itself refuses to transform nothing.
-    rest = [vectoriser.transform(part) if part else train[:0] for part in texts[1:]]
+    rest = [reader.transform(part) if part else train[:0] for part in texts[1:]]
     split = Split(train, targets[0], rest[0], targets[1], rest[1], targets[2], rest[2], rest[3])
     return _classify(name, split, classes, seed, started)
 
 
-def _vectoriser(kind: str) -> Any:
+def vectoriser(kind: str) -> Any:
     """TF-IDF with logarithmic counts, the same for every baseline of a kind.
 
     Punctuation marks count as words: with one novel per author held out of train that was worth 1

@@ -18,11 +18,28 @@ BASELINES = (
     "bm25",
     "linear_probe",
 )
+# Test texts as they are, and changed; see studies/robustness.py.
+VIEWS = (
+    "unchanged",
+    "names_masked",
+    "lower_case",
+    "no_punctuation",
+    "sentences_shuffled",
+    "words_dropped",
+    "first_64_tokens",
+    "first_128_tokens",
+    "first_256_tokens",
+)
+# Thirds of what the LM wrote, nearest to the prompt first; see studies/lm_outputs.py.
+DISTANCES = ("first_third", "second_third", "last_third")
 
 _FIGURE_SECTIONS = (
     "attribution",
     "channels",
     "controls",
+    "robustness",
+    "lm_outputs",
+    "in_corpus",
     "mixture",
     "ood",
     "conformal",
@@ -33,30 +50,64 @@ _FIGURE_SECTIONS = (
 _TEXTS = frozenset({"name", "convention", "unit"})
 # Figures that are shares or probabilities.
 _UNIT_RANGE = frozenset(
-    {"accuracy", "macro_f1", "ece", "auroc", "fpr95", "alpha", "coverage", "false_alarm_rate"}
+    {
+        "accuracy",
+        "probe_accuracy",
+        "agreement",
+        "best_text_agreement",
+        "macro_f1",
+        "ece",
+        "auroc",
+        "fpr95",
+        "alpha",
+        "coverage",
+        "false_alarm_rate",
+        "registered_flagged",
+        "ood_flagged",
+    }
 )
-_COUNTS = frozenset({"n", "n_id", "n_ood"})
+_COUNTS = frozenset({"n", "n_id", "n_ood", "n_train"})
 
 
 def empty_report() -> dict[str, Any]:
     """A report with every key of the contract and nothing measured."""
     attribution = ("accuracy", "macro_f1", "ece", "n", "ci95", "by_sub_dataset")
     baselines = {name: _nothing("accuracy", "macro_f1", "auroc", "fpr95") for name in BASELINES}
+    control = ("accuracy", "probe_accuracy", "difference", "difference_ci95", "n")
+    in_corpus = ("attention", "lexical", "best_text", "n_train")
     best_text = _nothing("name", "accuracy", "difference", "difference_ci95")
     return {
         "attribution": _nothing(*attribution),
         "channels": {name: _nothing("accuracy", "auroc") for name in CHANNELS},
-        "controls": {name: _nothing("accuracy") for name in CONTROLS},
+        "controls": {name: _nothing(*control) for name in CONTROLS},
+        "robustness": {view: _nothing("accuracy", *CHANNELS, "best_text", "n") for view in VIEWS},
+        "lm_outputs": _no_outputs(),
+        "in_corpus": _nothing("accuracy", *in_corpus, "difference", "difference_ci95", "n"),
         "mixture": _nothing("mae", "n"),
         "ood": {
             **_nothing("auroc", "fpr95", "n_id", "n_ood", "convention", "near", "far"),
-            "leave_one_out": _nothing("auroc", "fpr95"),
+            "leave_one_out": {**_nothing("auroc", "fpr95"), "by_sub_dataset": {}},
+            "by_origin": {},
         },
         "conformal": _nothing("alpha", "coverage", "false_alarm_rate"),
         "baselines": {**baselines, "best_text": best_text},
-        "cost": _nothing("probe_seconds", "train_seconds", "texts_per_second", "peak_memory_mb"),
+        "cost": {
+            **_nothing("probe_seconds", "train_seconds", "texts_per_second", "peak_memory_mb"),
+            "study_seconds": {},
+        },
         "config": None,
         "lineage": None,
+    }
+
+
+def _no_outputs() -> dict[str, Any]:
+    flags = ("registered_flagged", "ood_flagged", "n_ood")
+    return {
+        **_nothing("n", "agreement", "best_text_agreement", *flags),
+        "by_distance": {d: _nothing("agreement", "best_text_agreement", "n") for d in DISTANCES},
+        "by_overlap": {
+            name: _nothing("agreement", "best_text_agreement", "n") for name in ("none", "some")
+        },
     }
 
 

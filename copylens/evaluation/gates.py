@@ -42,7 +42,11 @@ def failed_gates(report: Mapping[str, Any], gates: Mapping[str, str]) -> list[st
 def _figure(report: Mapping[str, Any], figure: str) -> float | None:
     value: Any = report
     for key in figure.split("."):
+        if value is None:  # a group that was not measured, such as ood.near
+            return None
         if not isinstance(value, Mapping) or key not in value:
             raise ConfigError(f"tracking.gates: the report has no figure '{figure}'")
         value = value[key]
+    if isinstance(value, Mapping | list | str):
+        raise ConfigError(f"tracking.gates: '{figure}' is no single figure; name one in it")
     return None if value is None else float(value)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from copylens.evaluation import wording
-from copylens.evaluation.contract import CHANNELS, CONTROLS, check_report
+from copylens.evaluation import study_tables, wording
+from copylens.evaluation.contract import CHANNELS, check_report
 from copylens.evaluation.metrics import FPR95_CONVENTION
 from copylens.evaluation.plots import (
     COLOURS,
@@ -28,11 +28,6 @@ _CHANNEL_NAMES = {
     "attention": "attention: what the heads of the LLM compute",
     "likelihood": "likelihood: how well the LLM predicts the text",
     "lexical": "lexical: the words and characters themselves",
-}
-_CONTROL_NAMES = {
-    "random_init": "the LLM with random weights",
-    "never_trained": "an LLM never trained on these texts",
-    "text_only_lstm": "an LSTM on the same tokens, without the LLM",
 }
 
 
@@ -68,15 +63,22 @@ def render_report(report: Mapping[str, Any], figures: Figures) -> str:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        percent=wording.percent, points=wording.points, decimal=wording.decimal
+        percent=wording.percent,
+        points=wording.points,
+        decimal=wording.decimal,
+        between=wording.between,
     )
     page = environment.get_template(_TEMPLATE).render(
         report=report,
         headlines=wording.headlines(report),
         channels=[(_CHANNEL_NAMES[name], report["channels"][name]) for name in CHANNELS],
-        controls=[(_CONTROL_NAMES[name], report["controls"][name]) for name in CONTROLS],
+        controls=study_tables.control_rows(report),
+        views=study_tables.view_rows(report),
+        outputs=study_tables.output_rows(report),
+        in_corpus=study_tables.in_corpus_rows(report),
+        best_text=wording.best_text_name(report),
         baselines=_baseline_rows(report),
-        ood_rows=_ood_rows(report["ood"]),
+        ood_rows=study_tables.ood_rows(report["ood"]),
         convention=report["ood"]["convention"] or FPR95_CONVENTION,
         config=_folded(report["config"]),
         lineage=_folded(report["lineage"]),
@@ -108,7 +110,9 @@ def _baseline_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         if name == "best_text" or not isinstance(figures, Mapping):
             continue
         theirs = figures["accuracy"]
-        both = ours is not None and theirs is not None
+        # A study's own sample is too small a part of the test passages to be compared so.
+        same = figures.get("n") in (None, report["attribution"]["n"])
+        both = same and ours is not None and theirs is not None
         rows.append(
             {
                 "title": wording.BASELINE_NAMES.get(name, name),
@@ -118,19 +122,6 @@ def _baseline_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
             }
         )
     return sorted(rows, key=lambda row: -1.0 if row["accuracy"] is None else -row["accuracy"])
-
-
-def _ood_rows(ood: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    titles = {
-        "near": "near: other authors of the same kind",
-        "far": "far: other domains",
-        "leave_one_out": "a sub-dataset left out of training",
-    }
-    rows = [("all unregistered texts", ood["auroc"], ood["fpr95"])]
-    for key, title in titles.items():
-        part = ood[key] if isinstance(ood[key], Mapping) else {"auroc": ood[key]}
-        rows.append((title, part.get("auroc"), part.get("fpr95")))
-    return rows
 
 
 def _confusion_rows(figures: Figures) -> list[dict[str, Any]] | None:

@@ -3,52 +3,28 @@
 import resource
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from copylens import storage
 from copylens.config import RunConfig
-from copylens.corpus import load_manifest, read_split
 from copylens.evaluation import metrics
+from copylens.evaluation.answers import EVALUATED, Evaluation, load_evaluation
 from copylens.evaluation.baselines import best_text, run_linear_probe, run_text_baselines
 from copylens.evaluation.bootstrap import mean_interval, paired_difference
 from copylens.evaluation.contract import check_report, empty_report
 from copylens.evaluation.linear import Split
 from copylens.evaluation.open_set import feature_scores, ood_section
 from copylens.evaluation.plots import Figures, MixedText
-from copylens.fitting import load_texts
-from copylens.model.held_out import TextSet
+from copylens.evaluation.studies.runs import add_studies, run_studies
 from copylens.model.mixtures import make_mixtures, true_shares
-from copylens.records import FloatArray, Passage, SplitName, Verdict
-from copylens.scorer import Scorer, Scores
+from copylens.records import FloatArray, Verdict
+from copylens.scorer import Scorer
 from copylens.stages import Stage, marker_uri
 
 _MIXTURES = 200
 _SPEED_TEXTS = 64
-_EVALUATED: tuple[SplitName, ...] = ("train", "val", "test", "ood_val", "ood_test")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """The data of a run with the scorer's answers: what every section of the report reads."""
-
-    scorer: Scorer
-    passages: dict[SplitName, list[Passage]]
-    texts: dict[SplitName, TextSet]
-    scores: dict[SplitName, Scores]
-
-    @property
-    def classes(self) -> int:
-        """K."""
-        return len(self.scorer.model.attributor.sub_datasets)
-
-    @property
-    def closed_shares(self) -> FloatArray:
-        """[N, K] shares of the test passages as if all were registered; rows sum to 1."""
-        test = self.scores["test"]
-        return np.asarray(test.shares / (1 - test.unregistered[:, None]))
 
 
 def measure(config: RunConfig, scorer: Scorer) -> tuple[dict[str, Any], Figures]:
@@ -65,32 +41,18 @@ def measure(config: RunConfig, scorer: Scorer) -> tuple[dict[str, Any], Figures]
     report = empty_report()
     report["attribution"] = _attribution(evaluation, config.seed)
     report["channels"] |= _channels(evaluation)
-    report["ood"] |= ood_section(evaluation.scores)
+    origins = [passage.sub_dataset for passage in evaluation.passages["ood_test"]]
+    report["ood"] |= ood_section(evaluation.scores, origins, config.evaluation.near_ood)
     report["conformal"] = _conformal(evaluation, config)
     mixtures, verdicts = _mixtures(evaluation, config)
     report["mixture"] = mixtures
     report["baselines"] |= _baselines(evaluation, config.seed)
-    report["cost"] = _cost(config, evaluation)
+    report["cost"] |= _cost(config, evaluation)
+    add_studies(report, run_studies(config, evaluation, report["baselines"]["best_text"]["name"]))
     report["config"] = config.model_dump(mode="json")
     report["lineage"] = scorer.lineage
     check_report(report)
     return report, _figures(evaluation, verdicts)
-
-
-def load_evaluation(config: RunConfig, scorer: Scorer) -> Evaluation:
-    """Reads the run's splits and scores all but the training texts."""
-    names = load_manifest(config.output).sub_datasets
-    texts = {split: load_texts(config.output, split, names) for split in _EVALUATED}
-    return Evaluation(
-        scorer=scorer,
-        passages={split: read_split(config.output, split) for split in _EVALUATED},
-        texts=texts,
-        scores={
-            split: scorer.score(part.texts, part.states)
-            for split, part in texts.items()
-            if split != "train" and len(part)
-        },
-    )
 
 
 def _attribution(evaluation: Evaluation, seed: int) -> dict[str, Any]:
@@ -187,7 +149,7 @@ def _share_table(verdicts: Sequence[Verdict], names: Sequence[str], field: str) 
 
 def _baselines(evaluation: Evaluation, seed: int) -> dict[str, Any]:
     names = evaluation.scorer.model.attributor.sub_datasets
-    train, val, test, ood_val, ood_test = (evaluation.passages[split] for split in _EVALUATED)
+    train, val, test, ood_val, ood_test = (evaluation.passages[split] for split in EVALUATED)
     results = run_text_baselines(train, val, test, ood_val, ood_test, names, seed)
     section: dict[str, Any] = {name: result.to_report() for name, result in results.items()}
     best = best_text(results)

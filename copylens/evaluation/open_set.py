@@ -1,9 +1,10 @@
 """Open-set figures: our detector, and the field's scores on the very same features."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from copylens.evaluation import metrics
 from copylens.model import ood_scores
@@ -14,15 +15,31 @@ from copylens.scorer import Scorer, Scores
 _K = 10
 
 
-def ood_section(scores: Mapping[SplitName, Scores]) -> dict[str, Any]:
-    """AUROC and FPR95 of the detector; nothing where there are no unregistered test texts."""
+def ood_section(
+    scores: Mapping[SplitName, Scores], origins: Sequence[str], near: Sequence[str]
+) -> dict[str, Any]:
+    """AUROC and FPR95 of the detector; nothing where there are no unregistered test texts.
+
+    Args:
+        origins: [M] where each unregistered test text comes from.
+        near: the origins that count as near; without any, near and far stay None.
+    """
     if "ood_test" not in scores:
         return {}
     id_scores, ood = scores["test"].ood_score, scores["ood_test"].ood_score
+    names = np.asarray(origins)
+    is_near = np.isin(names, near)
+
+    def part(mask: npt.NDArray[np.bool_]) -> dict[str, Any] | None:
+        return {**_pair(id_scores, ood[mask]), "n": int(mask.sum())} if mask.any() else None
+
     return {
         **_pair(id_scores, ood),
         "n_id": len(id_scores),
         "n_ood": len(ood),
+        "near": part(is_near) if near else None,
+        "far": part(~is_near) if near else None,
+        "by_origin": {name: part(names == name) for name in sorted(set(origins))},
         "convention": metrics.FPR95_CONVENTION,
     }
 

@@ -16,6 +16,7 @@ BASELINE_NAMES = {
     "tfidf_char_masked": "TF-IDF, characters, names masked",
     "bm25": "BM25 nearest passages",
     "linear_probe": "Mean states, logistic regression",
+    "text_only_lstm": "LSTM on the same tokens",
 }
 
 
@@ -54,6 +55,17 @@ def points(value: float | None, unit: str = " points") -> str:
 def decimal(value: float | None, digits: int = 3) -> str:
     """0.95412 -> '0.954'."""
     return NOT_MEASURED if value is None else f"{value:.{digits}f}"
+
+
+def between(ends: Any, unit: str = "") -> str:
+    """[-0.012, 0.03] -> '−1.2 to +3.0', in points; "" where there is no interval."""
+    return "" if ends is None else f"{points(ends[0], unit)} to {points(ends[1], unit)}"
+
+
+def best_text_name(report: Mapping[str, Any]) -> str:
+    """The best text-only baseline in words."""
+    name = report["baselines"]["best_text"]["name"]
+    return "none" if name is None else BASELINE_NAMES.get(name, name)
 
 
 def _between(ends: Any, form: Any) -> str:

@@ -49,6 +49,7 @@ def fit_network(
     seed: int,
     resume: Progress | None = None,
     on_epoch: Callable[[Progress], None] = lambda progress: None,
+    network: AttributorNetwork | None = None,
 ) -> tuple[AttributorNetwork, Progress]:
     """Trains until val stops improving; returns the best epoch's network and the curve.
 
@@ -59,8 +60,10 @@ def fit_network(
         classes: K.
         resume: progress of an interrupted fit.
         on_epoch: called on every worker after each epoch, e.g. to save a checkpoint.
+        network: what to train; default: a fresh one over the states.
     """
-    network = build_network(train, classes, config, seed)
+    if network is None:
+        network = build_network(train, classes, config, seed)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )

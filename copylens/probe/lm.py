@@ -137,6 +137,18 @@ def weight_hash(config: ProbeConfig) -> str:
     return digest.hexdigest()
 
 
+def is_causal(config: ProbeConfig) -> bool:
+    """Whether the LM can write, or is an encoder; nothing is loaded.
+
+    Raises:
+        ProbeError: the LM is not there or of an unknown architecture.
+    """
+    from transformers import AutoConfig
+
+    settings = _guard(config, AutoConfig.from_pretrained, revision=config.revision)
+    return architecture_of(settings.model_type, config.module_pattern).causal
+
+
 def _context(settings: Any, config: ProbeConfig, specials: int) -> int:
     longest = int(getattr(settings, "max_position_embeddings", 0) or 2048)
     # RoBERTa keeps two positions to itself.

@@ -1,0 +1,51 @@
+"""What the report and the studies read: the run's data with the scorer's answers."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from copylens.config import RunConfig
+from copylens.corpus import load_manifest, read_split
+from copylens.fitting import load_texts
+from copylens.model.held_out import TextSet
+from copylens.records import FloatArray, Passage, SplitName
+from copylens.scorer import Scorer, Scores
+
+EVALUATED: tuple[SplitName, ...] = ("train", "val", "test", "ood_val", "ood_test")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The data of a run with the scorer's answers: what every section of the report reads."""
+
+    scorer: Scorer
+    passages: dict[SplitName, list[Passage]]
+    texts: dict[SplitName, TextSet]
+    scores: dict[SplitName, Scores]
+
+    @property
+    def classes(self) -> int:
+        """K."""
+        return len(self.scorer.model.attributor.sub_datasets)
+
+    @property
+    def closed_shares(self) -> FloatArray:
+        """[N, K] shares of the test passages as if all were registered; rows sum to 1."""
+        test = self.scores["test"]
+        return np.asarray(test.shares / (1 - test.unregistered[:, None]))
+
+
+def load_evaluation(config: RunConfig, scorer: Scorer) -> Evaluation:
+    """Reads the run's splits and scores all but the training texts."""
+    names = load_manifest(config.output).sub_datasets
+    texts = {split: load_texts(config.output, split, names) for split in EVALUATED}
+    return Evaluation(
+        scorer=scorer,
+        passages={split: read_split(config.output, split) for split in EVALUATED},
+        texts=texts,
+        scores={
+            split: scorer.score(part.texts, part.states)
+            for split, part in texts.items()
+            if split != "train" and len(part)
+        },
+    )

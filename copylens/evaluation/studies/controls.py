@@ -1,0 +1,100 @@
+"""Does the LM matter? The attention channel where the LM cannot know the texts, or is not there.
+
+Each control trains the same reader on the same passages with the same settings; only what it reads
+differs. `difference` is the control's accuracy less the probe's attention channel on the very same
+test passages: at or above 0, what the LM has learned adds nothing.
+"""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import torch
+
+from copylens.config import RunConfig
+from copylens.evaluation.studies.inputs import Right, StudyInput
+from copylens.evaluation.studies.refit import attention_channel, embed_passages
+from copylens.evaluation.studies.token_lstm import fit_token_network, token_set
+from copylens.model.held_out import TextSet
+from copylens.model.training import predict
+from copylens.probe.lm import LanguageModel, load_language_model
+from copylens.records import IntArray
+
+
+def run(study: StudyInput) -> dict[str, Any]:
+    """Figures of `random_init`, `never_trained` (None without a control model) and the LSTM."""
+    index = study.sample()
+    lm = load_language_model(study.config.probe)
+    fresh = random_init(lm, study.config.seed)
+    return {
+        "random_init": _figures(study, _attention_right(study, fresh, index), index),
+        "never_trained": never_trained(study),
+        "text_only_lstm": _figures(study, _tokens_right(study, lm, index), index),
+    }
+
+
+def never_trained(study: StudyInput) -> dict[str, Any] | None:
+    """The control model on the test passages of what it has not read; None where none is named.
+
+    It chooses among all K sub-datasets, as the probe does.
+    """
+    settings = study.config.evaluation
+    if not settings.control_model:
+        return None
+    unread = [study.names.index(name) for name in settings.never_trained]
+    index = study.sample(np.flatnonzero(np.isin(study.test.labels, unread)))
+    lm = load_language_model(control_config(study.config).probe)
+    return _figures(study, _attention_right(study, lm, index), index)
+
+
+def control_config(config: RunConfig) -> RunConfig:
+    """The config with the control model in the probe's place."""
+    changes = {"model": config.evaluation.control_model, "revision": None}
+    return config.model_copy(update={"probe": config.probe.model_copy(update=changes)})
+
+
+def random_init(lm: LanguageModel, seed: int) -> LanguageModel:
+    """The same LM with weights as before any training; tokenizer and sizes stay."""
+    from transformers import AutoModel, AutoModelForCausalLM
+
+    auto = AutoModelForCausalLM if lm.architecture.causal else AutoModel
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = auto.from_config(lm.model.config, dtype=lm.model.dtype)
+    return dataclasses.replace(lm, model=model.to(lm.device).eval().requires_grad_(False))
+
+
+def _attention_right(study: StudyInput, lm: LanguageModel, index: IntArray) -> Right:
+    """Which test passages the attention channel gets right with this LM's states."""
+
+    def read(texts: TextSet) -> TextSet:
+        return dataclasses.replace(texts, states=embed_passages(study.config, lm, texts.texts))
+
+    test = read(study.test.subset(index))
+    classes = len(study.names)
+    channels = attention_channel(study.config, classes, read(study.train), read(study.val))
+    log_probs = channels.whole(test.texts, test.states).text["attention"]
+    return np.asarray(log_probs.argmax(axis=1) == test.labels)
+
+
+def _tokens_right(study: StudyInput, lm: LanguageModel, index: IntArray) -> Right:
+    """Which test passages the LSTM over learned token embeddings gets right."""
+    test = study.test.subset(index)
+    train, val, held = (
+        token_set(lm, part.texts, part.labels, study.config.probe.window)
+        for part in (study.train, study.val, test)
+    )
+    vocabulary = len(lm.tokenizer)
+    network = fit_token_network(study.config, len(study.names), vocabulary, train, val)
+    return np.asarray(predict(network, held.values).text.argmax(axis=1) == test.labels)
+
+
+def _figures(study: StudyInput, right: Right, index: IntArray) -> dict[str, Any]:
+    probe = study.answers.scores["test"].evidence.text["attention"][index].argmax(axis=1)
+    probe_right = probe == study.test.labels[index]
+    return {
+        "accuracy": float(right.mean()),
+        "probe_accuracy": float(probe_right.mean()),
+        **study.compare(right, probe_right, index),
+        "n": len(index),
+    }

@@ -1,0 +1,65 @@
+"""Parts of a run done anew, in process, on other states or on other passages."""
+
+from collections.abc import Sequence
+
+from copylens.config import RunConfig
+from copylens.fitting import FitState, fit_networks, fitted_model
+from copylens.model.assembly import FittedModel
+from copylens.model.attributor import Channels, channel_values
+from copylens.model.dataset import state_set
+from copylens.model.held_out import TextSet, fit_channels
+from copylens.model.training import fit_network
+from copylens.probe.lm import LanguageModel
+from copylens.probe.probe import Probe
+from copylens.records import States
+
+# Texts per call of the probe, as many as a corpus shard holds.
+_BATCH = 256
+
+
+def with_channels(config: RunConfig, *names: str) -> RunConfig:
+    """The config with these channels on, where they were, and no other."""
+    off = {name: False for name in ("attention", "likelihood", "lexical") if name not in names}
+    return config.model_copy(update={"channels": config.channels.model_copy(update=off)})
+
+
+def embed_passages(
+    config: RunConfig, lm: LanguageModel, texts: Sequence[str]
+) -> tuple[States, ...]:
+    """States of texts under another LM, read as the run's own probe reads them.
+
+    Without the likelihood channel, which no control needs, so the vocabulary is never scored.
+    """
+    settings = config.probe.model_copy(update={"likelihood": False})
+    probe = Probe(settings, config.seed, lm)
+    starts = range(0, len(texts), _BATCH)
+    return tuple(s for start in starts for s in probe.states(texts[start : start + _BATCH]))
+
+
+def attention_channel(config: RunConfig, classes: int, train: TextSet, val: TextSet) -> Channels:
+    """The attention channel alone, fitted once on all of train as the train stage does.
+
+    The parts without a split group, which only calibrate, are left out.
+    """
+    network, _ = fit_network(
+        state_set(channel_values("attention", train.states), train.labels),
+        state_set(channel_values("attention", val.states), val.labels),
+        classes,
+        config.attributor,
+        config.seed,
+    )
+    alone = with_channels(config, "attention")
+    return fit_channels(alone, classes, {"attention": network}, train)
+
+
+def refit(
+    config: RunConfig, names: tuple[str, ...], train: TextSet, val: TextSet, ood_val: TextSet
+) -> FittedModel:
+    """The whole train stage on these sets, from fresh networks to calibration.
+
+    Args:
+        names: the K sub-datasets that the labels of train and val number.
+        ood_val: unregistered texts to choose the detector's settings by; may be empty.
+    """
+    state = fit_networks(config, len(names), train, val, FitState(), lambda state, fit: None)
+    return fitted_model(config, names, state, train, val, ood_val)

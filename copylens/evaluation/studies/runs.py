@@ -1,0 +1,154 @@
+"""Runs the studies that the config lists, each once, and puts their figures into the report."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from copylens import storage
+from copylens.config import RunConfig, Study, fingerprint
+from copylens.corpus import load_manifest
+from copylens.errors import ConfigError, ProbeError
+from copylens.evaluation.answers import Evaluation
+from copylens.evaluation.studies import (
+    controls,
+    in_corpus,
+    leave_one_out,
+    lm_outputs,
+    robustness,
+)
+from copylens.evaluation.studies.inputs import StudyInput
+from copylens.probe.lm import is_causal, weight_hash
+from copylens.stages import upstream_hash
+
+_STUDIES: dict[Study, Callable[[StudyInput], dict[str, Any]]] = {
+    "controls": controls.run,
+    "robustness": robustness.run,
+    "leave_one_out": leave_one_out.run,
+    "lm_outputs": lm_outputs.run,
+    "in_corpus": in_corpus.run,
+}
+# Settings of the evaluation that no study's figures depend on.
+_BESIDE = {"studies", "near_ood"}
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """A finished study: its figures, and the wall time it took when it ran."""
+
+    figures: dict[str, Any]
+    seconds: float
+
+
+def run_studies(config: RunConfig, answers: Evaluation, best_text: str) -> dict[Study, StudyResult]:
+    """Runs what `config.evaluation.studies` lists and is not yet complete.
+
+    Each study leaves `<output>/studies/<name>.json` as soon as it is done, so that a re-run after
+    a crash, or with one study more, repeats nothing.
+
+    Args:
+        best_text: name of the best text-only baseline.
+    """
+    study = StudyInput(config, answers, best_text)
+    return {name: _run(study, name) for name in config.evaluation.studies}
+
+
+def add_studies(report: dict[str, Any], results: Mapping[Study, StudyResult]) -> None:
+    """Puts the figures where the contract wants them; what was not run stays null."""
+    for name, result in results.items():
+        section = report["ood"] if name == "leave_one_out" else report
+        for key, value in result.figures.items():
+            if value is not None:
+                section[name][key] = value
+        report["cost"]["study_seconds"][name] = result.seconds
+    lstm = report["controls"]["text_only_lstm"]
+    if lstm["accuracy"] is not None:
+        # A text-only method like the others; it was tested on the study's passages only.
+        report["baselines"]["text_only_lstm"] = {
+            **dict.fromkeys(("macro_f1", "auroc", "fpr95")),
+            "accuracy": lstm["accuracy"],
+            "n": lstm["n"],
+        }
+
+
+def check_settings(config: RunConfig) -> None:
+    """Refuses settings of the evaluation that do not fit the corpus.
+
+    Raises:
+        ConfigError: a name that the corpus does not hold, or a study without what it needs.
+        ProbeError: the control model is not there, or the probe cannot write what lm_outputs asks.
+    """
+    settings, manifest = config.evaluation, load_manifest(config.output)
+    unregistered = [
+        name
+        for name, splits in manifest.by_sub_dataset.items()
+        if any(split.startswith("ood") for split in splits)
+    ]
+    _known("never_trained", settings.never_trained, manifest.sub_datasets)
+    _known("near_ood", settings.near_ood, unregistered)
+    classes = len(manifest.sub_datasets)
+    if settings.studies:
+        _at_least("study_passages", settings.study_passages, classes)
+    if "leave_one_out" in settings.studies:
+        _at_least("refit_passages", settings.refit_passages, 10 * classes)
+        if classes < 3:
+            raise ConfigError("evaluation.studies: leave_one_out needs at least 3 sub-datasets")
+    if "lm_outputs" in settings.studies and not is_causal(config.probe):
+        raise ProbeError(
+            f"evaluation.studies: lm_outputs needs an LM that writes, and '{config.probe.model}' "
+            "is an encoder; leave this study out"
+        )
+    if "controls" in settings.studies:
+        if not config.channels.attention:
+            raise ConfigError("evaluation.studies: controls needs channels.attention=true")
+        if settings.control_model:
+            weight_hash(controls.control_config(config).probe)
+
+
+def _at_least(key: str, amount: int, least: int) -> None:
+    if amount < least:
+        raise ConfigError(
+            f"evaluation.{key} is {amount}; with this corpus' sub-datasets take at least {least}"
+        )
+
+
+def _known(key: str, names: Sequence[str], valid: Sequence[str]) -> None:
+    for name in names:
+        if name not in valid:
+            raise ConfigError(
+                f"evaluation.{key}: the corpus has no '{name}'; it holds {', '.join(valid) or '-'}"
+            )
+
+
+def _run(study: StudyInput, name: Study) -> StudyResult:
+    uri = storage.join(study.config.output, "studies", f"{name}.json")
+    key = study_key(study.config, name, study.best_text)
+    if storage.exists(uri):
+        saved = storage.read_json(uri)
+        if saved["key"] == key:
+            return StudyResult(saved["figures"], saved["seconds"])
+    start = time.perf_counter()
+    figures = _STUDIES[name](study)
+    seconds = round(time.perf_counter() - start, 1)
+    storage.write_json(uri, {"key": key, "seconds": seconds, "figures": figures})
+    return StudyResult(figures, seconds)
+
+
+def study_key(config: RunConfig, name: Study, best_text: str) -> str:
+    """Fingerprint of all that a study's figures depend on: settings, model, control model."""
+    control = ""
+    if name == "controls" and config.evaluation.control_model:
+        control = weight_hash(controls.control_config(config).probe)
+    return fingerprint(
+        name,
+        config.evaluation.model_dump(mode="json", exclude=_BESIDE),
+        config.probe.model_dump(mode="json", exclude={"device", "batch_tokens"}),
+        config.attributor,
+        config.channels,
+        config.detector,
+        config.calibration,
+        config.seed,
+        upstream_hash(config, "evaluate"),
+        control,
+        best_text,
+    )

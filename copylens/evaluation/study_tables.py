@@ -1,0 +1,84 @@
+"""The studies' figures as rows with plain titles, for the report page."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from copylens.evaluation.contract import CONTROLS, DISTANCES, VIEWS
+
+_CONTROL_NAMES = {
+    "random_init": "the LLM with random weights",
+    "never_trained": "an LLM never trained on these texts",
+    "text_only_lstm": "an LSTM on the same tokens, without the LLM",
+}
+_VIEW_NAMES = {
+    "unchanged": "as they are",
+    "names_masked": "names masked",
+    "lower_case": "no capitals",
+    "no_punctuation": "no punctuation",
+    "sentences_shuffled": "sentences in random order",
+    "words_dropped": "every tenth word dropped",
+    "first_64_tokens": "the first 64 tokens only",
+    "first_128_tokens": "the first 128 tokens only",
+    "first_256_tokens": "the first 256 tokens only",
+}
+_DISTANCE_NAMES = {
+    "first_third": "the third next to the prompt",
+    "second_third": "the middle third",
+    "last_third": "the third farthest from it",
+}
+_OVERLAP_NAMES = {
+    "none": "no eight words in a row from train",
+    "some": "eight or more words in a row from train",
+}
+
+Rows = list[tuple[str, Mapping[str, Any]]]
+
+
+def control_rows(report: Mapping[str, Any]) -> Rows:
+    """The controls in the order of the contract."""
+    return [(_CONTROL_NAMES[name], report["controls"][name]) for name in CONTROLS]
+
+
+def view_rows(report: Mapping[str, Any]) -> Rows:
+    """Accuracy by changed view; empty where the study was not run."""
+    views = report["robustness"]
+    return [(_VIEW_NAMES[name], views[name]) for name in VIEWS if views[name]["n"]]
+
+
+def output_rows(report: Mapping[str, Any]) -> Rows:
+    """Agreement over all continuations, by distance and by overlap; empty where not run."""
+    found = report["lm_outputs"]
+    if not found["n"]:
+        return []
+    rows: Rows = [("the whole continuation", found)]
+    rows += [(_DISTANCE_NAMES[name], found["by_distance"][name]) for name in DISTANCES]
+    return rows + [(title, found["by_overlap"][name]) for name, title in _OVERLAP_NAMES.items()]
+
+
+def in_corpus_rows(report: Mapping[str, Any]) -> list[tuple[str, float | None]]:
+    """Accuracies on held-out passages of known works; empty where not run."""
+    found = report["in_corpus"]
+    if not found["n"]:
+        return []
+    titles = {
+        "accuracy": "CopyLens, attention and lexical channel",
+        "attention": "attention channel alone",
+        "lexical": "lexical channel alone",
+        "best_text": "best text-only baseline",
+    }
+    return [(title, found[key]) for key, title in titles.items()]
+
+
+def ood_rows(ood: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
+    """AUROC and FPR95 over all unregistered texts, near and far ones, by origin, and left out."""
+    titles = {
+        "near": "near: of the same kind as the registered ones",
+        "far": "far: of other kinds",
+        "leave_one_out": "a sub-dataset left out of training (mean)",
+    }
+    parts = [("all unregistered texts", ood)]
+    parts += [(title, ood[key] or {}) for key, title in titles.items()]
+    parts += [(f"only {name}", part or {}) for name, part in ood["by_origin"].items()]
+    left_out = ood["leave_one_out"]["by_sub_dataset"]
+    parts += [(f"{name} left out", part) for name, part in left_out.items()]
+    return [(title, part.get("auroc"), part.get("fpr95")) for title, part in parts]

@@ -1,0 +1,49 @@
+"""A finished run without a cluster, for the studies to look at."""
+
+import pytest
+
+from copylens import storage
+from copylens.config import RunConfig
+from copylens.corpus import ingest_corpus, load_manifest
+from copylens.embedding import ShardEmbedder, plan
+from copylens.evaluation.answers import load_evaluation
+from copylens.evaluation.studies.inputs import StudyInput
+from copylens.fitting import FitState, finish, fit_networks, load_texts
+from copylens.lineage import lineage_of
+from copylens.scorer import Scorer
+from copylens.stages import complete
+from tests.pipeline_samples import tiny_config, write_corpus
+
+
+def run_in_process(config: RunConfig) -> Scorer:
+    """Ingest, embed and train; leaves what the evaluate stage expects."""
+    ingest_corpus(config)
+    embed = ShardEmbedder(config)
+    for task in plan(config):
+        embed(task)
+    manifest = load_manifest(config.output)
+    names = manifest.sub_datasets
+    train, val = (load_texts(config.output, split, names) for split in ("train", "val"))
+    state = fit_networks(config, len(names), train, val, FitState(), lambda state, fit: None)
+    scorer = Scorer(finish(config, state), manifest.rights, config, lineage_of(config))
+    scorer.save(storage.join(config.output, "model"))
+    complete(config, "train", "inputs", "model hash", {"seconds": 1.0})
+    return scorer
+
+
+@pytest.fixture(scope="session")
+def study(lm_folder, tmp_path_factory) -> StudyInput:
+    folder = tmp_path_factory.mktemp("study")
+    write_corpus(folder, per_class=32)
+    settings = {
+        "studies": ["controls", "robustness", "leave_one_out", "lm_outputs", "in_corpus"],
+        "study_passages": 12,
+        "refit_passages": 45,
+        "prompts": 2,
+        "control_model": str(lm_folder("llama")),
+        "never_trained": ["law"],
+        "in_corpus_unread": [0],
+        "near_ood": ["kitchen"],
+    }
+    config = tiny_config(folder, lm_folder("gpt_neox"), evaluation=settings)
+    return StudyInput(config, load_evaluation(config, run_in_process(config)), "tfidf_word_masked")

@@ -18,7 +18,7 @@ from copylens.errors import ModelError
 from copylens.lexical_arrays import lexical_arrays, lexical_from
 from copylens.model.assembly import FittedModel
 from copylens.model.attributor import Attributor, Channels
-from copylens.model.calibration import Conformal, OpenSet
+from copylens.model.calibration import Conformal, OpenSet, ShareIntervals
 from copylens.model.detector import Detector, Space
 from copylens.model.fusion import ChannelFusion
 from copylens.model.network import AttributorNetwork, NetworkShape
@@ -32,6 +32,7 @@ FORMAT = 2
 _M = TypeVar("_M", bound=nn.Module)
 _ARRAYS, _META = "model.safetensors", "scorer.json"
 FILES = (_ARRAYS, _META)
+_INTERVAL = ("share", "low", "high")
 _TEST = ("centre", "spread", "own")
 
 
@@ -108,8 +109,7 @@ def _arrays(model: FittedModel) -> dict[str, AnyArray]:
     arrays = {
         "conformal.scores": model.conformal.scores,
         "conformal.weights": model.conformal.weights,
-        "interval.edges": model.interval_edges,
-        "interval.widths": model.interval_widths,
+        **{f"interval.{key}": getattr(model.intervals, key) for key in _INTERVAL},
     }
     for name, network in attributor.channels.networks.items():
         arrays |= _module_arrays(f"network.{name}", network)
@@ -165,8 +165,7 @@ def _model(arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> FittedModel:
         detector=_detector(arrays, numbers),
         conformal=Conformal(arrays["conformal.scores"], arrays["conformal.weights"]),
         open_set=OpenSet(numbers["open_set_shape"]),
-        interval_edges=arrays["interval.edges"],
-        interval_widths=arrays["interval.widths"],
+        intervals=ShareIntervals(*(arrays[f"interval.{key}"] for key in _INTERVAL)),
     )
 
 

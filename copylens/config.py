@@ -162,7 +162,7 @@ class EvaluationConfig(Section):
         default=400, ge=1, description="test passages per study, evenly spread"
     )
     refit_passages: int = Field(
-        default=1000, ge=2, description="training passages per refit in leave_one_out"
+        default=4000, ge=2, description="at most so many training passages in leave_one_out"
     )
     prompts: int = Field(default=12, ge=1, description="prompts per sub-dataset in lm_outputs")
     control_model: str = Field(

@@ -161,7 +161,8 @@ def finish(config: RunConfig, state: FitState) -> FittedModel:
     """Fits what is no network, on the run's data, and calibrates the whole."""
     names = load_manifest(config.output).sub_datasets
     train, val, ood_val = (load_texts(config.output, s, names) for s in ("train", "val", "ood_val"))
-    return fitted_model(config, names, state, train, val, ood_val)
+    background = [passage.text for passage in read_split(config.output, "background")]
+    return fitted_model(config, names, state, train, val, ood_val, background)
 
 
 def fitted_model(
@@ -171,6 +172,7 @@ def fitted_model(
     train: TextSet,
     val: TextSet,
     ood_val: TextSet,
+    background: Sequence[str] = (),
 ) -> FittedModel:
     """The same on texts at hand; `state` must hold the fits of these very sets."""
     parts = split_parts(train, val, config.attributor.folds, config.seed)
@@ -184,7 +186,7 @@ def fitted_model(
         train,
         val,
         ood_val,
-        [passage.text for passage in read_split(config.output, "background")],
+        background,
     )
 
 

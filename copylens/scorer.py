@@ -175,8 +175,7 @@ class Scorer:
         shares = []
         for name, share in zip(model.attributor.sub_datasets, row):
             closed = float(share) / registered
-            place = int(np.clip(np.digitize(closed, model.interval_edges) - 1, 0, 9))
-            width = float(model.interval_widths[place])
+            low, high = model.intervals.bounds(np.array(closed))
             rights = self.rights[name]
             shares.append(
                 Share(
@@ -184,8 +183,8 @@ class Scorer:
                     holder=rights.holder,
                     license=rights.license,
                     share=float(share),
-                    low=max(0.0, closed - width) * registered,
-                    high=min(1.0, closed + width) * registered,
+                    low=float(low) * registered,
+                    high=float(high) * registered,
                 )
             )
         return tuple(sorted(shares, key=lambda item: -item.share))

@@ -14,9 +14,10 @@ from copylens.model.attributor import Attributor, Channels, shares_of
 from copylens.model.calibration import (
     Conformal,
     OpenSet,
+    ShareIntervals,
     fit_conformal,
+    fit_intervals,
     fit_open_set,
-    residual_quantile,
 )
 from copylens.model.detector import Detector, Space, cross_fitted_scores, fit_detector, measures
 from copylens.model.fusion import fit_fusion
@@ -32,18 +33,13 @@ _SWITCH = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 
 @dataclass(frozen=True)
 class FittedModel:
-    """All that a scorer needs besides the probe.
-
-    Attributes:
-        interval_edges, interval_widths: [11], [10]; half-width of a share's interval by share.
-    """
+    """All that a scorer needs besides the probe."""
 
     attributor: Attributor
     detector: Detector
     conformal: Conformal
     open_set: OpenSet
-    interval_edges: FloatArray
-    interval_widths: FloatArray
+    intervals: ShareIntervals
 
 
 def assemble(
@@ -81,10 +77,21 @@ def assemble(
     held_scores = cross_fitted_scores(detector, held, held_out.labels, held_out.groups, config.seed)
     conformal = fit_conformal(held_scores, held_out.groups)
     ood_p = np.zeros(0) if ood is None else conformal.p_value(detector.score(ood))
-    edges, widths = residual_quantile(
-        *shares_and_truth(attributor, held_out), config.calibration.interval
+    return FittedModel(
+        attributor,
+        detector,
+        conformal,
+        fit_open_set(ood_p),
+        _intervals(attributor, held_out, config.calibration.interval),
     )
-    return FittedModel(attributor, detector, conformal, fit_open_set(ood_p), edges, widths)
+
+
+def _intervals(attributor: Attributor, held_out: HeldOut, coverage: float) -> ShareIntervals:
+    """Pure texts and mixtures count alike, whatever their numbers."""
+    shares, truth = shares_and_truth(attributor, held_out)
+    counts = (len(held_out.labels), len(held_out.mixtures))
+    weight = np.concatenate([np.full(count, 1 / count) for count in counts])
+    return fit_intervals(shares, truth, weight, coverage)
 
 
 def calibrated_attributor(

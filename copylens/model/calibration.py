@@ -6,6 +6,9 @@ import numpy as np
 
 from copylens.records import FloatArray, IntArray
 
+# Bins of shares, and the fewest shares that one may hold.
+_BINS, _LEAST = 40, 40
+
 
 @dataclass(frozen=True)
 class Conformal:
@@ -67,36 +70,57 @@ def fit_open_set(ood_p_values: FloatArray) -> OpenSet:
     return OpenSet(float(np.clip(-1.0 / min(mean_log, -1e-9), 0.05, 0.95)))
 
 
-def residual_quantile(
-    shares: FloatArray, truth: FloatArray, coverage: float
-) -> tuple[FloatArray, FloatArray]:
-    """Half-width of a share's interval as a function of the share, by split conformal.
+@dataclass(frozen=True)
+class ShareIntervals:
+    """How far the true proportion may lie from a share, read off held-out texts (ours).
 
-    A share near 0 or 1 errs less than one in the middle, so the quantile is taken per tenth of
-    the range; a tenth with too few examples borrows the overall quantile.
+    Quantiles of the truth in bins of like shares, interpolated between the bins. Where most texts
+    of a bin do not hold the sub-dataset at all, the lower end is 0 and the whole of the allowed
+    error lies above.
+
+    Attributes:
+        share: [B] mean share of each bin, ascending.
+        low, high: [B] ends of the interval there.
+    """
+
+    share: FloatArray
+    low: FloatArray
+    high: FloatArray
+
+    def bounds(self, share: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Ends of the intervals of shares of any shape; the share lies between them."""
+        low = np.interp(share, self.share, self.low)
+        high = np.interp(share, self.share, self.high)
+        return np.minimum(low, share), np.maximum(high, share)
+
+
+def fit_intervals(
+    shares: FloatArray, truth: FloatArray, weight: FloatArray, coverage: float
+) -> ShareIntervals:
+    """Calibrates on held-out texts of known proportions.
 
     Args:
-        shares, truth: [N, K] on held-out texts, mixtures included.
-        coverage: e.g. 0.9.
-
-    Returns:
-        Bin edges [11] and half-widths [10].
+        shares, truth: [N, K].
+        weight: [N] > 0, how much each text counts, e.g. so that mixtures count as much as pure
+            texts do.
+        coverage: e.g. 0.9, the share of true proportions that fall into their interval.
     """
-    edges = np.linspace(0, 1, 11)
-    flat, error = shares.ravel(), np.abs(shares - truth).ravel()
-    overall = _upper_quantile(error, coverage)
-    place = np.clip(np.digitize(flat, edges) - 1, 0, 9)
-    widths = [
-        _upper_quantile(error[place == b], coverage) if (place == b).sum() >= 30 else overall
-        for b in range(10)
-    ]
-    return edges, np.array(widths)
+    flat, true = shares.ravel(), truth.ravel()
+    mass = np.repeat(weight, shares.shape[1])
+    order = np.argsort(flat, kind="stable")
+    rows = []
+    for place in np.array_split(order, max(1, min(_BINS, len(order) // _LEAST))):
+        values = np.sort(true[place])
+        weights = mass[place][np.argsort(true[place], kind="stable")]
+        miss = 1 - coverage
+        low = _quantile(values, weights, miss / 2)
+        high = _quantile(values, weights, 1 - (miss if low <= 0 else miss / 2))
+        rows.append((float(flat[place].mean()), low, high))
+    share, lows, highs = np.array(rows).T
+    return ShareIntervals(share, lows, highs)
 
 
-def _upper_quantile(errors: FloatArray, coverage: float) -> float:
-    """The conformal quantile: the ceil((n + 1) * coverage)-th smallest error."""
-    n = len(errors)
-    if n == 0:
-        return 1.0
-    rank = min(n, int(np.ceil((n + 1) * coverage)))
-    return float(np.sort(errors)[rank - 1])
+def _quantile(values: FloatArray, weights: FloatArray, level: float) -> float:
+    """Weighted quantile of ascending values, the smallest that reaches the level."""
+    reached = np.cumsum(weights) / weights.sum()
+    return float(values[min(int(np.searchsorted(reached, level)), len(values) - 1)])

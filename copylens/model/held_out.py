@@ -1,6 +1,6 @@
 """What channels say of passages they have not seen: the ground that everything is calibrated on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -115,6 +115,30 @@ def fit_channels(
     return Channels(networks, lexical, readout, share, config.probe.window)
 
 
+def judges(
+    config: RunConfig,
+    classes: int,
+    networks: Mapping[int, dict[str, AttributorNetwork]],
+    parts: Parts,
+    train: TextSet,
+    val: TextSet,
+    background: Sequence[str] = (),
+) -> Iterator[tuple[int, Channels, IntArray]]:
+    """For each part the channels fitted without it and the val passages they may judge.
+
+    Args:
+        networks: part -> networks fitted without it; -1 -> those fitted on all of train.
+
+    Yields:
+        The part, its channels, and positions in val; together they cover val once.
+    """
+    for part in np.unique(parts.val):
+        kept = np.flatnonzero(parts.train != part) if part >= 0 else np.arange(len(train))
+        fitted = networks[int(part)]
+        channels = fit_channels(config, classes, fitted, train.subset(kept), background)
+        yield int(part), channels, np.flatnonzero(parts.val == part)
+
+
 def held_out_evidence(
     config: RunConfig,
     classes: int,
@@ -127,31 +151,26 @@ def held_out_evidence(
     """What models that have not seen their groups say of the val passages and of their mixtures.
 
     Args:
-        networks: part -> networks fitted without it; -1 -> those fitted on all of train.
+        networks: see `judges`.
     """
-    found = []
-    order = np.argsort(parts.val, kind="stable")
-    for part in np.unique(parts.val):
-        kept = np.flatnonzero(parts.train != part) if part >= 0 else np.arange(len(train))
-        channels = fit_channels(
-            config, classes, networks[int(part)], train.subset(kept), background
-        )
-        held = val.subset(np.flatnonzero(parts.val == part))
-        share = len(held) / len(val)
-        seed = config.seed + int(part) + 1
+    found, order = [], []
+    for part, channels, index in judges(config, classes, networks, parts, train, val, background):
+        held = val.subset(index)
         mixtures = make_mixtures(
             held.texts,
             held.states,
             held.labels,
-            max(1, round(_MIXTURES * share)),
+            max(1, round(_MIXTURES * len(held) / len(val))),
             config.attributor.mixture_parts,
-            seed,
+            config.seed + part + 1,
         )
         mixed = channels.evidence([m.text for m in mixtures], [m.states for m in mixtures])
         found.append((channels.evidence(held.texts, held.states), mixtures, mixed))
+        order.append(index)
+    places = np.concatenate(order)
     return HeldOut(
-        labels=val.labels[order],
-        groups=val.group_index[order],
+        labels=val.labels[places],
+        groups=val.group_index[places],
         pure=concatenate([pure for pure, _, _ in found]),
         mixtures=[mixture for _, mixtures, _ in found for mixture in mixtures],
         mixed=concatenate([mixed for _, _, mixed in found]),

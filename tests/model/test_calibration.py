@@ -6,8 +6,8 @@ import pytest
 from copylens.model.calibration import (
     OpenSet,
     fit_conformal,
+    fit_intervals,
     fit_open_set,
-    residual_quantile,
 )
 
 
@@ -54,15 +54,31 @@ def test_unregistered_falls_with_the_p_value_and_fits_its_sample():
     assert fit_open_set(np.zeros(0)).shape == 0.3
 
 
-def test_interval_widths_cover_new_texts():
+def test_intervals_cover_new_texts():
     generator = np.random.default_rng(2)
 
     def sample(n):
-        shares = generator.dirichlet(np.ones(4), size=n)
-        noise = generator.normal(size=shares.shape) * 0.3 * shares * (1 - shares)
-        return shares, np.clip(shares + noise, 0, 1)
+        """Mixtures of two out of four, as a noisy reader sees them."""
+        truth = np.zeros((n, 4))
+        for row in truth:
+            row[generator.choice(4, 2, replace=False)] = generator.dirichlet(np.ones(2))
+        seen = truth * np.exp(generator.normal(size=truth.shape)) + 0.02
+        return seen / seen.sum(axis=1, keepdims=True), truth
 
-    edges, widths = residual_quantile(*sample(2000), coverage=0.9)
-    shares, truth = sample(2000)
-    width = widths[np.clip(np.digitize(shares, edges) - 1, 0, 9)]
-    assert (np.abs(shares - truth) <= width).mean() == pytest.approx(0.9, abs=0.02)
+    intervals = fit_intervals(*sample(4000), np.ones(4000), coverage=0.9)
+    shares, truth = sample(4000)
+    low, high = intervals.bounds(shares)
+    inside = (low <= truth) & (truth <= high)
+    assert inside.mean() == pytest.approx(0.9, abs=0.03)
+    held = truth > 0
+    assert inside[held].mean() > 0.8, "not only the absent ones are covered"
+    assert ((low <= shares) & (shares <= high)).all()
+    assert low.min() >= 0 and high.max() <= 1
+
+
+def test_intervals_weigh_texts_as_told():
+    """The same share, once of texts that hold all of it and once of texts that hold none."""
+    shares, truth = np.full((200, 1), 0.5), np.repeat([[1.0], [0.0]], 100, axis=0)
+    weight = np.repeat([1.0, 1e-6], 100)
+    low, high = fit_intervals(shares, truth, weight, coverage=0.9).bounds(np.array([0.5]))
+    assert low[0] == 0.5 and high[0] == 1.0

@@ -1,82 +1,85 @@
-"""The detector: signs, the projector's space, the one-sided loss term, the choice of scores."""
+"""The detector: signs, the choice of what counts, cross-fitting, the projector's space."""
 
 import numpy as np
 import pytest
-from scipy.stats import norm
 
 from copylens.config import DetectorConfig
-from copylens.model.detector import Reading, combinations, fit_detector, tail
-from copylens.model.fusion import log_softmax
+from copylens.model.detector import (
+    SPACE,
+    SUPPORT,
+    SURPRISE,
+    Detector,
+    Space,
+    candidates,
+    cross_fitted_scores,
+    fit_detector,
+)
 from copylens.model.network import AttributorNetwork, NetworkShape
 from copylens.model.projector import fit_projector
+from copylens.model.typicality import TypicalityTest
 from copylens.records import States
 
 K = 3
 
 
-def reading(n: int, strength: float, loss: float, seed: int) -> tuple[Reading, np.ndarray]:
+def measured(n: int, strength: float, loss: float, seed: int) -> tuple[dict, np.ndarray]:
+    """Measures of texts whose own sub-dataset supports them by `strength`."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, K, n)
     support = 0.1 * generator.normal(size=(n, K))
     support[np.arange(n), labels] += strength
-    return (
-        Reading(
-            features=np.zeros((n, 0)),
-            log_probs=log_softmax(support * 10),
-            support=support,
-            surprise=loss + 0.1 * generator.normal(size=n),
-        ),
-        labels,
-    )
+    surprise = np.repeat(loss + 0.1 * generator.normal(size=(n, 1)), K, axis=1)
+    return {SUPPORT: -support, SURPRISE: surprise}, labels
 
 
-def test_weaker_support_and_larger_loss_score_higher():
-    held, labels = reading(300, 0.6, 3.0, 0)
-    detector = fit_detector(None, (held.features, labels), held, None, DetectorConfig())
-    assert detector.chosen == ("wording", "confidence")
-    weak, _ = reading(300, 0.2, 3.0, 1)
+def test_weaker_support_scores_higher():
+    held, labels = measured(300, 0.6, 3.0, 0)
+    detector = fit_detector(None, held, labels, None)
+    weak, _ = measured(300, 0.2, 3.0, 1)
     assert detector.score(weak).mean() > detector.score(held).mean() + 1
+    assert (detector.score(held) >= 0).all()
 
 
-def test_the_score_that_tells_on_val_is_chosen():
-    """Only the LM's loss differs, so only a combination with it can tell them apart."""
-    held, labels = reading(300, 0.6, 3.0, 0)
-    odd, _ = reading(300, 0.6, 4.0, 2)
-    detector = fit_detector(None, (held.features, labels), held, odd, DetectorConfig())
-    assert "surprise" in detector.chosen
-    assert (detector.score(odd)[:, None] > detector.score(held)[None, :]).mean() > 0.99
+def test_one_sub_dataset_that_finds_it_usual_is_enough():
+    held, labels = measured(300, 0.6, 3.0, 0)
+    detector = fit_detector(None, held, labels, None)
+    text = {SUPPORT: np.array([[5.0, -0.6, 5.0]]), SURPRISE: np.full((1, K), 3.0)}
+    alone = {name: np.repeat(values[:, 1:2], K, axis=1) for name, values in text.items()}
+    assert detector.score(text) == pytest.approx(detector.score(alone).min(), abs=0.5)
 
 
-def test_an_ordinary_loss_changes_nothing():
-    """One-sided with a floor: a text the LM knows well must not count as registered for it."""
-    held, labels = reading(300, 0.6, 3.0, 0)
-    odd, _ = reading(300, 0.6, 4.0, 2)
-    detector = fit_detector(None, (held.features, labels), held, odd, DetectorConfig())
-    usual = Reading(held.features, held.log_probs, held.support, np.full(300, 3.0))
-    familiar = Reading(held.features, held.log_probs, held.support, np.full(300, 1.0))
-    np.testing.assert_array_equal(detector.score(usual), detector.score(familiar))
+def test_what_tells_on_val_is_chosen():
+    """Only the loss differs, so it has to weigh; only the support differs, so it must not."""
+    held, labels = measured(300, 0.6, 3.0, 0)
+    louder, _ = measured(300, 0.6, 4.0, 2)
+    chosen = fit_detector(None, held, labels, louder)
+    assert SURPRISE in chosen.weights
+    assert (chosen.score(louder)[:, None] > chosen.score(held)[None, :]).mean() > 0.95
+    weaker, _ = measured(300, 0.2, 2.0, 3)
+    assert SURPRISE not in fit_detector(None, held, labels, weaker).weights
 
 
-def test_an_unmeasured_loss_is_left_out():
-    held, labels = reading(50, 0.6, np.nan, 0)
-    odd, _ = reading(50, 0.1, np.nan, 1)
-    detector = fit_detector(None, (held.features, labels), held, odd, DetectorConfig())
-    assert "surprise" not in detector.centre
-    assert np.isfinite(detector.score(odd)).all()
+def test_candidates_start_with_the_default_and_differ():
+    tried = candidates((SUPPORT, "wording", SURPRISE, SPACE))
+    assert SPACE not in tried[0] and tried[0][SUPPORT] == 1.0
+    assert len({tuple(sorted(weights.items())) for weights in tried}) == len(tried)
+    assert candidates((SUPPORT,))[0] == {SUPPORT: 1.0}
 
 
-def test_tail_is_the_normal_tail_and_stays_finite():
-    z = np.array([-1.0, 0.0, 1.0, 3.0])
-    np.testing.assert_allclose(tail(z), -np.log(1 - norm.cdf(z)), rtol=1e-9)
-    assert np.isfinite(tail(np.array([1e9, -1e9]))).all()
-    assert (np.diff(tail(np.linspace(-5, 30, 200))) > 0).all()
+def test_cross_fitted_scores_come_from_tests_without_the_group():
+    held, labels = measured(120, 0.6, 3.0, 4)
+    groups = np.arange(120) // 4
+    detector = fit_detector(None, held, labels, None)
+    from copylens.model.folds import fold_index
 
-
-def test_combinations_start_with_the_default_and_never_are_empty():
-    tried = combinations(("confidence", "wording", "knn", "mahalanobis", "surprise"))
-    assert tried[0] == ("wording", "confidence")
-    assert len(tried) == len(set(tried))
-    assert combinations(("confidence",)) == [("confidence",)]
+    folds = fold_index(labels, groups, 5, seed=0)
+    got = cross_fitted_scores(detector, held, labels, groups, seed=0)
+    rest = folds != 2
+    tests = {n: TypicalityTest.fit(v[rest], labels[rest]) for n, v in held.items()}
+    expected = Detector(None, tests, detector.weights).score(
+        {n: v[folds == 2] for n, v in held.items()}
+    )
+    np.testing.assert_array_equal(got[folds == 2], expected)
 
 
 @pytest.fixture(scope="module")
@@ -122,18 +125,16 @@ def test_the_projector_gathers_kinds_on_the_unit_sphere(space):
 
 def test_a_kind_never_seen_lies_outside(space):
     network, projector, known, labels, strange = space
-
-    def plain(items) -> Reading:
-        n = len(items)
-        even = np.full((n, K), -np.log(K))
-        return Reading(features(network, items), even, np.zeros((n, 0)), np.full(n, np.nan))
-
     half = np.arange(len(known)) % 2 == 0
     fitted = [item for item, keep in zip(known, half) if keep]
     held = [item for item, keep in zip(known, half) if not keep]
-    train = (features(network, fitted), labels[half])
-    config = DetectorConfig(neighbours=(1, 5))
-    detector = fit_detector(projector, train, plain(held), plain(strange), config)
-    assert set(detector.chosen) & {"knn", "mahalanobis"}
+    room = Space.fit(projector, features(network, fitted), labels[half])
+
+    def plain(items) -> dict:
+        even = np.full((len(items), K), np.log(K))
+        return {SUPPORT: even, SPACE: room.distance(features(network, items))}
+
+    detector = fit_detector(room, plain(held), labels[~half], plain(strange))
+    assert SPACE in detector.weights
     inside, outside = detector.score(plain(held)), detector.score(plain(strange))
     assert (outside[:, None] > inside[None, :]).mean() > 0.8

@@ -4,13 +4,11 @@ For each sub-dataset the run's model is fitted anew without any text of it, trai
 calibration alike; then its test passages are the unregistered ones and those of the others the
 registered ones. No unregistered text helps to choose a setting.
 
-What is refitted is the lexical channel with its gate, fusion, detector and calibration, on
+What is refitted is the lexical channel with its gate, the fusion and the detector, on at most
 `evaluation.refit_passages` training passages spread over sub-datasets and split groups: LSTMs for
-every sub-dataset left out would take an hour on two cores. So the figure is that of a scorer
-without the LSTM channels and with less text, most likely lower than the full one's. Where the
-lexical channel is off, the network channels are refitted with at most three epochs. The LM itself
-stays as it is: where it has read the sub-dataset, the surprise that the detector may look at is
-that of an LM which knows the text.
+every sub-dataset left out would take an hour on two cores, and the detector asks them little. The
+LM itself stays as it is: where it has read the sub-dataset, the surprise that the detector looks
+at is that of an LM which knows the text, which lowers the figure.
 """
 
 import dataclasses
@@ -21,19 +19,19 @@ import numpy as np
 from copylens.config import RunConfig
 from copylens.evaluation import metrics
 from copylens.evaluation.studies.inputs import StudyInput, spread
-from copylens.evaluation.studies.refit import refit, with_channels
-from copylens.model.assembly import FittedModel
-from copylens.model.detector import read
-from copylens.model.held_out import TextSet
-from copylens.records import FloatArray, IntArray
-
-_EPOCHS = 3
+from copylens.evaluation.studies.refit import with_channels
+from copylens.model.attributor import Attributor
+from copylens.model.detector import Detector, fit_detector, measures
+from copylens.model.fusion import fit_fusion
+from copylens.model.held_out import TextSet, concatenate, fit_channels, judges, split_parts
+from copylens.model.network import AttributorNetwork
+from copylens.records import IntArray
 
 
 def run(study: StudyInput) -> dict[str, Any]:
     """Means over sub-datasets of AUROC and FPR95, and both by sub-dataset."""
     settings = study.config.evaluation
-    config = quick_config(study.config)
+    config = with_channels(study.config, "lexical")
     train, val = study.train, study.val
     train = train.subset(
         spread(train.labels, train.groups, settings.refit_passages, study.config.seed)
@@ -41,8 +39,9 @@ def run(study: StudyInput) -> dict[str, Any]:
     test = study.test.subset(study.sample())
     found = {}
     for k, name in enumerate(study.names):
-        model = fit_without(config, study.names, k, train, val)
-        scores = _ood_scores(model, test)
+        attributor, detector = fit_without(config, len(study.names), k, train, val)
+        evidence = attributor.channels.whole(test.texts, test.states)
+        scores = detector.score(measures(attributor, evidence, None))
         registered, left_out = scores[test.labels != k], scores[test.labels == k]
         found[name] = {
             "auroc": metrics.auroc(registered, left_out),
@@ -54,21 +53,29 @@ def run(study: StudyInput) -> dict[str, Any]:
     return {**means, "by_sub_dataset": found}
 
 
-def quick_config(config: RunConfig) -> RunConfig:
-    """The settings that can be afforded once per sub-dataset."""
-    if config.channels.lexical:
-        return with_channels(config, "lexical")
-    fewer = {"epochs": min(_EPOCHS, config.attributor.epochs)}
-    return config.model_copy(update={"attributor": config.attributor.model_copy(update=fewer)})
-
-
 def fit_without(
-    config: RunConfig, names: tuple[str, ...], left_out: int, train: TextSet, val: TextSet
-) -> FittedModel:
-    """The model fitted on all sub-datasets but one, which is nowhere in what it sees."""
-    kept = tuple(name for k, name in enumerate(names) if k != left_out)
-    nothing = val.subset(np.zeros(0, dtype=np.int64))
-    return refit(config, kept, without(train, left_out), without(val, left_out), nothing)
+    config: RunConfig, classes: int, left_out: int, train: TextSet, val: TextSet
+) -> tuple[Attributor, Detector]:
+    """Attributor and detector of all sub-datasets but one, which is nowhere in what they see.
+
+    Args:
+        classes: K, the one that is left out included.
+    """
+    K = classes - 1
+    train, val = without(train, left_out), without(val, left_out)
+    parts = split_parts(train, val, config.attributor.folds, config.seed)
+    networks: dict[int, dict[str, AttributorNetwork]] = {p: {} for p in range(-1, parts.count)}
+    pure, places = [], []
+    for _, channels, index in judges(config, K, networks, parts, train, val):
+        held = val.subset(index)
+        pure.append(channels.whole(held.texts, held.states))
+        places.append(index)
+    evidence, labels = concatenate(pure), val.labels[np.concatenate(places)]
+    if parts.count:
+        channels = fit_channels(config, K, {}, train)
+    fusion = fit_fusion(evidence.text, labels)
+    attributor = Attributor(tuple(map(str, range(K))), channels, fusion, fusion, 0.0, 0.5)
+    return attributor, fit_detector(None, measures(attributor, evidence, None), labels, None)
 
 
 def without(texts: TextSet, left_out: int) -> TextSet:
@@ -76,8 +83,3 @@ def without(texts: TextSet, left_out: int) -> TextSet:
     rest = texts.subset(np.flatnonzero(texts.labels != left_out))
     labels: IntArray = rest.labels - (rest.labels > left_out)
     return dataclasses.replace(rest, labels=labels)
-
-
-def _ood_scores(model: FittedModel, texts: TextSet) -> FloatArray:
-    evidence = model.attributor.channels.whole(texts.texts, texts.states)
-    return model.detector.score(read(model.attributor, evidence))

@@ -91,6 +91,8 @@ def check_settings(config: RunConfig) -> None:
         _at_least("study_passages", settings.study_passages, classes)
     if "leave_one_out" in settings.studies:
         _at_least("refit_passages", settings.refit_passages, 10 * classes)
+        if not config.channels.lexical:
+            raise ConfigError("evaluation.studies: leave_one_out needs channels.lexical=true")
         if classes < 3:
             raise ConfigError("evaluation.studies: leave_one_out needs at least 3 sub-datasets")
     if "lm_outputs" in settings.studies and not is_causal(config.probe):

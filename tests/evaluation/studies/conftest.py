@@ -5,7 +5,7 @@ import pytest
 from copylens import storage
 from copylens.config import RunConfig
 from copylens.corpus import ingest_corpus, load_manifest
-from copylens.embedding import ShardEmbedder, plan
+from copylens.embedding import ShardEmbedder, fit_and_publish_readout, plan, plan_readout
 from copylens.evaluation.answers import load_evaluation
 from copylens.evaluation.studies.inputs import StudyInput
 from copylens.fitting import FitState, finish, fit_networks, load_texts
@@ -18,6 +18,9 @@ from tests.pipeline_samples import tiny_config, write_corpus
 def run_in_process(config: RunConfig) -> Scorer:
     """Ingest, embed and train; leaves what the evaluate stage expects."""
     ingest_corpus(config)
+    readout = plan_readout(config)
+    assert readout is not None
+    fit_and_publish_readout(config, readout)
     embed = ShardEmbedder(config)
     for task in plan(config):
         embed(task)

@@ -27,38 +27,27 @@ def changed(study: StudyInput, **settings: object) -> StudyInput:
 def test_a_left_out_sub_dataset_is_nowhere_in_what_is_fitted(study, monkeypatch):
     calls = []
 
-    def spy(config, names, train, val, ood_val):
-        calls.append((names, train, val, ood_val))
-        return real(config, names, train, val, ood_val)
+    def spy(config, classes, networks, parts, train, val):
+        calls.append((classes, train, val))
+        return real(config, classes, networks, parts, train, val)
 
-    real = leave_one_out.refit
-    monkeypatch.setattr(leave_one_out, "refit", spy)
+    real = leave_one_out.judges
+    monkeypatch.setattr(leave_one_out, "judges", spy)
     found = leave_one_out.run(study)
     truth = dict(zip(study.train.texts + study.val.texts, [*study.train.labels, *study.val.labels]))
     assert len(calls) == 3
-    for k, (names, train, val, ood_val) in enumerate(calls):
-        assert names == tuple(n for i, n in enumerate(study.names) if i != k)
-        assert len(ood_val) == 0
+    for k, (classes, train, val) in enumerate(calls):
+        assert classes == 2
         assert 0 < len(train) <= study.config.evaluation.refit_passages
         assert set(val.texts) == {t for t in study.val.texts if truth[t] != k}
         for part in (train, val):
-            assert set(part.labels) == {0, 1}
             for text, label in zip(part.texts, part.labels):
-                assert names[label] == study.names[truth[text]]
+                assert label == truth[text] - (truth[text] > k) and truth[text] != k
     assert list(found["by_sub_dataset"]) == list(study.names)
     rows = found["by_sub_dataset"].values()
     assert found["auroc"] == pytest.approx(np.mean([row["auroc"] for row in rows]))
     assert found["auroc"] > 0.7, "the word lists hardly overlap"
     assert {row["n_id"] + row["n_ood"] for row in rows} == {12}
-
-
-def test_without_the_lexical_channel_networks_are_refitted_briefly(study):
-    values = study.config.model_dump(mode="json")
-    values["channels"]["lexical"] = False
-    values["attributor"]["epochs"] = 50
-    config = leave_one_out.quick_config(build_config(values))
-    assert config.channels.attention and config.attributor.epochs == 3
-    assert not leave_one_out.quick_config(study.config).channels.attention
 
 
 def test_in_corpus_passages_are_held_out_of_training(study, monkeypatch):

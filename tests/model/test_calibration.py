@@ -78,7 +78,7 @@ def test_intervals_cover_new_texts():
 
 def test_intervals_weigh_texts_as_told():
     """The same share, once of texts that hold all of it and once of texts that hold none."""
-    shares, truth = np.full((200, 1), 0.5), np.repeat([[1.0], [0.0]], 100, axis=0)
-    weight = np.repeat([1.0, 1e-6], 100)
+    shares, truth = np.full((200, 1), 0.5), np.tile([[1.0], [0.0]], (100, 1))
+    weight = np.tile([1.0, 1e-6], 100)
     low, high = fit_intervals(shares, truth, weight, coverage=0.9).bounds(np.array([0.5]))
     assert low[0] == 0.5 and high[0] == 1.0

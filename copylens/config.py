@@ -162,7 +162,9 @@ class EvaluationConfig(Section):
         default=400, ge=1, description="test passages per study, evenly spread"
     )
     refit_passages: int = Field(
-        default=4000, ge=2, description="at most so many training passages in leave_one_out"
+        default=1500,
+        ge=2,
+        description="at most so many training passages in controls and leave_one_out",
     )
     prompts: int = Field(default=12, ge=1, description="prompts per sub-dataset in lm_outputs")
     control_model: str = Field(

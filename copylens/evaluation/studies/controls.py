@@ -1,8 +1,9 @@
 """Does the LM matter? The attention channel where the LM cannot know the texts, or is not there.
 
-Each control trains the same reader on the same passages with the same settings; only what it reads
-differs. `difference` is the control's accuracy less the probe's attention channel on the very same
-test passages: at or above 0, what the LM has learned adds nothing.
+Each control trains the same reader with the same settings on the same passages, at most
+`evaluation.refit_passages` of them; only what it reads differs. So does the probe's attention
+channel that they are compared with. `difference` is the control's accuracy less the probe's on the
+very same test passages: at or above 0, what the LM has learned adds nothing.
 """
 
 import dataclasses
@@ -13,8 +14,9 @@ import torch
 
 from copylens.config import RunConfig
 from copylens.evaluation.studies.inputs import Right, StudyInput
-from copylens.evaluation.studies.refit import attention_channel, embed_passages
+from copylens.evaluation.studies.refit import attention_channel, embed_passages, reader_of
 from copylens.evaluation.studies.token_lstm import fit_token_network, token_set
+from copylens.model.attributor import Channels
 from copylens.model.held_out import TextSet
 from copylens.model.training import predict
 from copylens.probe.lm import LanguageModel, load_language_model
@@ -26,14 +28,16 @@ def run(study: StudyInput) -> dict[str, Any]:
     index = study.sample()
     lm = load_language_model(study.config.probe)
     fresh = random_init(lm, study.config.seed)
+    K = len(study.names)
+    probe = attention_channel(study.config, K, study.refit_train, study.val)
     return {
-        "random_init": _figures(study, _attention_right(study, fresh, index), index),
-        "never_trained": never_trained(study),
-        "text_only_lstm": _figures(study, _tokens_right(study, lm, index), index),
+        "random_init": _figures(study, probe, _attention_right(study, fresh, index), index),
+        "never_trained": never_trained(study, probe),
+        "text_only_lstm": _figures(study, probe, _tokens_right(study, lm, index), index),
     }
 
 
-def never_trained(study: StudyInput) -> dict[str, Any] | None:
+def never_trained(study: StudyInput, probe: Channels) -> dict[str, Any] | None:
     """The control model on the test passages of what it has not read; None where none is named.
 
     It chooses among all K sub-datasets, as the probe does.
@@ -44,7 +48,7 @@ def never_trained(study: StudyInput) -> dict[str, Any] | None:
     unread = [study.names.index(name) for name in settings.never_trained]
     index = study.sample(np.flatnonzero(np.isin(study.test.labels, unread)))
     lm = load_language_model(control_config(study.config).probe)
-    return _figures(study, _attention_right(study, lm, index), index)
+    return _figures(study, probe, _attention_right(study, lm, index), index)
 
 
 def control_config(config: RunConfig) -> RunConfig:
@@ -66,13 +70,17 @@ def random_init(lm: LanguageModel, seed: int) -> LanguageModel:
 
 def _attention_right(study: StudyInput, lm: LanguageModel, index: IntArray) -> Right:
     """Which test passages the attention channel gets right with this LM's states."""
+    reader = reader_of(study.config, lm, study.refit_train.texts)
 
     def read(texts: TextSet) -> TextSet:
-        return dataclasses.replace(texts, states=embed_passages(study.config, lm, texts.texts))
+        return dataclasses.replace(texts, states=embed_passages(reader, texts.texts))
 
     test = read(study.test.subset(index))
-    classes = len(study.names)
-    channels = attention_channel(study.config, classes, read(study.train), read(study.val))
+    train, val = read(study.refit_train), read(study.val)
+    return _right(attention_channel(study.config, len(study.names), train, val), test)
+
+
+def _right(channels: Channels, test: TextSet) -> Right:
     log_probs = channels.whole(test.texts, test.states).text["attention"]
     return np.asarray(log_probs.argmax(axis=1) == test.labels)
 
@@ -82,16 +90,15 @@ def _tokens_right(study: StudyInput, lm: LanguageModel, index: IntArray) -> Righ
     test = study.test.subset(index)
     train, val, held = (
         token_set(lm, part.texts, part.labels, study.config.probe.window)
-        for part in (study.train, study.val, test)
+        for part in (study.refit_train, study.val, test)
     )
     vocabulary = len(lm.tokenizer)
     network = fit_token_network(study.config, len(study.names), vocabulary, train, val)
     return np.asarray(predict(network, held.values).text.argmax(axis=1) == test.labels)
 
 
-def _figures(study: StudyInput, right: Right, index: IntArray) -> dict[str, Any]:
-    probe = study.answers.scores["test"].evidence.text["attention"][index].argmax(axis=1)
-    probe_right = probe == study.test.labels[index]
+def _figures(study: StudyInput, probe: Channels, right: Right, index: IntArray) -> dict[str, Any]:
+    probe_right = _right(probe, study.test.subset(index))
     return {
         "accuracy": float(right.mean()),
         "probe_accuracy": float(probe_right.mean()),

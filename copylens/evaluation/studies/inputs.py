@@ -49,6 +49,12 @@ class StudyInput:
         """All training passages."""
         return self.answers.texts["train"]
 
+    @cached_property
+    def refit_train(self) -> TextSet:
+        """At most `refit_passages` training passages, for what is fitted many times."""
+        count, train = self.config.evaluation.refit_passages, self.train
+        return train.subset(spread(train.labels, train.groups, count, self.config.seed))
+
     @property
     def val(self) -> TextSet:
         """All validation passages."""

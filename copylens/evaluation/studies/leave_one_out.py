@@ -18,7 +18,7 @@ import numpy as np
 
 from copylens.config import RunConfig
 from copylens.evaluation import metrics
-from copylens.evaluation.studies.inputs import StudyInput, spread
+from copylens.evaluation.studies.inputs import StudyInput
 from copylens.evaluation.studies.refit import with_channels
 from copylens.model.attributor import Attributor
 from copylens.model.detector import Detector, fit_detector, measures
@@ -30,12 +30,8 @@ from copylens.records import IntArray
 
 def run(study: StudyInput) -> dict[str, Any]:
     """Means over sub-datasets of AUROC and FPR95, and both by sub-dataset."""
-    settings = study.config.evaluation
     config = with_channels(study.config, "lexical")
-    train, val = study.train, study.val
-    train = train.subset(
-        spread(train.labels, train.groups, settings.refit_passages, study.config.seed)
-    )
+    train, val = study.refit_train, study.val
     test = study.test.subset(study.sample())
     found = {}
     for k, name in enumerate(study.names):

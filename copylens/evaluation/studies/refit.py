@@ -11,6 +11,7 @@ from copylens.model.held_out import TextSet, fit_channels
 from copylens.model.training import fit_network
 from copylens.probe.lm import LanguageModel
 from copylens.probe.probe import Probe
+from copylens.probe.readout_fit import fit_readout
 from copylens.records import States
 
 # Texts per call of the probe, as many as a corpus shard holds.
@@ -23,15 +24,22 @@ def with_channels(config: RunConfig, *names: str) -> RunConfig:
     return config.model_copy(update={"channels": config.channels.model_copy(update=off)})
 
 
-def embed_passages(
-    config: RunConfig, lm: LanguageModel, texts: Sequence[str]
-) -> tuple[States, ...]:
-    """States of texts under another LM, read as the run's own probe reads them.
+def reader_of(config: RunConfig, lm: LanguageModel, train: Sequence[str]) -> Probe:
+    """A probe of another LM that reads as the run's own does, its read-out fitted on `train`.
 
     Without the likelihood channel, which no control needs, so the vocabulary is never scored.
     """
     settings = config.probe.model_copy(update={"likelihood": False})
     probe = Probe(settings, config.seed, lm)
+    if not settings.readout:
+        return probe
+    sample = train[:: max(1, len(train) // settings.readout_passages)]
+    readout = fit_readout(probe, sample[: settings.readout_passages], config.seed)
+    return Probe(settings, config.seed, lm, readout)
+
+
+def embed_passages(probe: Probe, texts: Sequence[str]) -> tuple[States, ...]:
+    """States of texts, a shard's worth at a time."""
     starts = range(0, len(texts), _BATCH)
     return tuple(s for start in starts for s in probe.states(texts[start : start + _BATCH]))
 

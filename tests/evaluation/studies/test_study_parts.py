@@ -10,7 +10,12 @@ from copylens.config import AttributorConfig
 from copylens.evaluation.baselines import run_text_baselines
 from copylens.evaluation.studies import controls, in_corpus, lm_outputs, robustness
 from copylens.evaluation.studies.inputs import spread
-from copylens.evaluation.studies.refit import attention_channel, with_channels
+from copylens.evaluation.studies.refit import (
+    attention_channel,
+    embed_passages,
+    reader_of,
+    with_channels,
+)
 from copylens.evaluation.studies.token_lstm import TokenNetwork, id_windows, token_set
 from copylens.evaluation.text_classifier import fit_text_baseline
 from copylens.model.dataset import StateSet, plain_batch
@@ -181,3 +186,14 @@ def test_the_token_network_learns_what_words_tell(study):
     network = fit_token_network(config, 3, len(lm.tokenizer), train, val)
     right = predict(network, test.values).text.argmax(axis=1) == test.labels
     assert right.mean() > 0.8
+
+
+def test_a_control_reads_as_the_run_does(study):
+    """Under the run's own LM: the same states, and codes of a read-out fitted for it."""
+    lm = study.scorer.probe.lm
+    reader = reader_of(study.config, lm, study.train.texts)
+    texts = study.test.texts[:3]
+    for mine, theirs in zip(embed_passages(reader, texts), study.test.states[:3]):
+        np.testing.assert_array_equal(mine.values, theirs.values)
+        assert mine.codes.shape == theirs.codes.shape and mine.codes.size
+        assert mine.likelihood.shape[1] == 0

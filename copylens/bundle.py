@@ -136,6 +136,7 @@ def _numbers(model: FittedModel) -> dict[str, Any]:
         "segment_weights": attributor.segment_fusion.weights,
         "sharpness": attributor.sharpness,
         "switch": attributor.switch,
+        "mixed": attributor.mixed,
         "projector": vars(detector.space.projector.shape) if detector.space else None,
         "tests": {name: [t.threshold, t.excess] for name, t in detector.tests.items()},
         "test_weights": detector.weights,
@@ -159,6 +160,7 @@ def _model(arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> FittedModel:
         segment_fusion=ChannelFusion(numbers["segment_weights"]),
         sharpness=numbers["sharpness"],
         switch=numbers["switch"],
+        mixed=numbers["mixed"],
     )
     return FittedModel(
         attributor=attributor,

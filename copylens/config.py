@@ -92,7 +92,7 @@ class AttributorConfig(Section):
     hidden: int = Field(default=96, ge=1, description="LSTM width")
     projection: int = Field(default=128, ge=1, description="width the states are projected to")
     dropout: float = Field(default=0.3, ge=0, lt=1)
-    epochs: int = Field(default=12, ge=1)
+    epochs: int = Field(default=8, ge=1)
     patience: int = Field(default=3, ge=1, description="epochs without a better val loss")
     batch_size: int = Field(default=32, ge=1, description="passages per step, over all workers")
     learning_rate: float = Field(default=2e-3, gt=0)

@@ -6,11 +6,13 @@ have not seen: that is the situation a verdict is asked for.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
+from operator import itemgetter
 
 import numpy as np
 
 from copylens.config import RunConfig
-from copylens.model.attributor import Attributor, Channels, shares_of
+from copylens.model.attributor import Attributor, Channels, segment_weights, shares_of
 from copylens.model.calibration import (
     Conformal,
     OpenSet,
@@ -25,10 +27,12 @@ from copylens.model.held_out import HeldOut, Parts, TextSet, fit_channels, held_
 from copylens.model.mixtures import segment_labels, true_shares
 from copylens.model.network import AttributorNetwork
 from copylens.model.projector import Projector
+from copylens.model.timeline import probability_changing
 from copylens.records import FloatArray
 
-_SHARPNESS = (0.0, 0.25, 0.5, 1.0, 1.5, 2.0)
-_SWITCH = (0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
+_SHARPNESS = (0.0, 0.15, 0.25, 0.35, 0.5, 0.7, 1.0)
+_SWITCH = (0.02, 0.05, 0.1, 0.2)
+_MIXED = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.003)
 
 
 @dataclass(frozen=True)
@@ -101,37 +105,55 @@ def calibrated_attributor(
     truth = np.concatenate(
         [segment_labels(m, s) for m, s in zip(held_out.mixtures, held_out.mixed.spans)]
     )
+    mixture = np.repeat(np.arange(len(held_out.mixtures)), [len(s) for s in held_out.mixed.spans])
     segments = {name: np.concatenate(v) for name, v in held_out.mixed.segments.items()}
     attributor = Attributor(
         sub_datasets=sub_datasets,
         channels=channels,
-        text_fusion=fit_fusion(held_out.pure.text, held_out.labels),
-        segment_fusion=fit_fusion(segments, truth),
+        text_fusion=fit_fusion(held_out.pure.text, held_out.labels, held_out.groups),
+        segment_fusion=fit_fusion(segments, truth, mixture),
         sharpness=0.0,
         switch=_SWITCH[0],
+        mixed=_MIXED[0],
     )
-    return min(
-        (
-            replace(attributor, sharpness=sharpness, switch=switch)
-            for sharpness in _SHARPNESS
-            for switch in _SWITCH
-        ),
-        key=lambda candidate: _share_loss(candidate, held_out),
-    )
+    truth = np.concatenate([np.eye(len(sub_datasets))[held_out.labels], _mixed_truth(held_out)])
+    settings = product(_SHARPNESS, _SWITCH)
+    tried = [replace(attributor, sharpness=s, switch=w) for s, w in settings]
+    return min((_with_prior(candidate, held_out, truth) for candidate in tried), key=_LOSS)[1]
 
 
-def _share_loss(attributor: Attributor, held_out: HeldOut) -> float:
-    """Cross-entropy of the shares against the true proportions, pure and mixed texts alike."""
-    shares, truth = shares_and_truth(attributor, held_out)
-    return float(-(truth * np.log(shares + 1e-6)).sum(axis=1).mean())
+_LOSS = itemgetter(0)
+
+
+def _with_prior(
+    attributor: Attributor, held_out: HeldOut, truth: FloatArray
+) -> tuple[float, Attributor]:
+    """The best prior of a mixed text, and the cross-entropy of the shares against the truth."""
+    pure, changing, odds = [], [], []
+    for evidence in (held_out.pure, held_out.mixed):
+        for explained, span in zip(attributor.explanations(evidence), evidence.spans):
+            pure.append(explained.pure)
+            changing.append(segment_weights(span) @ explained.changing)
+            odds.append(explained.log_odds)
+    losses = []
+    for mixed in _MIXED:
+        weight = probability_changing(np.array(odds), mixed)[:, None]
+        shares = (1 - weight) * np.stack(pure) + weight * np.stack(changing)
+        losses.append(float(-(truth * np.log(shares + 1e-6)).sum(axis=1).mean()))
+    best = int(np.argmin(losses))
+    return losses[best], replace(attributor, mixed=_MIXED[best])
 
 
 def shares_and_truth(attributor: Attributor, held_out: HeldOut) -> tuple[FloatArray, FloatArray]:
     """[n, K] each: pure passages first, then mixtures."""
-    K = len(attributor.sub_datasets)
     shares = [
         shares_of(attributor.timelines(evidence), evidence.spans)
         for evidence in (held_out.pure, held_out.mixed)
     ]
-    mixed = np.stack([true_shares(m, K) for m in held_out.mixtures])
-    return np.concatenate(shares), np.concatenate([np.eye(K)[held_out.labels], mixed])
+    pure = np.eye(len(attributor.sub_datasets))[held_out.labels]
+    return np.concatenate(shares), np.concatenate([pure, _mixed_truth(held_out)])
+
+
+def _mixed_truth(held_out: HeldOut) -> FloatArray:
+    K = next(iter(held_out.mixed.text.values())).shape[1]
+    return np.stack([true_shares(mixture, K) for mixture in held_out.mixtures])

@@ -9,7 +9,7 @@ from copylens.model.fusion import ChannelFusion
 from copylens.model.lexical import LexicalClassifier
 from copylens.model.network import AttributorNetwork
 from copylens.model.readout_expert import ReadOutExpert, pool
-from copylens.model.timeline import segment_shares
+from copylens.model.timeline import Explanations, explain
 from copylens.model.training import Predictions, predict
 from copylens.records import FloatArray, IntArray, States
 
@@ -125,7 +125,8 @@ class Attributor:
         text_fusion: weighs the channels for the whole text.
         segment_fusion: weighs them for a single segment.
         sharpness: >= 0; how loudly a segment may differ from the whole text.
-        switch: probability that the source changes between two segments.
+        switch: probability that the source changes between two segments of a mixed text.
+        mixed: probability beforehand that a text has several sources.
     """
 
     sub_datasets: tuple[str, ...]
@@ -134,13 +135,18 @@ class Attributor:
     segment_fusion: ChannelFusion
     sharpness: float
     switch: float
+    mixed: float
 
     def log_probs(self, evidence: Evidence) -> FloatArray:
         """[N, K] fused log-probabilities, as if each text had a single source."""
         return self.text_fusion.log_probs(evidence.text)
 
     def timelines(self, evidence: Evidence) -> list[FloatArray]:
-        """Per text the shares of its segments, [S, K], rows sum to 1.
+        """Per text the shares of its segments, [S, K], rows sum to 1."""
+        return [explained.shares(self.mixed) for explained in self.explanations(evidence)]
+
+    def explanations(self, evidence: Evidence) -> list[Explanations]:
+        """Per text what one source and what several would say.
 
         Along a path that never changes its source the segments' evidence adds up to the whole
         text's, so a pure text gets the shares that the text classifier gives it; what sets the
@@ -148,20 +154,22 @@ class Attributor:
         """
         whole = self.log_probs(evidence)
         K = len(self.sub_datasets)
-        timelines = []
+        explained = []
         for n, item in enumerate(fused_segments(self.segment_fusion, evidence)):
             local = whole[n] / len(item) + self.sharpness * (item - item.mean(axis=0))
-            timelines.append(segment_shares(local, np.full(K, 1 / K), self.switch))
-        return timelines
+            explained.append(explain(local, np.full(K, 1 / K), self.switch))
+        return explained
 
 
 def shares_of(timelines: Sequence[FloatArray], spans: Sequence[IntArray]) -> FloatArray:
     """Shares of whole texts [N, K]: means over their segments, weighted by characters."""
-    rows = []
-    for timeline, span in zip(timelines, spans):
-        weight = np.maximum(span[:, 1] - span[:, 0], 1).astype(np.float64)
-        rows.append(weight @ timeline / weight.sum())
-    return np.stack(rows)
+    return np.stack([segment_weights(span) @ row for row, span in zip(timelines, spans)])
+
+
+def segment_weights(spans: IntArray) -> FloatArray:
+    """[S] each segment's part of the text's characters, from spans [S, 2]; they sum to 1."""
+    length = np.maximum(spans[:, 1] - spans[:, 0], 1).astype(np.float64)
+    return np.asarray(length / length.sum())
 
 
 def fused_segments(fusion: ChannelFusion, evidence: Evidence) -> list[FloatArray]:

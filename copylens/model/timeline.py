@@ -6,29 +6,57 @@ drawn anew from the prior. Each explains the evidence with some probability, and
 those of both, weighed by it.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
+from scipy.special import expit
 
 from copylens.records import FloatArray
 
 
-def segment_shares(evidence: FloatArray, prior: FloatArray, switch: float) -> FloatArray:
-    """Shares of each segment, both explanations being equally likely beforehand.
+@dataclass(frozen=True)
+class Explanations:
+    """What each explanation of one text says.
+
+    Attributes:
+        pure: [K] probability that the text has this one source, if it has one.
+        changing: [S, K] posterior of each segment's source, if the source changes.
+        log_odds: log of how much better the change explains the evidence.
+    """
+
+    pure: FloatArray
+    changing: FloatArray
+    log_odds: float
+
+    def shares(self, mixed: float) -> FloatArray:
+        """Shares of each segment [S, K], rows sum to 1.
+
+        Args:
+            mixed: probability in (0, 1) beforehand that a text has several sources.
+        """
+        weight = probability_changing(np.array(self.log_odds), mixed)
+        return np.asarray((1 - weight) * self.pure + weight * self.changing)
+
+
+def probability_changing(log_odds: FloatArray, mixed: float) -> FloatArray:
+    """Probability that a text has several sources, after its evidence; any shape."""
+    return np.asarray(expit(log_odds + np.log(mixed / (1 - mixed))))
+
+
+def explain(evidence: FloatArray, prior: FloatArray, switch: float) -> Explanations:
+    """Both explanations of a text.
 
     Args:
         evidence: [S, K] log-likelihood of each segment under each sub-dataset, up to a constant
             per segment.
         prior: [K], sums to 1.
         switch: probability in (0, 1] that a mixed text draws its next segment anew.
-
-    Returns:
-        [S, K], rows sum to 1.
     """
     joint = np.log(np.maximum(prior, 1e-300)) + evidence.sum(axis=0)  # [K]
     pure = np.exp(joint - joint.max())
     log_pure = float(np.log(pure.sum()) + joint.max())
-    mixed, log_mixed = segment_posteriors(evidence, prior, switch)
-    weight = 1 / (1 + np.exp(np.clip(log_mixed - log_pure, -500, 500)))
-    return np.asarray(weight * pure / pure.sum() + (1 - weight) * mixed)
+    changing, log_changing = segment_posteriors(evidence, prior, switch)
+    return Explanations(pure / pure.sum(), changing, log_changing - log_pure)
 
 
 def segment_posteriors(

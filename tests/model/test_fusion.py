@@ -42,6 +42,17 @@ def test_never_worse_than_the_best_channel(labels):
         assert (fused == labels).mean() >= best
 
 
+def test_a_channel_that_helps_one_group_alone_is_left_out():
+    """Within a group it knows the answers, across groups it knows nothing."""
+    generator = np.random.default_rng(3)
+    groups = np.repeat(np.arange(10), 20)
+    labels = np.repeat(generator.integers(0, 3, 10), 20)
+    good = channel(labels, 3, 2.0, 4)
+    lucky = np.where(groups[:, None] == 0, channel(labels, 3, 9.0, 5), channel(labels, 3, 0.0, 6))
+    weights = fit_fusion({"good": good, "lucky": lucky}, labels, groups).weights
+    assert "lucky" not in weights
+
+
 def test_an_overconfident_channel_is_tempered(labels):
     honest = channel(labels, 4, 1.5, 3)
     boasting = log_softmax(honest * 10)

@@ -5,7 +5,11 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from copylens.model.timeline import segment_posteriors, segment_shares
+from copylens.model.timeline import explain, segment_posteriors
+
+
+def segment_shares(evidence, prior, switch, mixed=0.5):
+    return explain(evidence, prior, switch).shares(mixed)
 
 
 def by_enumeration(evidence, prior, switch):
@@ -79,3 +83,17 @@ def test_both_explanations_are_weighed_by_the_evidence():
     weight = pure.sum() / (pure.sum() + np.exp(log_mixed))
     expected = weight * pure / pure.sum() + (1 - weight) * mixed
     np.testing.assert_allclose(segment_shares(evidence, prior, 0.3), expected, atol=1e-9)
+
+
+def test_mixed_texts_that_are_rare_beforehand_need_more_evidence():
+    """By Bayes: prior odds times what the evidence says for a change."""
+    evidence = np.random.default_rng(4).normal(size=(4, 3))
+    prior = np.full(3, 1 / 3)
+    explained = explain(evidence, prior, 0.3)
+    pure = prior * np.exp(evidence.sum(axis=0))
+    mixed, log_mixed = by_enumeration(evidence, prior, 0.3)
+    change = 0.1 * np.exp(log_mixed)
+    weight = change / (change + 0.9 * pure.sum())
+    expected = (1 - weight) * pure / pure.sum() + weight * mixed
+    np.testing.assert_allclose(explained.shares(0.1), expected, atol=1e-9)
+    np.testing.assert_allclose(explained.shares(1e-12), np.tile(explained.pure, (4, 1)), atol=1e-6)

@@ -66,11 +66,12 @@ def fit_without(
         held = val.subset(index)
         pure.append(channels.whole(held.texts, held.states))
         places.append(index)
-    evidence, labels = concatenate(pure), val.labels[np.concatenate(places)]
+    order = np.concatenate(places)
+    evidence, labels = concatenate(pure), val.labels[order]
     if parts.count:
         channels = fit_channels(config, K, {}, train)
-    fusion = fit_fusion(evidence.text, labels)
-    attributor = Attributor(tuple(map(str, range(K))), channels, fusion, fusion, 0.0, 0.5)
+    fusion = fit_fusion(evidence.text, labels, val.group_index[order])
+    attributor = Attributor(tuple(map(str, range(K))), channels, fusion, fusion, 0.0, 0.5, 0.5)
     return attributor, fit_detector(None, measures(attributor, evidence, None), labels, None)
 
 

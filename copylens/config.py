@@ -94,7 +94,7 @@ class AttributorConfig(Section):
     dropout: float = Field(default=0.3, ge=0, lt=1)
     epochs: int = Field(default=8, ge=1)
     patience: int = Field(default=3, ge=1, description="epochs without a better val loss")
-    batch_size: int = Field(default=32, ge=1, description="passages per step, over all workers")
+    batch_size: int = Field(default=64, ge=1, description="passages per step, over all workers")
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     label_smoothing: float = Field(default=0.05, ge=0, lt=1)

@@ -219,7 +219,7 @@ class ResourcesConfig(Section):
     cpus_per_worker: float = Field(default=0.5, gt=0)
     gpus_per_worker: float = Field(default=0.0, ge=0)
     train_workers: int = Field(default=1, ge=1)
-    threads: int = Field(default=1, ge=1, description="torch threads per embed worker")
+    threads: int = Field(default=1, ge=1, description="torch threads of each worker")
     object_store_mb: int = Field(default=512, ge=80)
 
 

@@ -30,7 +30,7 @@ def train_loop(settings: dict[str, Any]) -> None:
     """What each worker runs: fits all networks, checkpoints and reports after every epoch."""
     config = build_config(settings)
     # Ray gives each worker one thread by default; the workers share the machine's cores.
-    torch.set_num_threads(max(1, 2 // config.resources.train_workers))
+    torch.set_num_threads(config.resources.threads)
     names = load_manifest(config.output).sub_datasets
     train, val = (load_texts(config.output, split, names) for split in ("train", "val"))
     checkpoint = ray.train.get_checkpoint()

@@ -1,6 +1,7 @@
 """`python -m benchmarks.results [RUN ...]`: report.json of finished runs -> docs/results.md.
 
-Runs that differ in nothing but their seed stand together: mean and range over seeds for every
+Runs that differ in nothing but their seed and what is studied stand together: mean and range over
+seeds for every
 figure, and each seed's own paired difference. Without arguments it takes every run below `runs/`.
 Nothing is measured here. The last line of its output is one JSON object.
 """
@@ -16,7 +17,7 @@ from benchmarks.tables import tables
 from copylens.config import fingerprint
 
 _TARGET = Path("docs/results.md")
-_NO_SETTINGS = ("seed", "output", "tracking", "resources")
+_NO_SETTINGS = ("seed", "output", "tracking", "resources", "evaluation")
 
 
 def main() -> None:

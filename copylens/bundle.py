@@ -28,7 +28,7 @@ from copylens.probe.readout import ReadOut
 from copylens.readout_arrays import expert_arrays, expert_from
 from copylens.records import AnyArray, Rights
 
-FORMAT = 2
+FORMAT = 3
 _M = TypeVar("_M", bound=nn.Module)
 _ARRAYS, _META = "model.safetensors", "scorer.json"
 FILES = (_ARRAYS, _META)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Tap = Literal["heads", "attention", "mlp", "residual"]
 Fusion = Literal["concat", "mean", "project"]
+ALL_NEAR = ("*",)
 Study = Literal["controls", "robustness", "leave_one_out", "lm_outputs", "in_corpus"]
 
 
@@ -30,7 +31,9 @@ class CorpusConfig(Section):
         "hf://NAME?split=train, or dist://DISTRIBUTION",
     )
     ood_paths: tuple[str, ...] = Field(
-        default=(), description="texts known to draw on nothing registered (evaluation only)"
+        default=(),
+        description="texts known to draw on nothing registered: a part chooses the detector's "
+        "weights, the other measures it",
     )
     background_paths: tuple[str, ...] = Field(
         default=(), description="texts owned by nobody registered (may train the detector)"
@@ -162,9 +165,10 @@ class EvaluationConfig(Section):
         default=400, ge=1, description="test passages per study, evenly spread"
     )
     refit_passages: int = Field(
-        default=1500,
-        ge=2,
-        description="at most so many training passages in controls and leave_one_out",
+        default=4000, ge=2, description="at most so many training passages in leave_one_out"
+    )
+    control_passages: int = Field(
+        default=1500, ge=2, description="at most so many training passages in controls"
     )
     prompts: int = Field(default=12, ge=1, description="prompts per sub-dataset in lm_outputs")
     control_model: str = Field(
@@ -180,7 +184,8 @@ class EvaluationConfig(Section):
         default=(), description="id buckets of train that the probe has not read: left out"
     )
     near_ood: tuple[str, ...] = Field(
-        default=(), description="OOD sub-datasets that count as near; the others are far"
+        default=(),
+        description="OOD sub-datasets that count as near, * for all of them; the others are far",
     )
 
     @model_validator(mode="after")

@@ -131,7 +131,7 @@ def fit_networks(
             on_epoch=report,
         )
         _keep(state, fit.name, network, progress.curve)
-    _fit_projector(config, train, state)
+    _fit_projector(config, train, state, parts.count)
     return state
 
 
@@ -190,9 +190,10 @@ def fitted_model(
     )
 
 
-def _fit_projector(config: RunConfig, train: TextSet, state: FitState) -> None:
+def _fit_projector(config: RunConfig, train: TextSet, state: FitState, parts: int) -> None:
+    """Where parts of train judge val, the space of the whole has no place (see assembly)."""
     networks = fitted_networks(state, None)
-    if not networks or "projector" in state.finished:
+    if not networks or "projector" in state.finished or parts > 0:
         return
     projector = fit_projector(
         list(networks.items()), train.states, train.labels, config.detector, config.seed

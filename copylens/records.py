@@ -120,7 +120,7 @@ class Verdict:
         decision: `unregistered` when p_value < alpha; otherwise `registered`, or `abstain` when
             no share is large enough to name a sub-dataset.
         p_value: in (0, 1]; small = the text does not look registered.
-        ood_score: nats, > 0; larger = less likely to draw on anything registered.
+        ood_score: nats, >= 0; larger = less likely to draw on anything registered.
         shares: sorted, largest first; with `unregistered` they sum to 1.
         unregistered: in [0, 1]; the share that no registered sub-dataset accounts for.
         truncated: always False for texts: long ones are scored in overlapping chunks.

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from copylens.config import RunConfig
+from copylens.config import RunConfig, fingerprint
 from copylens.config_files import build_config
+from copylens.corpus import load_manifest
 from copylens.embedding import (
     EmbedTask,
     ReadOutTask,
@@ -98,7 +99,9 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
         "readout_seconds": round(readout_seconds, 1),
         "seconds": round(time.perf_counter() - start, 1),
     }
-    return output_hash(tasks), summary
+    # The background is not embedded, but what comes next reads it.
+    corpus = load_manifest(config.output).hash
+    return fingerprint(output_hash(tasks), corpus), summary
 
 
 def _fit_readout(config: RunConfig, task: ReadOutTask) -> None:

@@ -36,7 +36,7 @@ class Evaluation:
 
 
 def load_evaluation(config: RunConfig, scorer: Scorer) -> Evaluation:
-    """Reads the run's splits and scores all but the training texts."""
+    """Reads the run's splits and scores the test texts, registered and unregistered."""
     names = load_manifest(config.output).sub_datasets
     texts = {split: load_texts(config.output, split, names) for split in EVALUATED}
     return Evaluation(
@@ -46,6 +46,6 @@ def load_evaluation(config: RunConfig, scorer: Scorer) -> Evaluation:
         scores={
             split: scorer.score(part.texts, part.states)
             for split, part in texts.items()
-            if split != "train" and len(part)
+            if split in ("test", "ood_test") and len(part)
         },
     )

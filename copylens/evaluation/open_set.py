@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from copylens.config import ALL_NEAR
 from copylens.evaluation import metrics
 from copylens.model import ood_scores
 from copylens.model.held_out import TextSet
@@ -22,13 +23,13 @@ def ood_section(
 
     Args:
         origins: [M] where each unregistered test text comes from.
-        near: the origins that count as near; without any, near and far stay None.
+        near: the origins that count as near, or * for all; without any, near and far stay None.
     """
     if "ood_test" not in scores:
         return {}
     id_scores, ood = scores["test"].ood_score, scores["ood_test"].ood_score
     names = np.asarray(origins)
-    is_near = np.isin(names, near)
+    is_near = np.isin(names, names if tuple(near) == ALL_NEAR else near)
 
     def part(mask: npt.NDArray[np.bool_]) -> dict[str, Any] | None:
         return {**_pair(id_scores, ood[mask]), "n": int(mask.sum())} if mask.any() else None

@@ -7,7 +7,6 @@ have not seen: that is the situation a verdict is asked for.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from operator import itemgetter
 
 import numpy as np
 
@@ -119,10 +118,8 @@ def calibrated_attributor(
     truth = np.concatenate([np.eye(len(sub_datasets))[held_out.labels], _mixed_truth(held_out)])
     settings = product(_SHARPNESS, _SWITCH)
     tried = [replace(attributor, sharpness=s, switch=w) for s, w in settings]
-    return min((_with_prior(candidate, held_out, truth) for candidate in tried), key=_LOSS)[1]
-
-
-_LOSS = itemgetter(0)
+    found = [_with_prior(candidate, held_out, truth) for candidate in tried]
+    return min(found, key=lambda pair: pair[0])[1]
 
 
 def _with_prior(

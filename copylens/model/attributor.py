@@ -28,7 +28,8 @@ class Evidence:
         affinity: measure -> [N, K] how much each sub-dataset is at home with the text, not
             normalised: low for all of them where a text is strange; see `LexicalReading`. Empty
             without the lexical channel.
-        surprise: [N] the LM's mean loss per token, nats; NaN where it was not measured.
+        surprise: [N] the LM's loss per token, mean over windows, nats; NaN where the probe did not
+            measure it.
         features: [N, Z] pooled states, for the detector's space.
     """
 
@@ -187,7 +188,7 @@ def channel_values(name: str, states: Sequence[States]) -> tuple[FloatArray, ...
 
 
 def mean_loss(states: Sequence[States]) -> FloatArray:
-    """The LM's mean loss of each text, nats per token [N]; NaN without the likelihood channel."""
+    """The LM's loss per token, mean over windows, nats [N]; NaN where it was not measured."""
     return np.array(
         [
             -float(item.likelihood[:, 0].mean(dtype=np.float64)) if item.likelihood.size else np.nan

@@ -91,8 +91,8 @@ class ClassLanguageModel:
         return cls(tuple(Level.fit(c, ids, repeated, classes) for c, ids in grams))
 
     def mean_log_probs(self, documents: Sequence[Ids]) -> FloatArray:
-        """Mean log-probability per token under each sub-dataset, [N, K] nats, <= 0; 0 for an
-        empty document."""
+        """Mean log-probability per token under each sub-dataset, [N, K] nats, <= 0; NaN for an
+        empty document, of which there is nothing to say."""
         lengths = np.array([len(d) for d in documents], np.int64)
         grams = list(_grams(documents, len(self.levels)))
         total = np.zeros((len(documents), self.classes))
@@ -104,7 +104,8 @@ class ClassLanguageModel:
                 p = level.interpolate(contexts[block], ids[block], p)
             where = (np.ones(len(p)), (owner[block], np.arange(len(p))))
             total += sparse.coo_matrix(where, shape=(len(documents), len(p))).tocsr() @ np.log(p)
-        return total / np.maximum(lengths, 1)[:, None]
+        mean = total / np.maximum(lengths, 1)[:, None]
+        return np.asarray(np.where(lengths[:, None] > 0, mean, np.nan))
 
 
 def _grams(documents: Sequence[Ids], order: int) -> list[tuple[Ids, Ids]]:

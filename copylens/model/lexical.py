@@ -105,10 +105,13 @@ class LexicalClassifier:
             for view, document, weight in zip(self.views, tokens.views, self.weights)
         ]
         natural = [m.mean_log_probs(s) for m, s in zip(self.models, tokens.streams)]
-        wording, style = (n[:, :K] for n in natural)
+        # A text without tokens (blanks alone) leans nowhere.
+        wording, style = (
+            np.where(np.isnan(n[:, :K]), usual, n[:, :K]) for n, usual in zip(natural, self.centre)
+        )
         lean = [leaning(n, c, s) for n, c, s in zip((wording, style), self.centre, self.scale)]
         scores = np.stack([parts[0] + parts[1], parts[2] + parts[3], *lean]).astype(np.float64)
-        background = np.repeat(natural[1][:, K:], K, axis=1)
+        background = np.repeat(np.nan_to_num(natural[1][:, K:]), K, axis=1)
         return LexicalReading(
             log_probs=self.gate.log_probs(scores),
             support=self.gate.support(scores),

@@ -66,7 +66,7 @@ def test_it_is_a_distribution_over_the_next_token(model):
 def test_texts_do_not_touch_each_other(model, monkeypatch):
     texts = [ids(t) for t in ("a b", "", "c c a", "b a z")]
     together = model.mean_log_probs(texts)
-    assert (together[1] == 0).all()
+    assert np.isnan(together[1]).all(), "of an empty text there is nothing to say"
     monkeypatch.setattr("copylens.model.class_lm._BLOCK", 2)
     np.testing.assert_allclose(model.mean_log_probs(texts), together, rtol=1e-6)
     for text, row in zip(texts, together):

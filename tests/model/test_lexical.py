@@ -140,3 +140,11 @@ def test_a_text_does_not_depend_on_those_beside_it(fitted):
     together = fitted.log_probs(texts)
     for i, text in enumerate(texts):
         np.testing.assert_allclose(fitted.log_probs([text])[0], together[i], atol=1e-6)
+
+
+def test_blanks_lean_nowhere(fitted):
+    """The language models give no vote on a text without a token."""
+    reading = fitted.read([" \t ", "the ship"])
+    np.testing.assert_array_equal(reading.wording[0], fitted.centre[0])
+    np.testing.assert_array_equal(reading.style[0], fitted.centre[1])
+    assert np.isfinite(reading.log_probs).all()

@@ -1,9 +1,10 @@
 """Does the LM matter? The attention channel where the LM cannot know the texts, or is not there.
 
 Each control trains the same reader with the same settings on the same passages, at most
-`evaluation.refit_passages` of them; only what it reads differs. So does the probe's attention
-channel that they are compared with. `difference` is the control's accuracy less the probe's on the
-very same test passages: at or above 0, what the LM has learned adds nothing.
+`evaluation.control_passages` of them; only what it reads differs. So does the probe's attention
+channel that they are compared with, but for its read-out, which is the run's own. `difference` is
+the control's accuracy less the probe's on the very same test passages: at or above 0, what the LM
+has learned adds nothing.
 """
 
 import dataclasses
@@ -29,7 +30,8 @@ def run(study: StudyInput) -> dict[str, Any]:
     lm = load_language_model(study.config.probe)
     fresh = random_init(lm, study.config.seed)
     K = len(study.names)
-    probe = attention_channel(study.config, K, study.refit_train, study.val)
+    train = study.some_of_train(study.config.evaluation.control_passages)
+    probe = attention_channel(study.config, K, train, study.val)
     return {
         "random_init": _figures(study, probe, _attention_right(study, fresh, index), index),
         "never_trained": never_trained(study, probe),
@@ -70,13 +72,14 @@ def random_init(lm: LanguageModel, seed: int) -> LanguageModel:
 
 def _attention_right(study: StudyInput, lm: LanguageModel, index: IntArray) -> Right:
     """Which test passages the attention channel gets right with this LM's states."""
-    reader = reader_of(study.config, lm, study.refit_train.texts)
+    some = study.some_of_train(study.config.evaluation.control_passages)
+    reader = reader_of(study.config, lm, some.texts)
 
     def read(texts: TextSet) -> TextSet:
         return dataclasses.replace(texts, states=embed_passages(reader, texts.texts))
 
     test = read(study.test.subset(index))
-    train, val = read(study.refit_train), read(study.val)
+    train, val = read(some), read(study.val)
     return _right(attention_channel(study.config, len(study.names), train, val), test)
 
 
@@ -88,9 +91,10 @@ def _right(channels: Channels, test: TextSet) -> Right:
 def _tokens_right(study: StudyInput, lm: LanguageModel, index: IntArray) -> Right:
     """Which test passages the LSTM over learned token embeddings gets right."""
     test = study.test.subset(index)
+    some = study.some_of_train(study.config.evaluation.control_passages)
     train, val, held = (
         token_set(lm, part.texts, part.labels, study.config.probe.window)
-        for part in (study.refit_train, study.val, test)
+        for part in (some, study.val, test)
     )
     vocabulary = len(lm.tokenizer)
     network = fit_token_network(study.config, len(study.names), vocabulary, train, val)

@@ -49,12 +49,6 @@ class StudyInput:
         """All training passages."""
         return self.answers.texts["train"]
 
-    @cached_property
-    def refit_train(self) -> TextSet:
-        """At most `refit_passages` training passages, for what is fitted many times."""
-        count, train = self.config.evaluation.refit_passages, self.train
-        return train.subset(spread(train.labels, train.groups, count, self.config.seed))
-
     @property
     def val(self) -> TextSet:
         """All validation passages."""
@@ -77,6 +71,11 @@ class StudyInput:
         part = self.test.subset(where)
         count = self.config.evaluation.study_passages
         return np.asarray(where[spread(part.labels, part.groups, count, self.config.seed)])
+
+    def some_of_train(self, count: int) -> TextSet:
+        """At most so many training passages, for what is fitted many times."""
+        train = self.train
+        return train.subset(spread(train.labels, train.groups, count, self.config.seed))
 
     def compare(self, right: Right, other: Right, index: IntArray) -> dict[str, Any]:
         """Paired difference of two methods on the test passages at `index`; > 0 = first better."""

@@ -31,7 +31,7 @@ from copylens.records import IntArray
 def run(study: StudyInput) -> dict[str, Any]:
     """Means over sub-datasets of AUROC and FPR95, and both by sub-dataset."""
     config = with_channels(study.config, "lexical")
-    train, val = study.refit_train, study.val
+    train, val = study.some_of_train(study.config.evaluation.refit_passages), study.val
     test = study.test.subset(study.sample())
     found = {}
     for k, name in enumerate(study.names):

@@ -63,7 +63,7 @@ def attention_channel(config: RunConfig, classes: int, train: TextSet, val: Text
 def refit(
     config: RunConfig, names: tuple[str, ...], train: TextSet, val: TextSet, ood_val: TextSet
 ) -> FittedModel:
-    """The whole train stage on these sets, from fresh networks to calibration.
+    """The train stage on these sets, from fresh networks to calibration, without background texts.
 
     Args:
         names: the K sub-datasets that the labels of train and val number.

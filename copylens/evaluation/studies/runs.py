@@ -1,12 +1,13 @@
 """Runs the studies that the config lists, each once, and puts their figures into the report."""
 
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from copylens import storage
-from copylens.config import RunConfig, Study, fingerprint
+from copylens.config import ALL_NEAR, RunConfig, Study, fingerprint
 from copylens.corpus import load_manifest
 from copylens.errors import ConfigError, ProbeError
 from copylens.evaluation.answers import Evaluation
@@ -50,7 +51,15 @@ def run_studies(config: RunConfig, answers: Evaluation, best_text: str) -> dict[
         best_text: name of the best text-only baseline.
     """
     study = StudyInput(config, answers, best_text)
-    return {name: _run(study, name) for name in config.evaluation.studies}
+    results = {}
+    for name in config.evaluation.studies:
+        try:
+            results[name] = _run(study, name)
+        except Exception as error:  # What breaks in an extra must not cost the report.
+            reason = " ".join(str(error).split()) or type(error).__name__
+            message = f"warning: the study '{name}' failed, its figures stay null: {reason}"
+            print(message, file=sys.stderr)
+    return results
 
 
 def add_studies(report: dict[str, Any], results: Mapping[Study, StudyResult]) -> None:
@@ -84,8 +93,10 @@ def check_settings(config: RunConfig) -> None:
         for name, splits in manifest.by_sub_dataset.items()
         if any(split.startswith("ood") for split in splits)
     ]
-    _known("never_trained", settings.never_trained, manifest.sub_datasets)
-    _known("near_ood", settings.near_ood, unregistered)
+    if settings.control_model and "controls" in settings.studies:
+        _known("never_trained", settings.never_trained, manifest.sub_datasets)
+    if settings.near_ood != ALL_NEAR:
+        _known("near_ood", settings.near_ood, unregistered)
     classes = len(manifest.sub_datasets)
     if settings.studies:
         _at_least("study_passages", settings.study_passages, classes)
@@ -100,6 +111,9 @@ def check_settings(config: RunConfig) -> None:
             f"evaluation.studies: lm_outputs needs an LM that writes, and '{config.probe.model}' "
             "is an encoder; leave this study out"
         )
+    reads_text = config.channels.attention or config.channels.lexical
+    if "in_corpus" in settings.studies and not reads_text:
+        raise ConfigError("evaluation.studies: in_corpus needs channels.attention or lexical")
     if "controls" in settings.studies:
         if not config.channels.attention:
             raise ConfigError("evaluation.studies: controls needs channels.attention=true")

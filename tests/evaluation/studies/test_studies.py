@@ -86,7 +86,7 @@ def test_a_finished_study_is_not_run_again(study, tmp_path, monkeypatch):
         config = changed(study, studies=["in_corpus"], **settings).config
         return runs.run_studies(config.model_copy(update=output), study.answers, "bm25")
 
-    first, second = again(), again(near_ood=[])
+    first, second = again(), again(near_ood=["*"])
     assert (ran, first) == ([12], second)
     again(study_passages=7)
     assert ran == [12, 7]
@@ -97,11 +97,29 @@ def test_a_finished_study_is_not_run_again(study, tmp_path, monkeypatch):
     assert ran == [12, 7, 7]
 
 
+def test_a_study_that_breaks_does_not_cost_the_report(study, tmp_path, monkeypatch, capsys):
+    def broken(study):
+        raise ValueError("no luck\ntoday")
+
+    monkeypatch.setitem(runs._STUDIES, "in_corpus", broken)
+    monkeypatch.setitem(runs._STUDIES, "lm_outputs", lambda study: {"n": 3})
+    monkeypatch.setattr(runs, "upstream_hash", lambda config, stage: "model")
+    config = changed(study, studies=["in_corpus", "lm_outputs"]).config
+    config = config.model_copy(update={"output": str(tmp_path)})
+    assert list(runs.run_studies(config, study.answers, "bm25")) == ["lm_outputs"]
+    assert "'in_corpus' failed, its figures stay null: no luck today" in capsys.readouterr().err
+
+
+def test_names_from_another_corpus_do_no_harm_where_they_are_not_used(study):
+    runs.check_settings(changed(study, never_trained=["austen"], control_model="").config)
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "message"),
     [
         ({"never_trained": ["lawe"]}, ConfigError, "never_trained: the corpus has no 'lawe'; it"),
         ({"near_ood": ["sea"]}, ConfigError, "near_ood: the corpus has no 'sea'; it holds kitchen"),
+        ({"near_ood": ["*", "sea"]}, ConfigError, "near_ood: the corpus has no"),
         ({"study_passages": 2}, ConfigError, "study_passages is 2; .* take at least 3"),
         ({"refit_passages": 29}, ConfigError, "refit_passages is 29; .* take at least 30"),
         ({"control_model": "/no/such/lm"}, ProbeError, "LM '/no/such/lm' cannot be loaded"),

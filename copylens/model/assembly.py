@@ -65,8 +65,8 @@ def assemble(
         background: texts owned by nobody registered that the detector may learn from.
     """
     K = len(sub_datasets)
-    held_out = held_out_evidence(config, K, networks, parts, train, val, background)
     channels = fit_channels(config, K, networks[-1], train, background)
+    held_out = held_out_evidence(config, K, networks, parts, train, val, channels, background)
     attributor = calibrated_attributor(sub_datasets, channels, held_out)
     space = None
     # The space belongs to the networks fitted on all of train: no place for those of a part.

@@ -100,17 +100,27 @@ def fit_channels(
     networks: dict[str, AttributorNetwork],
     train: TextSet,
     background: Sequence[str] = (),
+    calibrated: Channels | None = None,
 ) -> Channels:
-    """Networks as they are; the lexical channel and the read-out expert fitted on the texts."""
+    """Networks as they are; the lexical channel and the read-out expert fitted on the texts.
+
+    Args:
+        calibrated: channels of all of train, whose gate and temperature a part of it takes over:
+            with few split groups left, a part cannot learn what an unseen work looks like.
+    """
+    gate = calibrated.lexical.gate if calibrated and calibrated.lexical else None
+    temperature = calibrated.readout.temperature if calibrated and calibrated.readout else None
     lexical = None
     if config.channels.lexical:
         lexical = fit_lexical(
-            train.texts, train.labels, train.group_index, classes, config.seed, background
+            train.texts, train.labels, train.group_index, classes, config.seed, background, gate
         )
     readout = None
     if config.channels.attention and config.probe.readout:
         codes = [item.codes for item in train.states]
-        readout = fit_readout_expert(codes, train.labels, train.group_index, classes, config.seed)
+        readout = fit_readout_expert(
+            codes, train.labels, train.group_index, classes, config.seed, temperature
+        )
     share = config.attributor.network_share
     return Channels(networks, lexical, readout, share, config.probe.window)
 
@@ -122,20 +132,23 @@ def judges(
     parts: Parts,
     train: TextSet,
     val: TextSet,
+    full: Channels,
     background: Sequence[str] = (),
 ) -> Iterator[tuple[int, Channels, IntArray]]:
     """For each part the channels fitted without it and the val passages they may judge.
 
     Args:
-        networks: part -> networks fitted without it; -1 -> those fitted on all of train.
+        networks: part -> networks fitted without it.
+        full: the channels fitted on all of train; they judge what is of no part.
 
     Yields:
         The part, its channels, and positions in val; together they cover val once.
     """
     for part in np.unique(parts.val):
-        kept = np.flatnonzero(parts.train != part) if part >= 0 else np.arange(len(train))
-        fitted = networks[int(part)]
-        channels = fit_channels(config, classes, fitted, train.subset(kept), background)
+        channels = full
+        if part >= 0:
+            rest = train.subset(np.flatnonzero(parts.train != part))
+            channels = fit_channels(config, classes, networks[int(part)], rest, background, full)
         yield int(part), channels, np.flatnonzero(parts.val == part)
 
 
@@ -146,15 +159,18 @@ def held_out_evidence(
     parts: Parts,
     train: TextSet,
     val: TextSet,
+    full: Channels,
     background: Sequence[str] = (),
 ) -> HeldOut:
     """What models that have not seen their groups say of the val passages and of their mixtures.
 
     Args:
-        networks: see `judges`.
+        networks, full: see `judges`.
     """
     found, order = [], []
-    for part, channels, index in judges(config, classes, networks, parts, train, val, background):
+    for part, channels, index in judges(
+        config, classes, networks, parts, train, val, full, background
+    ):
         held = val.subset(index)
         mixtures = make_mixtures(
             held.texts,

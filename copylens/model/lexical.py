@@ -128,6 +128,7 @@ def fit_lexical(
     classes: int,
     seed: int,
     background: Sequence[str] = (),
+    gate: ExpertGate | None = None,
 ) -> LexicalClassifier:
     """Fits experts and gate on passages.
 
@@ -135,6 +136,7 @@ def fit_lexical(
         labels: [N] in 0..K-1, every class present.
         groups: [N] split groups; those of one class held out together simulate an unseen work.
         background: texts that belong to nobody registered; the language models alone read them.
+        gate: one that was fitted on more split groups than these texts have; default: a fresh one.
     """
     names, skeleton = NameRecord.learn(texts, groups), Skeleton.learn(texts)
     tokens = tokenize(names, skeleton, texts)
@@ -146,17 +148,19 @@ def fit_lexical(
     views = tuple(NgramView.fit(document) for document in tokens.views)
     rows = [view.matrix(document) for view, document in zip(views, tokens.views)]
     kernels = [(gram(rows[e]) + gram(rows[e + 1])) / 2 for e in (0, 2)]
-    ridges, naturals = [], []
-    for units in (np.arange(len(labels)), groups):
-        folds = fold_index(labels, units, _FOLDS, seed)
-        ridges.append([out_of_fold(kernel, labels, classes, _RIDGE, folds) for kernel in kernels])
-        naturals.append([fit.held_out(folds) for fit in fits])
-    centre = np.stack([_class_balanced_mean(natural, labels) for natural in naturals[0]])
-    scale = np.array([leaning(n, c, 1.0).std() for n, c in zip(naturals[0], centre)])
-    known, unseen = (
-        np.stack([*ridge, *(leaning(n, c, s) for n, c, s in zip(natural, centre, scale))])
-        for ridge, natural in zip(ridges, naturals)
-    )
+    folds = fold_index(labels, np.arange(len(labels)), _FOLDS, seed)
+    naturals = [fit.held_out(folds) for fit in fits]
+    centre = np.stack([_class_balanced_mean(natural, labels) for natural in naturals])
+    scale = np.array([leaning(n, c, 1.0).std() for n, c in zip(naturals, centre)])
+    if gate is None:
+
+        def scores(held: Sequence[FloatArray], folds: IntArray) -> FloatArray:
+            ridge = [out_of_fold(kernel, labels, classes, _RIDGE, folds) for kernel in kernels]
+            return np.stack([*ridge, *(leaning(n, c, s) for n, c, s in zip(held, centre, scale))])
+
+        works = fold_index(labels, groups, _FOLDS, seed)
+        unseen = scores([fit.held_out(works) for fit in fits], works)
+        gate = fit_gate(scores(naturals, folds), unseen, (labels, labels))
     duals = [ridge_duals(kernel, labels, classes, _RIDGE) for kernel in kernels]
     return LexicalClassifier(
         names=names,
@@ -168,7 +172,7 @@ def fit_lexical(
         models=tuple(fit.without(np.zeros(len(labels), bool)) for fit in fits),
         centre=centre,
         scale=scale,
-        gate=fit_gate(known, unseen, (labels, labels)),
+        gate=gate,
     )
 
 

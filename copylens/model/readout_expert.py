@@ -56,7 +56,12 @@ class ReadOutExpert:
 
 
 def fit_readout_expert(
-    codes: Sequence[IntArray], labels: IntArray, groups: IntArray, classes: int, seed: int
+    codes: Sequence[IntArray],
+    labels: IntArray,
+    groups: IntArray,
+    classes: int,
+    seed: int,
+    temperature: float | None = None,
 ) -> ReadOutExpert:
     """Fits weights and temperature on passages.
 
@@ -64,6 +69,7 @@ def fit_readout_expert(
         codes: N arrays [W, w], see `States`.
         labels: [N] in 0..K-1, every class present.
         groups: [N] split groups; those of one class held out together simulate an unseen work.
+        temperature: one that was fitted on more split groups than these; default: a fresh one.
     """
     documents = code_views(codes)
     views = tuple(NgramView.fit(ids) for ids in documents)
@@ -71,9 +77,10 @@ def fit_readout_expert(
     scales = [np.sqrt(share) for share in _SHARES]
     rows = [view.matrix(ids) * s for view, ids, s in zip(views, documents, scales)]
     kernel = gram(rows[0]) + gram(rows[1])
-    folds = fold_index(labels, groups, _FOLDS, seed)
-    held = out_of_fold(kernel, labels, classes, _RIDGE, folds)
-    temperature = fit_fusion({"codes": held}, labels).weights["codes"]
+    if temperature is None:
+        folds = fold_index(labels, groups, _FOLDS, seed)
+        held = out_of_fold(kernel, labels, classes, _RIDGE, folds)
+        temperature = fit_fusion({"codes": held}, labels).weights["codes"]
     duals = ridge_duals(kernel, labels, classes, _RIDGE)
     weights = tuple(np.asarray(row.T @ duals * s, np.float32) for row, s in zip(rows, scales))
     return ReadOutExpert(views, weights, temperature)

@@ -60,18 +60,17 @@ def fit_without(
     K = classes - 1
     train, val = without(train, left_out), without(val, left_out)
     parts = split_parts(train, val, config.attributor.folds, config.seed)
-    networks: dict[int, dict[str, AttributorNetwork]] = {p: {} for p in range(-1, parts.count)}
+    networks: dict[int, dict[str, AttributorNetwork]] = {p: {} for p in range(parts.count)}
+    full = fit_channels(config, K, {}, train)
     pure, places = [], []
-    for _, channels, index in judges(config, K, networks, parts, train, val):
+    for _, channels, index in judges(config, K, networks, parts, train, val, full):
         held = val.subset(index)
         pure.append(channels.whole(held.texts, held.states))
         places.append(index)
     order = np.concatenate(places)
     evidence, labels = concatenate(pure), val.labels[order]
-    if parts.count:
-        channels = fit_channels(config, K, {}, train)
     fusion = fit_fusion(evidence.text, labels, val.group_index[order])
-    attributor = Attributor(tuple(map(str, range(K))), channels, fusion, fusion, 0.0, 0.5, 0.5)
+    attributor = Attributor(tuple(map(str, range(K))), full, fusion, fusion, 0.0, 0.5, 0.5)
     return attributor, fit_detector(None, measures(attributor, evidence, None), labels, None)
 
 

@@ -27,9 +27,9 @@ def changed(study: StudyInput, **settings: object) -> StudyInput:
 def test_a_left_out_sub_dataset_is_nowhere_in_what_is_fitted(study, monkeypatch):
     calls = []
 
-    def spy(config, classes, networks, parts, train, val):
+    def spy(config, classes, networks, parts, train, val, full):
         calls.append((classes, train, val))
-        return real(config, classes, networks, parts, train, val)
+        return real(config, classes, networks, parts, train, val, full)
 
     real = leave_one_out.judges
     monkeypatch.setattr(leave_one_out, "judges", spy)

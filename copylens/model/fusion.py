@@ -56,7 +56,10 @@ def fit_fusion(
     allowed = [i for i, right in enumerate(accuracy) if right >= floor]
     if len(allowed) == 1:
         return fitted[allowed[0]]
-    return fitted[min(allowed, key=lambda i: _cross_fitted(channels, sets[i], labels, folds))]
+    # The largest set comes first, so it wins where the losses are as good as equal.
+    return fitted[
+        min(allowed, key=lambda i: round(_cross_fitted(channels, sets[i], labels, folds), 4))
+    ]
 
 
 def _cross_fitted(

@@ -121,7 +121,7 @@ def _baseline_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
                 **figures,
             }
         )
-    return sorted(rows, key=lambda row: -1.0 if row["accuracy"] is None else -row["accuracy"])
+    return sorted(rows, key=lambda row: 1.0 if row["accuracy"] is None else -row["accuracy"])
 
 
 def _confusion_rows(figures: Figures) -> list[dict[str, Any]] | None:

@@ -10,6 +10,13 @@ Tone = str
 NOT_MEASURED = "not measured"
 
 BASELINE_NAMES = {
+    "msp_on_logits": "largest share",
+    "max_logit_on_logits": "largest logit",
+    "energy_on_logits": "energy of the logits",
+    "mahalanobis_on_features": "Mahalanobis on features",
+    "relative_mahalanobis_on_features": "relative Mahalanobis on features",
+    "knn_on_features": "nearest neighbours in features",
+    "cosine_on_features": "cosine to means of features",
     "tfidf_word": "TF-IDF, words",
     "tfidf_char": "TF-IDF, characters",
     "tfidf_word_masked": "TF-IDF, words, names masked",

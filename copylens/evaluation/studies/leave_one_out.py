@@ -7,8 +7,8 @@ registered ones. No unregistered text helps to choose a setting.
 What is refitted is the lexical channel with its gate, the fusion and the detector, on at most
 `evaluation.refit_passages` training passages spread over sub-datasets and split groups: LSTMs for
 every sub-dataset left out would take an hour on two cores, and the detector asks them little. The
-LM itself stays as it is: where it has read the sub-dataset, the surprise that the detector looks
-at is that of an LM which knows the text, which lowers the figure.
+LM itself stays as it is, and may well have read the sub-dataset that is left out: its surprise
+would be that of an LM which knows the text, so the detector does without it here.
 """
 
 import dataclasses
@@ -20,12 +20,12 @@ from copylens.config import RunConfig
 from copylens.evaluation import metrics
 from copylens.evaluation.studies.inputs import StudyInput
 from copylens.evaluation.studies.refit import with_channels
-from copylens.model.attributor import Attributor
-from copylens.model.detector import Detector, fit_detector, measures
+from copylens.model.attributor import Attributor, Evidence
+from copylens.model.detector import SURPRISE, Detector, fit_detector, measures
 from copylens.model.fusion import fit_fusion
 from copylens.model.held_out import TextSet, concatenate, fit_channels, judges, split_parts
 from copylens.model.network import AttributorNetwork
-from copylens.records import IntArray
+from copylens.records import FloatArray, IntArray
 
 
 def run(study: StudyInput) -> dict[str, Any]:
@@ -37,7 +37,7 @@ def run(study: StudyInput) -> dict[str, Any]:
     for k, name in enumerate(study.names):
         attributor, detector = fit_without(config, len(study.names), k, train, val)
         evidence = attributor.channels.whole(test.texts, test.states)
-        scores = detector.score(measures(attributor, evidence, None))
+        scores = detector.score(unread_measures(attributor, evidence))
         registered, left_out = scores[test.labels != k], scores[test.labels == k]
         found[name] = {
             "auroc": metrics.auroc(registered, left_out),
@@ -71,7 +71,13 @@ def fit_without(
     evidence, labels = concatenate(pure), val.labels[order]
     fusion = fit_fusion(evidence.text, labels, val.group_index[order])
     attributor = Attributor(tuple(map(str, range(K))), full, fusion, fusion, 0.0, 0.5, 0.5)
-    return attributor, fit_detector(None, measures(attributor, evidence, None), labels, None)
+    return attributor, fit_detector(None, unread_measures(attributor, evidence), labels, None)
+
+
+def unread_measures(attributor: Attributor, evidence: Evidence) -> dict[str, FloatArray]:
+    """What the detector looks at that does not depend on what the LM has read, [N, K] each."""
+    found = measures(attributor, evidence, None)
+    return {name: values for name, values in found.items() if name != SURPRISE}
 
 
 def without(texts: TextSet, left_out: int) -> TextSet:

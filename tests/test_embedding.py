@@ -46,7 +46,7 @@ def test_same_run_same_readout_and_same_shards(config):
             ShardEmbedder(config)(item)
         hashes.append((readout_sha256(config.output), output_hash(tasks)))
     assert hashes[0] == hashes[1]
-    states = shards.read_split_states(config.output, "train")[0].states
+    states = shards.read_states(plan(config)[0].target)[0].states
     assert states.codes.shape == (len(states.values), 8)
 
 

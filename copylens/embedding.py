@@ -11,7 +11,7 @@ import numpy as np
 from copylens import shards, storage
 from copylens.config import RunConfig, fingerprint
 from copylens.corpus import corpus_uri, load_manifest, read_shard, shard_uris
-from copylens.errors import TextError
+from copylens.isolation import each
 from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
 from copylens.probe.readout_fit import fit_readout
@@ -130,46 +130,21 @@ class ShardEmbedder:
         if task.done:
             return shards.published(task.target)
         passages = read_shard(task.source, task.sha256)
-        read = self._read(passages)
-        kept = [i for i, states in enumerate(read) if isinstance(states, States)]
+        read = each(passages, lambda some: self._probe.states([p.text for p in some]))
+        results = [_checked(*pair) for pair in zip(passages, read)]
+        kept = [(p, r) for p, r in zip(passages, results) if isinstance(r, States)]
+        refused = [r for r in results if isinstance(r, shards.Rejected)]
         return shards.publish(
-            task.target,
-            task.key,
-            [passages[i] for i in kept],
-            [states for states in read if isinstance(states, States)],
-            [item for item in read if isinstance(item, shards.Rejected)],
+            task.target, task.key, [p for p, _ in kept], [r for _, r in kept], refused
         )
 
-    def _read(self, passages: list[Passage]) -> list[States | shards.Rejected]:
-        """All passages at once; one by one where that fails, so that one costs only itself.
 
-        What fails for every single one is no fault of the passages, and is raised.
-        """
-        try:
-            together = self._probe.states([passage.text for passage in passages])
-            return [_finite(*pair) for pair in zip(passages, together)]
-        except (TextError, RuntimeError):
-            alone, faults = [], []
-            for passage in passages:
-                try:
-                    alone.append(_finite(passage, self._probe.states([passage.text])[0]))
-                except (TextError, RuntimeError) as error:
-                    alone.append(shards.Rejected(passage.id, _reason(error)))
-                    faults.append(error)
-            if len(faults) == len(passages) and isinstance(faults[0], RuntimeError):
-                raise
-            return alone
-
-
-def _finite(passage: Passage, states: States) -> States | shards.Rejected:
-    if np.isfinite(states.values).all() and np.isfinite(states.likelihood).all():
-        return states
+def _checked(passage: Passage, read: States | str) -> States | shards.Rejected:
+    if isinstance(read, str):
+        return shards.Rejected(passage.id, read)
+    if np.isfinite(read.values).all() and np.isfinite(read.likelihood).all():
+        return read
     return shards.Rejected(passage.id, "the LM's states are not finite; try probe.dtype=float32")
-
-
-def _reason(error: Exception) -> str:
-    message = " ".join(str(error).split()).removeprefix("text 0 ")
-    return message[:200] or type(error).__name__
 
 
 def _settings(config: RunConfig) -> tuple[dict[str, object], int, str]:

@@ -30,8 +30,8 @@ from copylens.records import AnyArray, Rights
 
 FORMAT = 3
 _M = TypeVar("_M", bound=nn.Module)
-_ARRAYS, _META = "model.safetensors", "scorer.json"
-FILES = (_ARRAYS, _META)
+_ARRAYS, SCORER_FILE = "model.safetensors", "scorer.json"
+FILES = (_ARRAYS, SCORER_FILE)
 _INTERVAL = ("share", "low", "high")
 _TEST = ("centre", "spread", "own")
 
@@ -62,7 +62,7 @@ def save_bundle(
         "lineage": lineage,
         "model": _numbers(model),
     }
-    storage.write_json(storage.join(folder, _META), meta)
+    storage.write_json(storage.join(folder, SCORER_FILE), meta)
 
 
 def load_bundle(
@@ -73,9 +73,9 @@ def load_bundle(
     Raises:
         ModelError: a file is missing, damaged, of another format, or not the other one's partner.
     """
-    meta_uri = storage.join(folder, _META)
+    meta_uri = storage.join(folder, SCORER_FILE)
     if not storage.exists(meta_uri):
-        raise ModelError(f"'{folder}' holds no scorer ({_META} is missing)")
+        raise ModelError(f"'{folder}' holds no scorer ({SCORER_FILE} is missing)")
     try:
         meta = json.loads(storage.read_bytes(meta_uri))
     except ValueError:

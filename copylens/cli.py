@@ -74,6 +74,22 @@ def promote(config: Config = None, overrides: Overrides = None, as_json: AsJson 
 
 
 @app.command()
+def rollback(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """The version that was champion before is champion again."""
+    from copylens.config_files import load_config
+    from ray_jobs.promote import roll_back
+
+    summary = roll_back(load_config(config, overrides or []))
+    if as_json:
+        typer.echo(json.dumps(summary))
+    else:
+        typer.echo(
+            f"{summary['model']}: version {summary['champion']} is champion again, "
+            f"version {summary['previous']} is kept as previous"
+        )
+
+
+@app.command()
 def run(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """All stages in order: ingest, embed, train, evaluate, promote. Finished ones are skipped."""
     from copylens.stages import STAGES

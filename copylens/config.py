@@ -220,10 +220,14 @@ class ResourcesConfig(Section):
     cpus: int = Field(
         default=4, ge=2, description="logical CPUs of a local Ray; fewer than 4 can starve it"
     )
-    embed_workers: int = Field(default=2, ge=1)
+    embed_workers: int = Field(default=2, ge=1, description="actors of embed and score, at most")
+    embed_workers_min: int | None = Field(
+        default=None, ge=1, description="the pool starts with so many and grows; null = fixed"
+    )
     cpus_per_worker: float = Field(default=0.5, gt=0)
     gpus_per_worker: float = Field(default=0.0, ge=0)
     train_workers: int = Field(default=1, ge=1)
+    train_gpus_per_worker: float = Field(default=0.0, ge=0, description="more than 0: NCCL, CUDA")
     threads: int = Field(default=1, ge=1, description="torch threads of each worker")
     object_store_mb: int = Field(default=512, ge=80)
 

@@ -2,12 +2,16 @@
 
 import hashlib
 import heapq
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
 
 from copylens import shards, storage
 from copylens.config import RunConfig, fingerprint
-from copylens.corpus import read_shard, shard_uris
-from copylens.errors import CorpusError
+from copylens.corpus import corpus_uri, load_manifest, read_shard, shard_uris
+from copylens.isolation import each
 from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
 from copylens.probe.readout_fit import fit_readout
@@ -17,7 +21,7 @@ from copylens.readout_files import (
     readout_is_published,
     readout_sha256,
 )
-from copylens.records import SPLITS, Passage, SplitName
+from copylens.records import SPLITS, Passage, SplitName, States
 
 # Of the background only the words are used.
 _EMBEDDED: tuple[SplitName, ...] = tuple(split for split in SPLITS if split != "background")
@@ -25,9 +29,16 @@ _EMBEDDED: tuple[SplitName, ...] = tuple(split for split in SPLITS if split != "
 
 @dataclass(frozen=True)
 class EmbedTask:
-    """One corpus shard to read, the state shard to publish, and the key that pins both."""
+    """One corpus shard to read, the state shard to publish, and the key that pins both.
+
+    Attributes:
+        sha256: of the corpus shard's bytes, by the manifest.
+        passages: how many it holds.
+    """
 
     source: str
+    sha256: str
+    passages: int
     target: str
     key: str
 
@@ -59,19 +70,16 @@ def plan_readout(config: RunConfig) -> ReadOutTask | None:
     """
     if not config.probe.readout:
         return None
-    sources = shard_uris(config.output, "train")
-    if not sources:
-        raise CorpusError(f"'{config.output}' holds no corpus shards; run ingest first")
-    contents = [storage.sha256(storage.read_bytes(source)) for source in sources]
+    records = [shard for shard in load_manifest(config.output).shards if shard.split == "train"]
+    contents = [record.sha256 for record in records]
     return ReadOutTask(config.output, fingerprint(*_settings(config), contents))
 
 
 def fit_and_publish_readout(config: RunConfig, task: ReadOutTask) -> None:
     """Fits the read-out on a sample of the train split, once per run."""
-    texts = [passage.text for passage in sample_passages(config)]
-    publish_readout(
-        task.output, task.key, fit_readout(Probe(config.probe, config.seed), texts, config.seed)
-    )
+    probe = Probe(config.probe, config.seed)
+    texts = probe.readable([passage.text for passage in sample_passages(config)])
+    publish_readout(task.output, task.key, fit_readout(probe, texts, config.seed))
 
 
 def sample_passages(config: RunConfig) -> list[Passage]:
@@ -95,13 +103,12 @@ def plan(config: RunConfig) -> list[EmbedTask]:
     settings = _settings(config)
     readout = readout_sha256(config.output) if config.probe.readout else ""
     tasks = []
-    for split in _EMBEDDED:
-        for source in shard_uris(config.output, split):
-            target = shards.shard_uri(config.output, split, source)
-            content = storage.sha256(storage.read_bytes(source))
-            tasks.append(EmbedTask(source, target, fingerprint(*settings, readout, content)))
-    if not tasks:
-        raise CorpusError(f"'{config.output}' holds no corpus shards; run ingest first")
+    for shard in load_manifest(config.output).shards:
+        if shard.split in _EMBEDDED:
+            source = corpus_uri(config.output, shard.path)
+            target = shards.shard_uri(config.output, shard.split, source)
+            key = fingerprint(*settings, readout, shard.sha256)
+            tasks.append(EmbedTask(source, shard.sha256, shard.passages, target, key))
     return tasks
 
 
@@ -112,12 +119,32 @@ class ShardEmbedder:
         readout = load_readout(config.output) if config.probe.readout else None
         self._probe = Probe(config.probe, config.seed, readout=readout)
 
-    def __call__(self, task: EmbedTask) -> int:
-        """Publishes one state shard; returns the number of passages in it."""
-        passages = read_shard(task.source)
-        states = self._probe.states([passage.text for passage in passages])
-        shards.publish(task.target, task.key, passages, states)
-        return len(passages)
+    def __call__(self, task: EmbedTask) -> shards.Published:
+        """Publishes one state shard; one that was published meanwhile is left as it is.
+
+        A passage that cannot be read goes to quarantine, with its reason, in the shard's marker.
+
+        Raises:
+            CorpusError: the corpus shard is damaged.
+        """
+        if task.done:
+            return shards.published(task.target)
+        passages = read_shard(task.source, task.sha256)
+        read = each(passages, lambda some: self._probe.states([p.text for p in some]))
+        results = [_checked(*pair) for pair in zip(passages, read)]
+        kept = [(p, r) for p, r in zip(passages, results) if isinstance(r, States)]
+        refused = [r for r in results if isinstance(r, shards.Rejected)]
+        return shards.publish(
+            task.target, task.key, [p for p, _ in kept], [r for _, r in kept], refused
+        )
+
+
+def _checked(passage: Passage, read: States | str) -> States | shards.Rejected:
+    if isinstance(read, str):
+        return shards.Rejected(passage.id, read)
+    if np.isfinite(read.values).all() and np.isfinite(read.likelihood).all():
+        return read
+    return shards.Rejected(passage.id, "the LM's states are not finite; try probe.dtype=float32")
 
 
 def _settings(config: RunConfig) -> tuple[dict[str, object], int, str]:
@@ -127,8 +154,22 @@ def _settings(config: RunConfig) -> tuple[dict[str, object], int, str]:
     return settings, config.seed, weight_hash(config.probe)
 
 
-def output_hash(tasks: list[EmbedTask]) -> str:
+def publish_quarantine(config: RunConfig, tasks: Sequence[EmbedTask]) -> int:
+    """Gathers what the shards refused in `<output>/states/quarantine.jsonl`; how many there are."""
+    refused = [
+        {"shard": "/".join(task.target.rsplit("/", 2)[1:]), **asdict(item)}
+        for task in tasks
+        for item in shards.published(task.target).quarantined
+    ]
+    lines = [json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n" for entry in refused]
+    storage.write_bytes(
+        storage.join(config.output, "states", "quarantine.jsonl"), "".join(lines).encode()
+    )
+    return len(refused)
+
+
+def output_hash(tasks: Sequence[EmbedTask]) -> str:
     """Hash over all state shards' bytes: equal for equal runs."""
     return fingerprint(
-        [[task.target.rsplit("/", 2)[1:], shards.published_sha256(task.target)] for task in tasks]
+        [[task.target.rsplit("/", 2)[1:], shards.published(task.target).sha256] for task in tasks]
     )

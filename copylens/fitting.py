@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from copylens.config import RunConfig
-from copylens.corpus import load_manifest, read_split
+from copylens.corpus import load_manifest, read_split, shard_uris
 from copylens.errors import ModelError
 from copylens.model.assembly import FittedModel, assemble
 from copylens.model.attributor import channel_values
@@ -24,7 +24,8 @@ from copylens.model.network import AttributorNetwork, NetworkShape
 from copylens.model.projector import Projector, ProjectorShape, fit_projector
 from copylens.model.training import Progress, fit_network
 from copylens.records import REGISTERED_SPLITS, SplitName
-from copylens.shards import read_split_states
+from copylens.shards import published, shard_uri
+from copylens.state_map import map_states
 
 
 @dataclass
@@ -51,7 +52,7 @@ class FitState:
     @classmethod
     def from_bytes(cls, data: bytes) -> "FitState":
         """The inverse of `to_bytes`."""
-        values = torch.load(io.BytesIO(data), weights_only=True)
+        values = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
         current = values["current"]
         return cls(
             finished=values["finished"],
@@ -74,16 +75,22 @@ class NetworkFit:
 
 
 def load_texts(output: str, split: SplitName, sub_datasets: Sequence[str]) -> TextSet:
-    """A split's passages joined with their states.
+    """A split's passages joined with their states, which stay on the local disk.
+
+    Passages that embed put into quarantine are left out.
 
     Raises:
         ModelError: states and passages do not match; embed has not run on this corpus.
     """
-    passages, rows = read_split(output, split), read_split_states(output, split)
-    if [p.id for p in passages] != [row.id for row in rows]:
+    uris = [shard_uri(output, split, source) for source in shard_uris(output, split)]
+    rows, refused = map_states(uris), sum(len(published(uri).quarantined) for uri in uris)
+    embedded = {row.id for row in rows}
+    passages = read_split(output, split)
+    kept = [p for p in passages if p.id in embedded]
+    if [p.id for p in kept] != [r.id for r in rows] or len(passages) != len(rows) + refused:
         raise ModelError(f"'{output}': states and passages of '{split}' differ; run embed")
     return TextSet(
-        texts=tuple(p.text for p in passages),
+        texts=tuple(p.text for p in kept),
         states=tuple(row.states for row in rows),
         labels=label_index(rows, sub_datasets)
         if split in REGISTERED_SPLITS
@@ -105,6 +112,7 @@ def fit_networks(
     val: TextSet,
     state: FitState,
     on_epoch: Callable[[FitState, NetworkFit], None],
+    device: str = "cpu",
 ) -> FitState:
     """Fits every network that `state` lacks, then the projector; calls back after each epoch."""
     parts = split_parts(train, val, config.attributor.folds, config.seed)
@@ -129,6 +137,7 @@ def fit_networks(
             config.seed + (0 if fit.part is None else 1 + fit.part),
             resume=state.current,
             on_epoch=report,
+            device=device,
         )
         _keep(state, fit.name, network, progress.curve)
     _fit_projector(config, train, state, parts.count)

@@ -1,6 +1,8 @@
 """What a model version descends from."""
 
+import hashlib
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from copylens.config import RunConfig, fingerprint
@@ -17,6 +19,17 @@ def lineage_of(config: RunConfig) -> dict[str, Any]:
         "probe_weights": weight_hash(config.probe),
         "config": fingerprint(config),
         "copylens": version("copylens"),
+        "code": code_hash(),
         "torch": version("torch"),
         "transformers": version("transformers"),
     }
+
+
+def code_hash() -> str:
+    """Hash of this package's sources: tells versions apart between two releases."""
+    root = Path(__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

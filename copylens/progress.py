@@ -1,37 +1,106 @@
-"""Progress bars on a terminal, silence elsewhere."""
+"""How far a stage is: a bar on a terminal, a line every few seconds in a job's log."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 Advance = Callable[[int], None]
 
+_LINE_SECONDS = 10.0
+
 
 @contextmanager
-def progress(title: str, total: int | None, unit: str) -> Iterator[Advance]:
+def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
     """Yields a function to call with the number of items done since the last call.
 
-    The bar goes to stderr, with rate and time left, and only where that is a terminal.
+    Rate and time left go to stderr: as a bar where that is a terminal, otherwise as a line every
+    ten seconds, so that short stages leave logs clean.
     """
+    if not sys.stderr.isatty():
+        yield LogLines(title, total, unit, sys.stderr)
+        return
     columns = (
         TextColumn(f"{title:<10}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(unit),
+        _Rate(unit),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)
-    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+    with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+class LogLines:
+    """Counts items and says now and then how many are done, how fast, and how long it will take."""
+
+    def __init__(
+        self,
+        title: str,
+        total: int,
+        unit: str,
+        out: TextIO,
+        clock: Callable[[], float] = time.monotonic,
+    ):
+        self._title, self._total, self._unit, self._out, self._clock = (
+            title,
+            total,
+            unit,
+            out,
+            clock,
+        )
+        self._done = 0
+        self._start = self._last = clock()
+
+    def __call__(self, count: int) -> None:
+        """Adds items; writes a line when the last one is old enough."""
+        self._done += count
+        now = self._clock()
+        if now - self._last < _LINE_SECONDS:
+            return
+        self._last = now
+        rate = self._done / (now - self._start)
+        left = (self._total - self._done) / rate if rate else float("inf")
+        self._out.write(
+            f"{self._title}: {self._done:,} of {self._total:,} {self._unit}, "
+            f"{rate:,.1f} a second, {duration(left)} left\n"
+        )
+        self._out.flush()
+
+
+def duration(seconds: float) -> str:
+    """A time span for people: `48 s`, `12 min`, `5.2 h`, `3.1 days`."""
+    for limit, unit, size in ((120, "s", 1), (7200, "min", 60)):
+        if seconds < limit:
+            return f"{seconds / size:.0f} {unit}"
+    if seconds < 172_800:
+        return f"{seconds / 3600:.1f} h"
+    return f"{seconds / 86_400:.1f} days" if seconds < float("inf") else "unknown"
+
+
+class _Rate(ProgressColumn):
+    """Items a second, once there is a speed to tell."""
+
+    def __init__(self, unit: str):
+        super().__init__()
+        self._unit = unit
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(self._unit if speed is None else f"{self._unit}, {speed:,.1f}/s")

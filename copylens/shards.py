@@ -5,7 +5,7 @@ depends on. So a re-run after any crash skips what is complete, and ends with th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,23 @@ class StateRow:
     sub_dataset: str
     split_group: str
     states: States
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A passage that could not be embedded, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the marker of a complete shard says: passages in = `rows` + `quarantined`."""
+
+    rows: int
+    quarantined: tuple[Rejected, ...]
+    sha256: str
 
 
 _SCHEMA = pa.schema(
@@ -54,42 +71,47 @@ def is_published(uri: str, key: str) -> bool:
     return storage.exists(marker) and storage.read_json(marker)["key"] == key
 
 
-def published_sha256(uri: str) -> str:
-    """Hash of a complete shard's bytes, from its marker."""
-    return str(storage.read_json(_marker_uri(uri))["sha256"])
+def published(uri: str) -> Published:
+    """What a complete shard holds, without reading it.
+
+    Raises:
+        ModelError: the shard is not there, or not complete.
+    """
+    if not storage.exists(_marker_uri(uri)):
+        raise ModelError(f"state shard '{uri}' is missing; run embed")
+    marker = storage.read_json(_marker_uri(uri))
+    refused = tuple(Rejected(**entry) for entry in marker["quarantined"])
+    return Published(int(marker["rows"]), refused, str(marker["sha256"]))
 
 
-def publish(uri: str, key: str, passages: Sequence[Passage], states: Sequence[States]) -> int:
-    """Writes a shard, then its marker; returns the number of bytes."""
+def publish(
+    uri: str,
+    key: str,
+    passages: Sequence[Passage],
+    states: Sequence[States],
+    quarantined: Sequence[Rejected] = (),
+) -> Published:
+    """Writes a shard, then its marker, which also names the passages that were refused."""
     data = _encode(passages, states)
     storage.write_bytes(uri, data)
-    marker = {"key": key, "rows": len(states), "sha256": storage.sha256(data)}
-    storage.write_json(_marker_uri(uri), marker)
-    return len(data)
+    result = Published(len(states), tuple(quarantined), storage.sha256(data))
+    storage.write_json(_marker_uri(uri), {"key": key, **asdict(result)})
+    return result
 
 
 def read_states(uri: str) -> list[StateRow]:
     """All rows of a shard, in the order of its corpus shard.
 
     Raises:
-        ModelError: the file's bytes are not those its marker names.
+        ModelError: the shard is missing, or its bytes are not those its marker names.
     """
+    expected = published(uri).sha256
     data = storage.read_bytes(uri)
-    if storage.sha256(data) != published_sha256(uri):
+    if storage.sha256(data) != expected:
         raise ModelError(f"state shard '{uri}' is damaged; delete it and run embed again")
     table = pq.read_table(pa.BufferReader(data))
     widths = {name.decode(): int(value) for name, value in (table.schema.metadata or {}).items()}
     return [_decode(row, widths) for row in table.to_pylist()]
-
-
-def state_shards(output: str, split: SplitName) -> list[str]:
-    """URIs of a split's state shards, sorted."""
-    return storage.list_files(storage.join(output, "states", split), ".parquet")
-
-
-def read_split_states(output: str, split: SplitName) -> list[StateRow]:
-    """All state rows of a split, in corpus order."""
-    return [row for uri in state_shards(output, split) for row in read_states(uri)]
 
 
 def _encode(passages: Sequence[Passage], states: Sequence[States]) -> bytes:

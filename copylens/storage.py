@@ -76,6 +76,16 @@ def list_files(uri: str, suffix: str) -> list[str]:
     return [join(uri, name) for name in names if name.endswith(suffix)]
 
 
+def remove_file(uri: str) -> None:
+    """Deletes one file.
+
+    Raises:
+        OSError: it is not there.
+    """
+    filesystem, path = resolve(uri)
+    filesystem.delete_file(path)
+
+
 def remove_tree(uri: str) -> None:
     """Deletes a folder and what is in it; no error where there is none."""
     filesystem, path = resolve(uri)

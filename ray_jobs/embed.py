@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -20,9 +20,11 @@ from copylens.embedding import (
     output_hash,
     plan,
     plan_readout,
+    publish_quarantine,
 )
 from copylens.errors import CopyLensError
 from copylens.progress import progress
+from copylens.shards import published
 from copylens.stages import run_once, upstream_hash
 from ray_jobs.command import stage_main
 from ray_jobs.pool import over_shards
@@ -36,25 +38,25 @@ class EmbedActor:
         self._embedder: ShardEmbedder | None = None
 
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[int] | list[str]]:
-        """Embeds the shards of a batch; returns their numbers of passages.
+        """Embeds the shard of a batch; returns the number of passages that went in.
 
         A user's mistake comes back as data: an exception would lose its type on the way.
         """
         try:
-            return {"passages": self._embed(batch), "error": [""] * len(batch["source"])}
+            return {"passages": [self._embed(str(batch["task"][0]))], "error": [""]}
         except CopyLensError as error:
-            message = str(error).splitlines()[0]
-            rows = len(batch["source"])
-            return {"passages": [0] * rows, "error": [message] * rows}
+            return {"passages": [0], "error": [str(error).splitlines()[0]]}
 
-    def _embed(self, batch: dict[str, np.ndarray]) -> list[int]:
+    def _embed(self, row: str) -> int:
+        values = json.loads(row)
         if self._embedder is None:
-            config = build_config(json.loads(str(batch["config"][0])))
+            config = build_config(values["config"])
             # Workers share the machine's cores: more threads than asked for only fight.
             torch.set_num_threads(config.resources.threads)
             self._embedder = ShardEmbedder(config)
-        rows = zip(batch["source"], batch["target"], batch["key"])
-        return [self._embedder(EmbedTask(*map(str, row))) for row in rows]
+        task = EmbedTask(**values["task"])
+        self._embedder(task)
+        return task.passages
 
 
 class ReadOutActor:
@@ -63,10 +65,10 @@ class ReadOutActor:
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
         """Fits and publishes; a user's mistake comes back as data."""
         try:
-            config = build_config(json.loads(str(batch["config"][0])))
+            values = json.loads(str(batch["task"][0]))
+            config = build_config(values["config"])
             torch.set_num_threads(config.resources.threads)
-            task = ReadOutTask(str(batch["output"][0]), str(batch["key"][0]))
-            fit_and_publish_readout(config, task)
+            fit_and_publish_readout(config, ReadOutTask(**values["task"]))
             return {"error": [""]}
         except CopyLensError as error:
             return {"error": [str(error).splitlines()[0]]}
@@ -81,21 +83,17 @@ def run(config: RunConfig) -> dict[str, Any]:
 def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     start = time.perf_counter()
     readout = plan_readout(config)
-    passages = 0
     with ray_session(config), user_errors():
         if readout is not None and not readout.done:
-            _fit_readout(config, readout)
+            _over(config, ReadOutActor, [readout])
         readout_seconds = time.perf_counter() - start
         tasks = plan(config)
         pending = [task for task in tasks if not task.done]
-        with progress("embed", len(pending), "shards") as advance:
-            for count in embed_shards(config, pending):
-                passages += count
-                advance(1)
+        embed_shards(config, pending)
     summary = {
         "shards": len(tasks),
         "shards_resumed": len(tasks) - len(pending),
-        "passages": passages,
+        **_reconcile(config, tasks),
         "readout_seconds": round(readout_seconds, 1),
         "seconds": round(time.perf_counter() - start, 1),
     }
@@ -104,18 +102,32 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     return fingerprint(output_hash(tasks), corpus), summary
 
 
-def _fit_readout(config: RunConfig, task: ReadOutTask) -> None:
-    settings = json.dumps(config.model_dump(mode="json"))
-    for _ in over_shards(config, ReadOutActor, [{**asdict(task), "config": settings}]):
-        pass
+def embed_shards(config: RunConfig, pending: list[EmbedTask]) -> None:
+    """Publishes the state shards, in any order."""
+    total = sum(task.passages for task in pending)
+    with progress("embed", total, "passages") as advance:
+        _over(config, EmbedActor, pending, lambda row: advance(int(row["passages"])))
 
 
-def embed_shards(config: RunConfig, pending: list[EmbedTask]) -> Iterator[int]:
-    """Yields the number of passages of each shard as it is published, in any order."""
-    settings = json.dumps(config.model_dump(mode="json"))
-    rows = [{**asdict(task), "config": settings} for task in pending]
-    for row in over_shards(config, EmbedActor, rows):
-        yield int(row["passages"])
+def _over(
+    config: RunConfig,
+    actor: type[Any],
+    tasks: Sequence[EmbedTask | ReadOutTask],
+    on_row: Callable[[dict[str, Any]], None] = lambda row: None,
+) -> None:
+    settings = config.model_dump(mode="json")
+    rows = [{"task": json.dumps({"task": asdict(task), "config": settings})} for task in tasks]
+    for row in over_shards(config, actor, rows):
+        on_row(row)
+
+
+def _reconcile(config: RunConfig, tasks: Sequence[EmbedTask]) -> dict[str, int]:
+    """Passages in = states out + quarantined, counted from what was published."""
+    rows_in = sum(task.passages for task in tasks)
+    rows_out = sum(published(task.target).rows for task in tasks)
+    quarantined = publish_quarantine(config, tasks)
+    assert rows_in == rows_out + quarantined, (rows_in, rows_out, quarantined)
+    return {"passages_in": rows_in, "states_out": rows_out, "quarantined": quarantined}
 
 
 if __name__ == "__main__":

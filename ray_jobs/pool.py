@@ -29,7 +29,7 @@ def over_shards(
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         actor,
         batch_size=1,
-        compute=ray.data.ActorPoolStrategy(size=min(resources.embed_workers, len(rows))),
+        compute=_pool(config, len(rows)),
         num_cpus=resources.cpus_per_worker,
         num_gpus=resources.gpus_per_worker,
     )
@@ -37,3 +37,12 @@ def over_shards(
         if row["error"]:
             raise CopyLensError(str(row["error"]))
         yield row
+
+
+def _pool(config: RunConfig, shards: int) -> ray.data.ActorPoolStrategy:
+    """A fixed pool, or one that grows with what waits; never more workers than shards."""
+    most = min(config.resources.embed_workers, shards)
+    least = config.resources.embed_workers_min
+    if least is None or least >= most:
+        return ray.data.ActorPoolStrategy(size=most)
+    return ray.data.ActorPoolStrategy(min_size=least, max_size=most, initial_size=least)

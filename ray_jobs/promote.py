@@ -46,5 +46,12 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     return version, summary
 
 
+def roll_back(config: RunConfig) -> dict[str, Any]:
+    """Swaps champion and previous; what the service follows changes at once."""
+    name = config.tracking.model_name
+    champion, before = Tracker(config).roll_back(name)
+    return {"stage": "rollback", "model": name, "champion": champion, "previous": before}
+
+
 if __name__ == "__main__":
     stage_main(__doc__, run)

@@ -9,9 +9,13 @@ from typing import Any
 import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric
+from mlflow.exceptions import MlflowException
 
 from copylens import storage
+from copylens.bundle import SCORER_FILE
 from copylens.config import RunConfig
+from copylens.errors import ModelError
+from serve.registry import SCORER_HASH_TAG
 
 CHAMPION, PREVIOUS = "champion", "previous"
 
@@ -70,7 +74,11 @@ class Tracker:
     def register(
         self, run_id: str, name: str, bundle: str, example: str, lineage: Mapping[str, Any]
     ) -> str:
-        """Logs the saved scorer as a pyfunc model and registers it; returns the version."""
+        """Logs the saved scorer as a pyfunc model and registers it; returns the version.
+
+        The version carries its lineage, the version that was champion before it, and the hash
+        that whoever loads it checks.
+        """
         import pandas as pd
         from mlflow.models import ModelSignature
         from mlflow.types import ColSpec, DataType, Schema
@@ -93,18 +101,44 @@ class Tracker:
                 metadata={"lineage": dict(lineage)},
             )
         version = str(info.registered_model_version)
-        for key, value in lineage.items():
-            self._client.set_model_version_tag(name, version, f"lineage.{key}", str(value))
+        scorer = storage.read_bytes(storage.join(bundle, SCORER_FILE))
+        parent = self._aliases(name).get(CHAMPION)
+        tags = {f"lineage.{key}": value for key, value in lineage.items()}
+        tags |= {"lineage.parent_version": parent, SCORER_HASH_TAG: storage.sha256(scorer)}
+        for key, value in tags.items():
+            self._client.set_model_version_tag(name, version, key, str(value))
         return version
 
     def move_alias(self, name: str, version: str) -> str | None:
         """Makes a version the champion; the old one stays reachable as `previous`."""
-        aliases = self._client.get_registered_model(name).aliases
-        old = aliases.get(CHAMPION)
-        if old is not None and str(old) != version:
-            self._client.set_registered_model_alias(name, PREVIOUS, str(old))
+        old = self._aliases(name).get(CHAMPION)
+        if old is not None and old != version:
+            self._client.set_registered_model_alias(name, PREVIOUS, old)
         self._client.set_registered_model_alias(name, CHAMPION, version)
-        return None if old is None else str(old)
+        return old
+
+    def roll_back(self, name: str) -> tuple[str, str]:
+        """Makes the previous version the champion again, and the champion the previous one.
+
+        Returns:
+            The new champion's version and the one that was.
+
+        Raises:
+            ModelError: the registry has no such model, or it has had one champion only.
+        """
+        try:
+            aliases = self._aliases(name)
+        except MlflowException:
+            raise ModelError(f"the registry has no model '{name}'") from None
+        if PREVIOUS not in aliases or CHAMPION not in aliases:
+            raise ModelError(
+                f"'{name}' has no previous champion to go back to; see its versions in MLflow"
+            )
+        return aliases[PREVIOUS], str(self.move_alias(name, aliases[PREVIOUS]))
+
+    def _aliases(self, name: str) -> dict[str, str]:
+        found = self._client.get_registered_model(name).aliases
+        return {alias: str(version) for alias, version in found.items()}
 
     def _ensure_experiment(self, name: str, uri: str) -> str:
         found = self._client.get_experiment_by_name(name)

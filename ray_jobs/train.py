@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import ray.train
+import ray.train.torch
 import torch
 from ray.train import Checkpoint, CheckpointConfig, FailureConfig, ScalingConfig
 from ray.train.torch import TorchConfig, TorchTrainer
@@ -42,7 +43,8 @@ def train_loop(settings: dict[str, Any]) -> None:
         curve = state.current.curve
         _report(state, {"fit": fit.name, "epoch": len(curve), **curve[-1]}, first)
 
-    fit_networks(config, len(names), train, val, state, on_epoch)
+    device = str(ray.train.torch.get_device())
+    fit_networks(config, len(names), train, val, state, on_epoch, device)
     _report(state, {"fit": "all", "epoch": 0}, first)
 
 
@@ -85,11 +87,14 @@ def fit_on_workers(config: RunConfig, inputs: str) -> FitState:
     The run is named by its settings and inputs, so a driver that died finds its checkpoint.
     """
     resources = config.resources
+    gpus = resources.train_gpus_per_worker
     trainer = TorchTrainer(
         train_loop,
         train_loop_config=config.model_dump(mode="json"),
         scaling_config=ScalingConfig(
-            num_workers=resources.train_workers, use_gpu=False, resources_per_worker={"CPU": 1}
+            num_workers=resources.train_workers,
+            use_gpu=gpus > 0,
+            resources_per_worker={"CPU": 1} | ({"GPU": gpus} if gpus else {}),
         ),
         run_config=ray.train.RunConfig(
             name=f"train-{stage_key(config, 'train', inputs)}",
@@ -97,7 +102,7 @@ def fit_on_workers(config: RunConfig, inputs: str) -> FitState:
             failure_config=FailureConfig(max_failures=2),
             checkpoint_config=CheckpointConfig(num_to_keep=2),
         ),
-        torch_config=TorchConfig(backend="gloo"),
+        torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if gpus else "gloo"),
     )
     result = trainer.fit()
     assert result.checkpoint is not None

@@ -6,8 +6,12 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from copylens import storage
+from copylens.bundle import SCORER_FILE
 from copylens.errors import ModelError
 from copylens.scorer import Scorer
+
+SCORER_HASH_TAG = "scorer.sha256"
 
 
 def load_scorer(uri: str, tracking_uri: str, probe: str | None = None) -> Scorer:
@@ -29,10 +33,26 @@ def load_scorer(uri: str, tracking_uri: str, probe: str | None = None) -> Scorer
         folder = mlflow.artifacts.download_artifacts(f"models:/{name}/{version}")
     except (MlflowException, OSError) as error:
         raise ModelError(f"{uri}: the registry's files cannot be read: {_line(error)}") from None
-    found = sorted(Path(folder).rglob("scorer.json"))
+    found = sorted(Path(folder).rglob(SCORER_FILE))
     if not found:
-        raise ModelError(f"{uri} is no CopyLens model (scorer.json is missing)")
+        raise ModelError(f"{uri} is no CopyLens model ({SCORER_FILE} is missing)")
+    check_hash(found[0], name, version, tracking_uri)
     return Scorer.load(str(found[0].parent), name=name, version=version, probe=probe)
+
+
+def check_hash(scorer_file: Path, name: str, version: str, tracking_uri: str) -> None:
+    """Refuses files that are not those which were registered.
+
+    The scorer's JSON names the hash of its arrays, so that this one hash stands for all of it.
+    """
+    tags = MlflowClient(tracking_uri).get_model_version(name, version).tags
+    found = storage.sha256(scorer_file.read_bytes())
+    expected = tags.get(SCORER_HASH_TAG, "")
+    if found != expected:
+        raise ModelError(
+            f"version {version} of '{name}' is not what was registered ({SCORER_FILE} has sha256 "
+            f"{found[:12]}, the registry says {expected[:12] or 'nothing'}); promote it anew"
+        )
 
 
 def resolve_version(uri: str, tracking_uri: str) -> tuple[str, str]:

@@ -1,18 +1,23 @@
 """The embed stage without a cluster: the read-out comes first, and the shards depend on it."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from copylens import shards
-from copylens.corpus import ingest_corpus, shard_uris
+from copylens.corpus import ingest_corpus, load_manifest, read_shard, shard_uris
 from copylens.embedding import (
     ShardEmbedder,
     fit_and_publish_readout,
     output_hash,
     plan,
     plan_readout,
+    publish_quarantine,
     sample_passages,
 )
 from copylens.errors import CorpusError, ModelError
+from copylens.fitting import load_texts
 from copylens.readout_files import load_readout, readout_sha256
 from tests.pipeline_samples import tiny_config, write_corpus
 
@@ -46,7 +51,7 @@ def test_same_run_same_readout_and_same_shards(config):
             ShardEmbedder(config)(item)
         hashes.append((readout_sha256(config.output), output_hash(tasks)))
     assert hashes[0] == hashes[1]
-    states = shards.read_split_states(config.output, "train")[0].states
+    states = shards.read_states(plan(config)[0].target)[0].states
     assert states.codes.shape == (len(states.values), 8)
 
 
@@ -68,6 +73,64 @@ def test_without_a_readout_no_codes_are_made(config):
     assert shards.read_states(task.target)[0].states.codes.shape[1] == 0
     with pytest.raises(ModelError, match="run embed"):
         load_readout(off.output)
+
+
+def test_a_bad_passage_goes_to_quarantine_and_costs_no_other(config, monkeypatch):
+    fit_and_publish_readout(config, plan_readout(config))
+    task = plan(config)[0]
+    victim = read_shard(task.source)[3]
+    embedder = ShardEmbedder(config)
+    states = embedder._probe.states
+
+    def failing(texts):
+        if victim.text in texts:
+            raise RuntimeError("CUDA out of memory")
+        return states(texts)
+
+    monkeypatch.setattr(embedder._probe, "states", failing)
+    published = embedder(task)
+    assert published.quarantined == (shards.Rejected(victim.id, "CUDA out of memory"),)
+    assert published.rows == task.passages - 1
+    monkeypatch.undo()
+    for other in plan(config)[1:]:
+        ShardEmbedder(config)(other)
+    names = load_manifest(config.output).sub_datasets
+    loaded = load_texts(config.output, "train", names)
+    assert len(loaded) == sum(t.passages for t in plan(config) if "/train/" in t.target) - 1
+    assert victim.text not in loaded.texts
+    assert publish_quarantine(config, plan(config)) == 1
+
+
+def test_states_that_are_not_finite_are_refused(config, monkeypatch):
+    fit_and_publish_readout(config, plan_readout(config))
+    embedder = ShardEmbedder(config)
+    states = embedder._probe.states
+
+    def overflown(texts):
+        first, *rest = states(texts)
+        first.values[0, 0] = np.nan
+        return [first, *rest]
+
+    monkeypatch.setattr(embedder._probe, "states", overflown)
+    task = plan(config)[0]
+    assert "not finite" in embedder(task).quarantined[0].reason
+
+
+def test_a_shard_that_was_published_meanwhile_is_left_alone(config, monkeypatch):
+    fit_and_publish_readout(config, plan_readout(config))
+    task = plan(config)[0]
+    first = ShardEmbedder(config)(task)
+    second = ShardEmbedder(config)
+    monkeypatch.setattr(second._probe, "states", None)
+    assert second(task) == first
+
+
+def test_a_damaged_corpus_shard_is_named(config):
+    fit_and_publish_readout(config, plan_readout(config))
+    task = plan(config)[0]
+    Path(task.source).write_bytes(Path(task.source).read_bytes()[:-3])
+    with pytest.raises(CorpusError, match="is damaged"):
+        ShardEmbedder(config)(task)
 
 
 def test_no_corpus_is_refused(tmp_path, lm_folder):

@@ -35,7 +35,7 @@ def test_round_trip(tmp_path):
     shards.publish(uri, "k", passages, states)
     assert shards.is_published(uri, "k")
     assert not shards.is_published(uri, "other")
-    rows = shards.read_split_states(str(tmp_path), "train")
+    rows = shards.read_states(uri)
     assert [row.id for row in rows] == [p.id for p in passages]
     for row, expected in zip(rows, states):
         np.testing.assert_array_equal(row.states.values, expected.values)
@@ -61,7 +61,7 @@ def test_same_input_same_bytes(tmp_path):
         shards.publish(str(tmp_path / f"{name}.parquet"), "k", *sample(4))
     first, second = (Path(tmp_path / f"{n}.parquet").read_bytes() for n in ("a", "b"))
     assert first == second
-    assert shards.published_sha256(str(tmp_path / "a.parquet")) == storage.sha256(first)
+    assert shards.published(str(tmp_path / "a.parquet")).sha256 == storage.sha256(first)
 
 
 def test_a_shard_without_its_marker_does_not_count(tmp_path):

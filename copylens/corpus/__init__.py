@@ -1,7 +1,14 @@
 """Sources -> checked, cut, deduplicated and split passages with their rights."""
 
 from copylens.corpus.ingest import ingest_corpus, sources_fingerprint
-from copylens.corpus.manifest import Counts, Manifest, ShardRecord, SourceRecord, load_manifest
+from copylens.corpus.manifest import (
+    Counts,
+    Manifest,
+    ShardRecord,
+    SourceRecord,
+    corpus_uri,
+    load_manifest,
+)
 from copylens.corpus.publish import read_shard, read_split, shard_uris
 
 __all__ = [
@@ -9,6 +16,7 @@ __all__ = [
     "Manifest",
     "ShardRecord",
     "SourceRecord",
+    "corpus_uri",
     "ingest_corpus",
     "load_manifest",
     "read_shard",

@@ -27,14 +27,20 @@ def shard_uris(output: str, split: SplitName) -> list[str]:
     return [corpus_uri(output, shard.path) for shard in shards if shard.split == split]
 
 
-def read_shard(uri: str) -> list[Passage]:
+def read_shard(uri: str, sha256: str | None = None) -> list[Passage]:
     """The passages of one shard.
 
+    Args:
+        sha256: what its bytes must hash to; None = whatever is there is taken.
+
     Raises:
-        CorpusError: the shard is missing or no shard of passages.
+        CorpusError: the shard is missing, damaged, or no shard of passages.
     """
     try:
-        table = pq.read_table(io.BytesIO(storage.read_bytes(uri)), schema=SCHEMA)
+        data = storage.read_bytes(uri)
+        if sha256 is not None and storage.sha256(data) != sha256:
+            raise CorpusError(f"shard '{uri}' is damaged (its sha256 differs); ingest again")
+        table = pq.read_table(io.BytesIO(data), schema=SCHEMA)
     except (OSError, pa.ArrowException) as error:
         summary = " ".join(str(error).split())
         raise CorpusError(f"shard '{uri}' cannot be read: {summary}; ingest again") from None

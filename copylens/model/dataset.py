@@ -44,6 +44,10 @@ class Batch:
     targets: Tensor
     window_targets: Tensor
 
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch where the network computes."""
+        return Batch(*(value.to(device) for value in vars(self).values()))
+
 
 def label_index(rows: Sequence[StateRow], sub_datasets: Sequence[str]) -> IntArray:
     """[N] index of each row's sub-dataset; -1 where it is not registered."""

@@ -1,5 +1,6 @@
 """The attributor network: window states -> logits of the text and of each window."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -32,6 +33,36 @@ class NetworkShape:
     dropout: float
 
 
+class RowDropout(nn.Module):
+    """Dropout whose draws belong to a row of the batch, not to its place or its neighbours.
+
+    So a row loses the same features whichever worker reads it, and beside whatever other rows.
+    """
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.rate = rate
+
+    def drawn(self, lengths: Tensor, seeds: Sequence[int] | None) -> Callable[[Tensor], Tensor]:
+        """A function to apply to [B, W, P] or [B, P]; each call draws anew. None: the identity."""
+        if seeds is None or self.rate == 0:
+            return lambda x: x
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+
+        def apply(x: Tensor) -> Tensor:
+            kept = torch.zeros(x.shape)
+            for b, generator in enumerate(generators):
+                shape = (int(lengths[b]), x.shape[2]) if x.dim() == 3 else (x.shape[1],)
+                drawn = torch.rand(shape, generator=generator) >= self.rate
+                if x.dim() == 3:
+                    kept[b, : shape[0]] = drawn
+                else:
+                    kept[b] = drawn
+            return x * kept.to(x.device) / (1 - self.rate)
+
+        return apply
+
+
 class AttributorNetwork(nn.Module):
     """Projection -> LSTM over windows -> masked mean -> logits (Inner-Probe, stage 1).
 
@@ -49,27 +80,31 @@ class AttributorNetwork(nn.Module):
         self.register_buffer("scale", torch.ones(shape.features))
         self.project = nn.Linear(shape.features, shape.projection)
         self.lstm = nn.LSTM(shape.projection, shape.hidden, batch_first=True)
-        self.dropout = nn.Dropout(shape.dropout)
+        self.dropout = RowDropout(shape.dropout)
         self.window_head = nn.Linear(shape.hidden, shape.classes)
         self.moment_head = nn.Linear(2 * shape.features, shape.classes)
 
-    def forward(self, values: Tensor, lengths: Tensor) -> NetworkOutput:
+    def forward(
+        self, values: Tensor, lengths: Tensor, seeds: Sequence[int] | None = None
+    ) -> NetworkOutput:
         """Reads a padded batch.
 
         Args:
             values: [B, W, F] float32; what lies beyond a row's length is ignored.
             lengths: [B] number of windows of each row, >= 1.
+            seeds: one per row, for the draws of dropout; None = no dropout.
         """
-        mask = (torch.arange(values.shape[1])[None, :] < lengths[:, None]).to(values.device)
+        dropout = self.dropout.drawn(lengths, seeds if self.training else None)
+        mask = torch.arange(values.shape[1], device=values.device)[None, :] < lengths[:, None]
         x = (values - self.mean) / self.scale * mask[..., None]  # [B, W, F]
-        h = self.dropout(nn.functional.gelu(self.project(x)))  # [B, W, F] -> [B, W, P]
+        h = dropout(nn.functional.gelu(self.project(x)))  # [B, W, F] -> [B, W, P]
         # The LSTM reads forward only, so padding on the right cannot reach a window that counts;
         # packing would cost three times as much on a CPU (measured).
         out, _ = self.lstm(h)  # [B, W, P] -> [B, W, H]
         moments = masked_moments(x, mask)  # [B, W, F] -> [B, 2F]
         pooled = masked_mean(out, mask)  # [B, W, H] -> [B, H]
-        windows = self.window_head(self.dropout(out)) * mask[..., None]
-        text = self.window_head(self.dropout(pooled)) + self.moment_head(self.dropout(moments))
+        windows = self.window_head(dropout(out)) * mask[..., None]
+        text = self.window_head(dropout(pooled)) + self.moment_head(dropout(moments))
         return NetworkOutput(text, windows, torch.cat([pooled, moments], dim=1))
 
 

@@ -1,7 +1,7 @@
 """Data parallelism by hand: each worker takes its share of every global batch.
 
 The sum over workers equals what one worker alone computes, up to the order of floating-point
-additions and the draws of dropout, so the number of workers is not a hyperparameter.
+additions, so the number of workers is not a hyperparameter.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,7 +1,7 @@
 """Fits one attributor network: epochs over seeded global batches, early stopping on val."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from copylens.config import AttributorConfig
 from copylens.model import parallel
-from copylens.model.dataset import Batch, StateSet, mixed_batch, moments, plain_batch
+from copylens.model.dataset import StateSet, mixed_batch, moments, plain_batch
 from copylens.model.losses import soft_cross_entropy
 from copylens.model.network import AttributorNetwork, NetworkOutput, NetworkShape
 from copylens.records import FloatArray, IntArray
@@ -50,6 +50,7 @@ def fit_network(
     resume: Progress | None = None,
     on_epoch: Callable[[Progress], None] = lambda progress: None,
     network: AttributorNetwork | None = None,
+    device: str = "cpu",
 ) -> tuple[AttributorNetwork, Progress]:
     """Trains until val stops improving; returns the best epoch's network and the curve.
 
@@ -61,9 +62,11 @@ def fit_network(
         resume: progress of an interrupted fit.
         on_epoch: called on every worker after each epoch, e.g. to save a checkpoint.
         network: what to train; default: a fresh one over the states.
+        device: where to compute; what comes back lies on the CPU.
     """
     if network is None:
         network = build_network(train, classes, config, seed)
+    network.to(device)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
     )
@@ -77,7 +80,7 @@ def fit_network(
         _record(progress, network, optimizer, train_loss, val_loss, val_accuracy)
         on_epoch(progress)
     network.load_state_dict(progress.best)
-    return network.eval(), progress
+    return network.cpu().eval(), progress
 
 
 def build_network(
@@ -106,6 +109,7 @@ def evaluate(network: AttributorNetwork, data: StateSet, classes: int) -> tuple[
     with torch.inference_mode():
         for start in range(0, len(mine), _EVAL_BATCH):
             batch = plain_batch(data, mine[start : start + _EVAL_BATCH], classes)
+            batch = batch.to(_device(network))
             text = network(batch.values, batch.lengths).text
             loss += float(soft_cross_entropy(text, batch.targets).sum())
             right += float((text.argmax(1) == batch.targets.argmax(1)).sum())
@@ -164,7 +168,7 @@ def _epoch(
     network.train()
     total = 0.0
     for step, index in enumerate(epoch_batches(len(train), config.batch_size, seed)):
-        loss = _loss(network, _batch(train, index, classes, config, (*seed, step)), config)
+        loss = _batch_loss(network, train, index, classes, config, (*seed, step))
         optimizer.zero_grad()
         if loss is not None:
             torch.autograd.backward([loss / len(index)])
@@ -182,37 +186,39 @@ def epoch_batches(count: int, size: int, seed: tuple[int, int]) -> Iterator[IntA
         yield order[start : start + size]
 
 
-def _batch(
+def _batch_loss(
+    network: AttributorNetwork,
     train: StateSet,
     index: IntArray,
     classes: int,
     config: AttributorConfig,
     seed: tuple[int, int, int],
-) -> Batch | None:
-    """This worker's rows of a global batch; None where it has none.
+) -> Tensor | None:
+    """Summed loss of this worker's rows of a global batch; None where it has none.
 
-    Dropout is the one draw that depends on the number of workers.
+    Text with soft targets, plus each text's mean window loss.
     """
-    torch.manual_seed(int(np.random.SeedSequence([*seed, parallel.rank()]).generate_state(1)[0]))
     mine = parallel.my_share([int(i) for i in index])
     if not mine:
         return None
-    return mixed_batch(train, mine, classes, config.mixture_fraction, config.mixture_parts, seed)
-
-
-def _loss(
-    network: AttributorNetwork, batch: Batch | None, config: AttributorConfig
-) -> Tensor | None:
-    """Summed loss of the rows: text with soft targets, plus each text's mean window loss."""
-    if batch is None:
-        return None
-    out: NetworkOutput = network(batch.values, batch.lengths)
+    batch = mixed_batch(train, mine, classes, config.mixture_fraction, config.mixture_parts, seed)
+    batch = batch.to(_device(network))
+    out: NetworkOutput = network(batch.values, batch.lengths, _row_seeds(mine, seed))
     text = soft_cross_entropy(out.text, batch.targets, config.label_smoothing).sum()
     windows = nn.functional.cross_entropy(
         out.windows.transpose(1, 2), batch.window_targets, ignore_index=-1, reduction="none"
     )  # [B, W]
     per_text = windows.sum(dim=1) / batch.lengths
     return text + _WINDOW_WEIGHT * per_text.sum()
+
+
+def _row_seeds(rows: Sequence[int], seed: tuple[int, int, int]) -> list[int]:
+    """A seed for each row's dropout, from the step and the row alone."""
+    return [int(np.random.SeedSequence([*seed, row]).generate_state(1)[0]) for row in rows]
+
+
+def _device(network: AttributorNetwork) -> torch.device:
+    return next(network.parameters()).device
 
 
 def _record(
@@ -224,7 +230,7 @@ def _record(
     val_accuracy: float,
 ) -> None:
     progress.epoch += 1
-    progress.network = copy.deepcopy(network.state_dict())
+    progress.network = {k: v.detach().cpu().clone() for k, v in network.state_dict().items()}
     progress.optimizer = copy.deepcopy(optimizer.state_dict())
     progress.curve.append(
         {"train_loss": train_loss, "val_loss": val_loss, "val_accuracy": val_accuracy}

@@ -47,6 +47,9 @@ def tokenize(lm: LanguageModel, texts: Sequence[str]) -> list[Tokens]:
         if not isinstance(text, str) or not text.strip():
             raise TextError(f"text {number} is empty; give at least one word")
     encoded = _encode(lm.tokenizer, texts)
+    for number, ids in enumerate(encoded["input_ids"]):
+        if not len(ids):
+            raise TextError(f"text {number} holds nothing that the LM's tokenizer knows")
     return [
         Tokens(tuple(ids), np.asarray(offsets, dtype=np.int32).reshape(-1, 2))
         for ids, offsets in zip(encoded["input_ids"], encoded["offset_mapping"])

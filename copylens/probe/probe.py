@@ -89,6 +89,11 @@ class Probe:
             self._forward(ids, mask, lambda _, value: taken.append(value[kept]))  # noqa: B023
             yield taken, ids[kept]
 
+    def readable(self, texts: Sequence[str]) -> list[str]:
+        """Those of the texts that hold a token the LM knows."""
+        found = self.lm.tokenizer(list(texts), add_special_tokens=False, verbose=False)
+        return [text for text, ids in zip(texts, found["input_ids"]) if len(ids)]
+
     def _batches(self, tokens: Sequence[Tokens]) -> Iterator[list[Chunk]]:
         chunks = [
             chunk

@@ -8,7 +8,7 @@ from copylens.config import AttributorConfig
 from copylens.model.dataset import StateSet, mixed_batch, moments, plain_batch
 from copylens.model.folds import fold_index
 from copylens.model.held_out import TextSet, split_parts
-from copylens.model.network import AttributorNetwork, NetworkShape, masked_moments
+from copylens.model.network import AttributorNetwork, NetworkShape, RowDropout, masked_moments
 from copylens.model.training import epoch_batches, evaluate, fit_network, predict
 
 K, F = 3, 6
@@ -168,3 +168,25 @@ def test_val_is_judged_by_models_that_have_not_seen_its_group():
         judged_with = {g for g, p in zip(train.groups, parts.train) if p != part}
         assert group not in judged_with
     assert parts.val[2] == -1
+
+
+def test_dropout_belongs_to_a_row_and_not_to_its_neighbours():
+    shape = NetworkShape(features=6, classes=3, hidden=8, projection=8, dropout=0.5)
+    torch.manual_seed(0)
+    network = AttributorNetwork(shape).train()
+    values, lengths = torch.randn(3, 5, 6), torch.tensor([5, 2, 3])
+    values[1, 2:], values[2, 3:] = 0, 0
+    together = network(values, lengths, seeds=[11, 12, 13])
+    alone = network(values[1:2, :2], lengths[1:2], seeds=[12])
+    torch.testing.assert_close(together.text[1:2], alone.text)
+    torch.testing.assert_close(together.windows[1:2, :2], alone.windows)
+    other = network(values[1:2, :2], lengths[1:2], seeds=[13])
+    assert not torch.allclose(alone.text, other.text)
+
+
+def test_dropout_keeps_the_mean_and_drops_the_given_share():
+    drawn = RowDropout(0.3).drawn(torch.tensor([4000]), [5])
+    kept = drawn(torch.ones(1, 4000, 4))
+    assert float((kept == 0).float().mean()) == pytest.approx(0.3, abs=0.01)
+    assert float(kept.mean()) == pytest.approx(1.0, abs=0.02)
+    assert RowDropout(0.3).drawn(torch.tensor([1]), None)(kept) is kept

@@ -33,7 +33,7 @@ def state_hashes(config) -> dict[str, str]:
     return {
         uri.removeprefix(config.output): storage.sha256(storage.read_bytes(uri))
         for split in SPLITS
-        for uri in shards.state_shards(config.output, split)
+        for uri in storage.list_files(storage.join(config.output, "states", split), ".parquet")
     }
 
 
@@ -178,7 +178,7 @@ def test_embed_resumes_after_a_kill_with_the_same_bytes(finished, lm_folder, tmp
 
 def test_a_damaged_state_shard_is_named(finished, tmp_path):
     config, _ = finished
-    uri = shards.state_shards(config.output, "val")[0]
+    uri = storage.join(config.output, "states", "val", "part-00000.parquet")
     data = storage.read_bytes(uri)
     try:
         Path(uri).write_bytes(data[:-10])

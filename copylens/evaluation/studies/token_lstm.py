@@ -1,5 +1,7 @@
 """The attributor over learned token embeddings: the same reader, but no LM behind it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -25,16 +27,19 @@ class TokenNetwork(AttributorNetwork):
             vocabulary + 1, shape.features, mode="mean", padding_idx=vocabulary
         )
 
-    def forward(self, values: Tensor, lengths: Tensor) -> NetworkOutput:
+    def forward(
+        self, values: Tensor, lengths: Tensor, seeds: Sequence[int] | None = None
+    ) -> NetworkOutput:
         """Reads a padded batch of ids.
 
         Args:
             values: [B, W, w] token ids as float32; `vocabulary` fills up a last short window.
             lengths: [B] number of windows of each row.
+            seeds: as in the attributor.
         """
         B, W, w = values.shape
         embedded = self.embed(values.long().reshape(B * W, w))  # [B * W, w] -> [B * W, E]
-        return super().forward(embedded.reshape(B, W, -1), lengths)
+        return super().forward(embedded.reshape(B, W, -1), lengths, seeds)
 
 
 def id_windows(ids: tuple[int, ...], window: int, pad: int) -> FloatArray:

@@ -36,8 +36,14 @@ def token_likelihood(hidden: Tensor, ids: Tensor, head: nn.Module) -> Tensor:
 
 
 def _row_features(logits: Tensor, target: Tensor) -> Tensor:
-    log_probs = torch.log_softmax(logits.float(), dim=-1)  # [N, V]
-    chosen = log_probs.gather(1, target[:, None])  # [N, 1]
-    entropy = -(log_probs.exp() * log_probs).sum(dim=1)
-    rank = (log_probs > chosen).sum(dim=1)
-    return torch.stack([chosen[:, 0], entropy, torch.log1p(rank.float())], dim=1)
+    """The three features of rows [N, V]; each pass over the vocabulary counts, so few are made."""
+    shifted = logits.float()
+    shifted = shifted - shifted.amax(dim=1, keepdim=True)  # <= 0, so that no exponential overflows
+    chosen = shifted.gather(1, target[:, None])  # [N, 1]
+    # A comparison's booleans are slow to add up; signs are not.
+    rank = (shifted - chosen).sign_().clamp_(min=0).sum(dim=1)
+    weight = shifted.exp()
+    total = weight.sum(dim=1)
+    mean = weight.mul_(shifted).sum(dim=1) / total
+    log_total = total.log()
+    return torch.stack([chosen[:, 0] - log_total, log_total - mean, torch.log1p(rank)], dim=1)

@@ -167,7 +167,8 @@ class Probe:
             early_exit,
         ):
             try:
-                output = self.lm.base(input_ids=ids, attention_mask=mask)
+                # Nothing is generated here, so keys and values need not be kept.
+                output = self.lm.base(input_ids=ids, attention_mask=mask, use_cache=False)
                 hidden = output.last_hidden_state
             except PassDone:
                 pass

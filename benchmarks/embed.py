@@ -1,0 +1,191 @@
+"""`python -m benchmarks.embed`: what the probe and Ray Data cost beside the bare work.
+
+Each figure is a ratio of two things done in this very run, on texts that every machine has and
+LMs of random weights:
+- probe_vs_forward: speed of `Probe.states` over that of the LM's own forward pass, logits
+  included, on the same batches. The LM has 91 M parameters; with one of 3 M, whose own work is
+  small, it is probe_vs_forward_small.
+- ray_vs_loop: speed of the embed stage over that of plain processes which do the same shards with
+  the same model, batches, threads and cores; loading and start-up are in both.
+- memory_growth_20x: peak memory of embed on 20 times the passages, all processes together.
+- texts_per_second: of the embed stage, on this machine.
+"""
+
+import json
+import multiprocessing
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from benchmarks.memory import PeakMemory
+from benchmarks.workload import save_lm, standard_library, write_corpus
+from copylens.config import ProbeConfig, RunConfig
+from copylens.config_files import build_config
+from copylens.corpus import ingest_corpus
+from copylens.embedding import (
+    EmbedTask,
+    ShardEmbedder,
+    fit_and_publish_readout,
+    plan,
+    plan_readout,
+)
+from copylens.probe.probe import Probe
+from copylens.probe.readout_fit import fit_readout
+from ray_jobs.embed import embed_shards
+from ray_jobs.session import ray_session
+
+WORKERS = 2
+ROUNDS = 5
+PASSAGES = 5120
+SHARD = 64
+SMALL_LM = {"hidden_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4}
+LARGE_LM = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12}
+
+
+def main() -> None:
+    """Measures, tells each step on stderr, and prints the JSON line last."""
+    torch.set_num_threads(1)
+    texts = standard_library(PASSAGES)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        small = save_lm(folder / "small", texts, SMALL_LM)
+        large = save_lm(folder / "large", texts, LARGE_LM)
+        figures = {
+            "probe_vs_forward": probe_vs_forward(large, texts[:10]),
+            "probe_vs_forward_small": probe_vs_forward(small, texts[:64]),
+        }
+        tell(figures)
+        figures |= stage_figures(folder, small, texts)
+    print(json.dumps({key: round(value, 4) for key, value in figures.items()}))
+
+
+def probe_vs_forward(model: str, texts: Sequence[str]) -> float:
+    """Median over rounds of forward time / probe time, in turns, with one thread."""
+    plain = Probe(ProbeConfig(model=model))
+    probe = Probe(plain.config, lm=plain.lm, readout=fit_readout(plain, texts[:8], 0))
+    batches = recorded_batches(probe, texts)
+
+    @torch.inference_mode()
+    def forward() -> None:
+        for ids, mask in batches:
+            plain.lm.model(input_ids=ids, attention_mask=mask, use_cache=False)
+
+    def full() -> None:
+        probe.states(texts)
+
+    # CPU time: with one thread it is what the work costs, whatever else the machine does.
+    clock = time.process_time
+    rounds = [(seconds(forward, clock), seconds(full, clock)) for _ in range(1 + ROUNDS)]
+    return statistics.median(bare / full for bare, full in rounds[1:])
+
+
+def recorded_batches(probe: Probe, texts: Sequence[str]) -> list[tuple[Tensor, Tensor]]:
+    """Ids and masks that the probe gives to its LM for these texts."""
+    found: list[tuple[Tensor, Tensor]] = []
+    hook = probe.lm.base.register_forward_pre_hook(
+        lambda _module, _args, named: found.append((named["input_ids"], named["attention_mask"])),
+        with_kwargs=True,
+    )
+    probe.states(texts)
+    hook.remove()
+    return found
+
+
+def stage_figures(folder: Path, model: str, texts: Sequence[str]) -> dict[str, float]:
+    """The embed stage on 1/20 of the texts and on all of them, and plain processes on all."""
+    few = prepared(folder / "few", model, texts[: len(texts) // 20])
+    many = prepared(folder / "many", model, texts)
+    again = prepared(folder / "again", model, texts)
+    peaks, took = [], 0.0
+    for config in (few, many):
+        with PeakMemory().watching() as memory, ray_session(config):
+            # Ray itself is up before the clock starts, as on a cluster.
+            took = seconds(lambda config=config: embed_shards(config, plan(config)))
+        peaks.append(memory.peak_mb)
+        tell({"passages": count(config), "peak_mb": memory.peak_mb, "seconds": took})
+    loop = seconds(lambda: plain_processes(again))
+    tell({"plain_seconds": loop})
+    assert published(many) == published(again), "both ways must end with the same bytes"
+    return {
+        "ray_vs_loop": loop / took,
+        "memory_growth_20x": peaks[1] / peaks[0],
+        "texts_per_second": count(many) / took,
+    }
+
+
+def prepared(folder: Path, model: str, texts: Sequence[str]) -> RunConfig:
+    """A config whose corpus is ingested and whose read-out is fitted."""
+    folder.mkdir()
+    config = build_config(
+        {
+            "output": str(folder / "run"),
+            "corpus": {
+                "paths": [write_corpus(folder / "corpus.jsonl", texts)],
+                "shard_passages": SHARD,
+                "near_duplicate": 1.0,
+            },
+            "probe": {"model": model, "readout_passages": 50},
+            "resources": {"embed_workers": WORKERS},
+        }
+    )
+    ingest_corpus(config)
+    task = plan_readout(config)
+    assert task is not None
+    fit_and_publish_readout(config, task)
+    return config
+
+
+def plain_processes(config: RunConfig) -> None:
+    """Every WORKERS-th shard in a process of its own: no Ray."""
+    tasks = plan(config)
+    context = multiprocessing.get_context("spawn")
+    processes = [
+        context.Process(target=plain_loop, args=(config.model_dump(mode="json"), tasks[n::WORKERS]))
+        for n in range(WORKERS)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+        assert process.exitcode == 0
+
+
+def plain_loop(settings: dict[str, object], tasks: list[EmbedTask]) -> None:
+    """What one plain process does."""
+    config = build_config(settings)
+    torch.set_num_threads(config.resources.threads)
+    embedder = ShardEmbedder(config)
+    for task in tasks:
+        embedder(task)
+
+
+def published(config: RunConfig) -> list[bytes]:
+    """The bytes of all state shards, in order."""
+    return [Path(task.target).read_bytes() for task in plan(config)]
+
+
+def count(config: RunConfig) -> int:
+    """Passages that the run embeds."""
+    return sum(task.passages for task in plan(config))
+
+
+def seconds(work: Callable[[], object], clock: Callable[[], float] = time.perf_counter) -> float:
+    """Wall time of a call, or what another clock says."""
+    start = clock()
+    work()
+    return clock() - start
+
+
+def tell(figures: dict[str, float]) -> None:
+    """One line on stderr."""
+    print(", ".join(f"{key} {value:.4g}" for key, value in figures.items()), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

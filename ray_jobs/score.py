@@ -48,7 +48,7 @@ class ScoreActor:
         verdicts = self._scorer.verdicts(task["texts"])
         lines = [json.dumps(verdict.to_dict(), ensure_ascii=False) for verdict in verdicts]
         storage.write_bytes(task["target"], ("\n".join(lines) + "\n").encode())
-        storage.write_json(f"{task['target']}.done.json", {"key": task["key"]})
+        storage.write_json(storage.beside(task["target"], ".done.json"), {"key": task["key"]})
         return len(verdicts)
 
 
@@ -88,7 +88,7 @@ def _tasks(
 
 
 def _done(task: dict[str, Any]) -> bool:
-    marker = f"{task['target']}.done.json"
+    marker = storage.beside(task["target"], ".done.json")
     return storage.exists(marker) and storage.read_json(marker)["key"] == task["key"]
 
 

@@ -32,10 +32,12 @@ class EmbedTask:
     """One corpus shard to read, the state shard to publish, and the key that pins both.
 
     Attributes:
+        name: of the shard in the corpus, `split/part-NNNNN.parquet`.
         sha256: of the corpus shard's bytes, by the manifest.
         passages: how many it holds.
     """
 
+    name: str
     source: str
     sha256: str
     passages: int
@@ -108,7 +110,7 @@ def plan(config: RunConfig) -> list[EmbedTask]:
             source = corpus_uri(config.output, shard.path)
             target = shards.shard_uri(config.output, shard.split, source)
             key = fingerprint(*settings, readout, shard.sha256)
-            tasks.append(EmbedTask(source, shard.sha256, shard.passages, target, key))
+            tasks.append(EmbedTask(shard.path, source, shard.sha256, shard.passages, target, key))
     return tasks
 
 
@@ -157,7 +159,7 @@ def _settings(config: RunConfig) -> tuple[dict[str, object], int, str]:
 def publish_quarantine(config: RunConfig, tasks: Sequence[EmbedTask]) -> int:
     """Gathers what the shards refused in `<output>/states/quarantine.jsonl`; how many there are."""
     refused = [
-        {"shard": "/".join(task.target.rsplit("/", 2)[1:]), **asdict(item)}
+        {"shard": task.name, **asdict(item)}
         for task in tasks
         for item in shards.published(task.target).quarantined
     ]
@@ -170,6 +172,4 @@ def publish_quarantine(config: RunConfig, tasks: Sequence[EmbedTask]) -> int:
 
 def output_hash(tasks: Sequence[EmbedTask]) -> str:
     """Hash over all state shards' bytes: equal for equal runs."""
-    return fingerprint(
-        [[task.target.rsplit("/", 2)[1:], shards.published(task.target).sha256] for task in tasks]
-    )
+    return fingerprint([[task.name, shards.published(task.target).sha256] for task in tasks])

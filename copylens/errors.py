@@ -21,5 +21,9 @@ class ModelError(CopyLensError):
     """A saved scorer is missing, damaged, or does not fit the data."""
 
 
+class StorageError(CopyLensError):
+    """A place for files cannot be read or written: no bucket, no rights, no server."""
+
+
 class TextError(CopyLensError):
     """A text that cannot be scored: empty, blank, or not text at all."""

@@ -51,4 +51,4 @@ def _uri(output: str) -> str:
 
 
 def _marker(output: str) -> str:
-    return f"{_uri(output)}.done.json"
+    return storage.beside(_uri(output), ".done.json")

@@ -146,7 +146,7 @@ def _stage(rows: Iterator[Row], target: str, shard_rows: int) -> Iterator[dict[s
 def _drop_beyond(target: str, shards: int) -> None:
     """Verdicts of a longer log that stood here before would be taken for this one's."""
     for uri in storage.list_files(target, ""):
-        number = re.fullmatch(r"part-(\d+)\.jsonl(\.done\.json)?", uri.rsplit("/", 1)[1])
+        number = re.fullmatch(r"part-(\d+)\.jsonl(\.done\.json)?", storage.name_of(uri))
         if number and int(number[1]) >= shards:
             storage.remove_file(uri)
 
@@ -196,4 +196,4 @@ def _stage_uri(target: str) -> str:
 
 
 def _marker(target: str) -> str:
-    return f"{target}.done.json"
+    return storage.beside(target, ".done.json")

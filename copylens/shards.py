@@ -62,7 +62,7 @@ _SCHEMA = pa.schema(
 
 def shard_uri(output: str, split: SplitName, corpus_shard: str) -> str:
     """Where the states of a corpus shard go: the same name under `states/`."""
-    return storage.join(output, "states", split, corpus_shard.rsplit("/", 1)[1])
+    return storage.join(output, "states", split, storage.name_of(corpus_shard))
 
 
 def is_published(uri: str, key: str) -> bool:
@@ -153,4 +153,4 @@ def _decode(row: dict[str, Any], widths: dict[str, int]) -> StateRow:
 
 
 def _marker_uri(uri: str) -> str:
-    return f"{uri}.done.json"
+    return storage.beside(uri, ".done.json")

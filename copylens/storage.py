@@ -1,47 +1,138 @@
-"""Files at any pyarrow URI (a path, file://, s3:// ...). Everything is published last.
+"""Files at any pyarrow or fsspec URI (a path, file://, s3:// ...). Everything is published last.
 
 Object stores have no atomic rename, so a file counts only once the marker that names its hash
-is there; on a local disk each file is besides that moved into place whole.
+is there. There one upload is whole or absent; on a local disk each file is moved into place whole.
 """
 
 import hashlib
 import json
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
+import pyarrow as pa
 from pyarrow import fs
 
-from copylens.errors import CopyLensError
+from copylens.errors import StorageError
+
+# What may stand in a path as it is; ? and # begin other parts of a URI, % an encoded character.
+_IN_PATH = "/!$&'()*+,;=:@~"
+# What stores tell of themselves -> what the user can do about it.
+_ADVICE = (
+    (("NO_SUCH_BUCKET", "Bucket '"), "create the bucket, or correct the URI"),
+    (
+        ("NETWORK_CONNECTION", "CouldNotConnect", "ould not connect", "resolve host", "timed out"),
+        "see that the server is up and that AWS_ENDPOINT_URL names it",
+    ),
+    (
+        ("ACCESS_DENIED", "ACCESS_KEY", "SIGNATURE", "TOKEN", "redential", "403"),
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of somebody who may read and write there",
+    ),
+)
 
 
 def resolve(uri: str) -> tuple[fs.FileSystem, str]:
-    """File system and path behind a URI or a local path."""
+    """File system and path behind a URI or a local path.
+
+    s3:// takes endpoint, region and credentials from the AWS_* variables. A scheme that pyarrow
+    does not know is fsspec's.
+
+    Raises:
+        StorageError: no file system goes by this scheme, or it cannot be set up.
+    """
     if "://" not in uri:
         return fs.LocalFileSystem(), str(Path(uri).absolute())
-    try:
-        filesystem, path = fs.FileSystem.from_uri(uri)
-    except (ValueError, OSError) as error:
-        raise CopyLensError(f"'{uri}' is no usable location: {error}") from None
-    return filesystem, path
+    encoded = quote(uri, safe=f"{_IN_PATH}?%[]")
+    with reaching(uri):
+        if uri.startswith("s3://"):
+            return _s3(encoded)
+        try:
+            filesystem, path = fs.FileSystem.from_uri(encoded)
+        except pa.ArrowInvalid as error:
+            if "Unrecognized filesystem type" not in str(error):
+                raise
+            return _fsspec(encoded)
+        return filesystem, path
+
+
+def is_local(uri: str) -> bool:
+    """True for a path or URI on this machine's disks."""
+    return isinstance(resolve(uri)[0], fs.LocalFileSystem)
 
 
 def join(base: str, *parts: str) -> str:
-    """Appends path parts to a URI or a local path."""
-    return "/".join([base.rstrip("/"), *parts])
+    """Appends path parts to a URI (before its query) or to a local path."""
+    if "://" not in base:
+        return "/".join([base.rstrip("/"), *parts])
+    place, mark, query = base.partition("?")
+    encoded = (quote(part, safe=_IN_PATH) for part in parts)
+    return "/".join([place.rstrip("/"), *encoded]) + mark + query
+
+
+def beside(uri: str, ending: str) -> str:
+    """The neighbour whose name is this one's with an ending, e.g. a file's marker."""
+    if "://" not in uri:
+        return uri + ending
+    place, mark, query = uri.partition("?")
+    return place + ending + mark + query
+
+
+def name_of(uri: str) -> str:
+    """The last part of the path, decoded, without the query."""
+    if "://" not in uri:
+        return Path(uri).name
+    return unquote(uri.partition("?")[0].rstrip("/").rpartition("/")[2])
+
+
+def shown(uri: str) -> str:
+    """The URI as messages name it: without what may hold a password (query, user)."""
+    scheme, mark, rest = uri.partition("://")
+    if not mark:
+        return uri
+    host, slash, path = rest.partition("?")[0].partition("/")
+    return f"{scheme}://{host.rpartition('@')[2]}{slash}{path}"
 
 
 def exists(uri: str) -> bool:
     """True where a file or folder stands at the URI."""
     filesystem, path = resolve(uri)
-    return bool(filesystem.get_file_info(path).type != fs.FileType.NotFound)
+    with reaching(uri):
+        return bool(filesystem.get_file_info(path).type != fs.FileType.NotFound)
+
+
+def require_bucket(uri: str) -> None:
+    """Refuses a place on S3 whose bucket is not there; elsewhere folders are made as needed.
+
+    Raises:
+        StorageError: there is no such bucket.
+    """
+    filesystem, path = resolve(uri)
+    if not isinstance(filesystem, fs.S3FileSystem):
+        return
+    bucket = path.partition("/")[0]
+    try:
+        kind = filesystem.get_file_info(bucket).type
+    except OSError:
+        # A policy may allow the folder alone; whatever else is wrong, its first use tells.
+        return
+    if kind == fs.FileType.NotFound:
+        raise StorageError(f"'{shown(uri)}': there is no bucket '{bucket}'; {_ADVICE[0][1]}")
 
 
 def read_bytes(uri: str) -> bytes:
-    """The whole content of a file."""
+    """The whole content of a file, as it is (a .gz stays packed).
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        StorageError: the place cannot be read.
+    """
     filesystem, path = resolve(uri)
-    with filesystem.open_input_stream(path) as stream:
+    with reaching(uri), filesystem.open_input_stream(path, compression=None) as stream:
         return bytes(stream.read())
 
 
@@ -51,16 +142,21 @@ def read_json(uri: str) -> Any:
 
 
 def write_bytes(uri: str, data: bytes) -> None:
-    """Writes a file aside and moves it into place, so that no reader sees half of it."""
+    """Writes a file so that no reader sees half of it, and makes its folder if need be.
+
+    Raises:
+        StorageError: the place cannot be written.
+    """
     filesystem, path = resolve(uri)
-    filesystem.create_dir(str(Path(path).parent), recursive=True)
-    aside = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
-    with filesystem.open_output_stream(aside) as stream:
-        stream.write(data)
-    if isinstance(filesystem, fs.LocalFileSystem):
-        os.replace(aside, path)  # noqa: PTH105 - the atomic call, by its own name
-    else:
-        filesystem.move(aside, path)
+    with reaching(uri):
+        if isinstance(filesystem, fs.LocalFileSystem):
+            _write_local(Path(path), data)
+            return
+        if not isinstance(filesystem, fs.S3FileSystem):
+            # On S3 a folder is only the beginning of a name.
+            filesystem.create_dir(str(Path(path).parent), recursive=True)
+        with filesystem.open_output_stream(path, compression=None) as stream:
+            stream.write(data)
 
 
 def write_json(uri: str, value: Any) -> None:
@@ -71,7 +167,8 @@ def write_json(uri: str, value: Any) -> None:
 def list_files(uri: str, suffix: str) -> list[str]:
     """URIs of the files directly in a folder whose names end so, sorted; [] without the folder."""
     filesystem, path = resolve(uri)
-    infos = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+    with reaching(uri):
+        infos = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
     names = sorted(info.base_name for info in infos if info.type == fs.FileType.File)
     return [join(uri, name) for name in names if name.endswith(suffix)]
 
@@ -89,10 +186,76 @@ def remove_file(uri: str) -> None:
 def remove_tree(uri: str) -> None:
     """Deletes a folder and what is in it; no error where there is none."""
     filesystem, path = resolve(uri)
-    if filesystem.get_file_info(path).type == fs.FileType.Directory:
-        filesystem.delete_dir(path)
+    with reaching(uri):
+        if filesystem.get_file_info(path).type == fs.FileType.Directory:
+            filesystem.delete_dir(path)
 
 
 def sha256(data: bytes) -> str:
     """Hex sha256 of bytes."""
     return hashlib.sha256(data).hexdigest()
+
+
+@contextmanager
+def reaching(uri: str) -> Iterator[None]:
+    """Within it a file system's error becomes one line; a file that is not there stays that.
+
+    Raises:
+        StorageError: names the place, what its file system says, and what to do.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, ImportError) as error:
+        said = " ".join(str(error).split()).partition(" (Request ID")[0][:240]
+        advice = next(
+            (advice for signs, advice in _ADVICE if any(sign in said for sign in signs)),
+            "check the place, and your rights there",
+        )
+        raise StorageError(f"'{shown(uri)}' is no usable location: {said}; {advice}") from None
+
+
+def _s3(uri: str) -> tuple[fs.FileSystem, str]:
+    place, _, query = uri.partition("?")
+    host, _, key = place.removeprefix("s3://").partition("/")
+    bucket = host.rpartition("@")[2]
+    if not bucket:
+        raise ValueError("it names no bucket")
+    options = [query] if query else []
+    if "allow_delayed_open" not in query:
+        # Small files become one PUT instead of an upload in parts.
+        options.append("allow_delayed_open=true")
+    environment = tuple(sorted(item for item in os.environ.items() if item[0].startswith("AWS_")))
+    filesystem = _s3_filesystem(f"s3://{host}?{'&'.join(options)}", environment)
+    return filesystem, unquote(f"{bucket}/{key}").rstrip("/")
+
+
+@lru_cache(maxsize=16)
+def _s3_filesystem(root: str, environment: tuple[tuple[str, str], ...]) -> fs.FileSystem:
+    """Kept, for its connections and its bucket's region; `environment` only tells keys apart."""
+    return fs.FileSystem.from_uri(root)[0]
+
+
+def _fsspec(uri: str) -> tuple[fs.FileSystem, str]:
+    import fsspec
+
+    # Workers write what others look for: a cached listing would hide it.
+    filesystem, path = fsspec.core.url_to_fs(uri, use_listings_cache=False)
+    plain = path if uri.startswith(("http://", "https://")) else unquote(path)
+    return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), plain
+
+
+def _write_local(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        with aside.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            # Or a machine that dies may leave the new name on an empty file.
+            os.fsync(stream.fileno())
+        os.replace(aside, path)  # noqa: PTH105 - the atomic call, by its own name
+    except OSError:
+        aside.unlink(missing_ok=True)
+        raise

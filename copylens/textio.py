@@ -3,13 +3,13 @@
 import gzip
 import json
 import sys
-from pathlib import Path
 
+from copylens import storage
 from copylens.errors import TextError
 
 
 def read_texts(source: str) -> list[str]:
-    """The texts of a file, or of standard input for `-`.
+    """The texts of a file (a path or URI), or of standard input for `-`.
 
     `.jsonl` and `.jsonl.gz` hold one JSON object with a `text` a line. A pipe is read as JSON
     lines when its first line is such an object. Anything else is one plain text.
@@ -17,20 +17,21 @@ def read_texts(source: str) -> list[str]:
     Raises:
         TextError: the file is missing, not UTF-8, or a row has no text (its line is named).
     """
-    name = "standard input" if source == "-" else source
+    name = "standard input" if source == "-" else storage.shown(source)
+    file = storage.name_of(source)
     try:
-        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-        if source.endswith(".gz"):
+        raw = sys.stdin.buffer.read() if source == "-" else storage.read_bytes(source)
+        if file.endswith(".gz"):
             raw = gzip.decompress(raw)
         content = raw.decode("utf-8")
-    except (FileNotFoundError, IsADirectoryError):
+    except FileNotFoundError:
         raise TextError(f"'{source}' is not a file; name one, or - for standard input") from None
     except UnicodeDecodeError as error:
         raise TextError(f"{name} is not UTF-8 (byte {error.start}); convert it first") from None
     except (OSError, EOFError) as error:
         raise TextError(f"{name} cannot be read: {error}") from None
     lines = content.splitlines()
-    named_rows = source.endswith((".jsonl", ".jsonl.gz"))
+    named_rows = file.endswith((".jsonl", ".jsonl.gz"))
     if named_rows or (source == "-" and lines and _row(lines[0]) is not None):
         texts = [_text(line, f"{name}:{n}") for n, line in enumerate(lines, 1) if line.strip()]
     else:

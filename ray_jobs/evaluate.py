@@ -24,12 +24,13 @@ def run(config: RunConfig) -> dict[str, Any]:
 def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     start = time.perf_counter()
     check_settings(config)
+    tracker = Tracker(config)
     scorer = Scorer.load(storage.join(config.output, "model"))
     report, figures = measure(config, scorer)
     storage.write_json(storage.join(config.output, "report.json"), report)
     page = render_report(report, figures)
     storage.write_bytes(storage.join(config.output, "report.html"), page.encode())
-    Tracker(config).log_report(trained(config)["mlflow_run"], report)
+    tracker.log_report(trained(config)["mlflow_run"], report)
     summary = {
         "accuracy": report["attribution"]["accuracy"],
         "ci95": report["attribution"]["ci95"],

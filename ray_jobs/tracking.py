@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import mlflow
 from mlflow import MlflowClient
@@ -16,7 +17,10 @@ from copylens.bundle import SCORER_FILE
 from copylens.config import RunConfig
 from copylens.errors import ModelError
 from serve.registry import SCORER_HASH_TAG
+from serve.tracking_server import mlflow_errors, require_server
 
+P = ParamSpec("P")
+R = TypeVar("R")
 CHAMPION, PREVIOUS = "champion", "previous"
 
 
@@ -26,16 +30,38 @@ def tracking_uri(config: RunConfig) -> str:
     return configured or f"sqlite:///{Path('copylens.db').absolute()}"
 
 
-class Tracker:
-    """One MLflow run per training; later stages add to the same run."""
+def _told(method: Callable[P, R]) -> Callable[P, R]:
+    """A server that fails midway is the user's matter too: one line."""
 
+    @wraps(method)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with mlflow_errors(mlflow.get_tracking_uri()):
+            return method(*args, **kwargs)
+
+    return call
+
+
+class Tracker:
+    """One MLflow run per training; later stages add to the same run.
+
+    Built before the work whose results it keeps: a server that is not there is told at once.
+
+    Raises:
+        TrackingError: the server does not answer, or refuses.
+    """
+
+    @_told
     def __init__(self, config: RunConfig):
         uri = tracking_uri(config)
+        require_server(uri)
+        # A stage prints its summary and nothing else; MLflow would add where to look at a run.
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         mlflow.set_tracking_uri(uri)
         self._client = MlflowClient(uri)
         self._experiment = self._ensure_experiment(config.tracking.experiment, uri)
         self._output = config.output
 
+    @_told
     def log_training(
         self,
         config: RunConfig,
@@ -44,7 +70,7 @@ class Tracker:
         lineage: Mapping[str, Any],
     ) -> str:
         """Opens a run with parameters, lineage and curves; returns its id."""
-        run = self._client.create_run(self._experiment, run_name=Path(config.output).name)
+        run = self._client.create_run(self._experiment, run_name=storage.name_of(config.output))
         run_id = str(run.info.run_id)
         for section, values in config.model_dump(mode="json").items():
             entries = values if isinstance(values, dict) else {"": values}
@@ -59,6 +85,7 @@ class Tracker:
         self._client.set_terminated(run_id)
         return run_id
 
+    @_told
     def log_report(self, run_id: str, report: Mapping[str, Any]) -> None:
         """Adds every number of the report as a metric, and both report files."""
         numbers = [
@@ -71,6 +98,7 @@ class Tracker:
             text = storage.read_bytes(storage.join(self._output, name)).decode()
             self._client.log_text(run_id, text, name)
 
+    @_told
     def register(
         self, run_id: str, name: str, bundle: str, example: str, lineage: Mapping[str, Any]
     ) -> str:
@@ -109,6 +137,7 @@ class Tracker:
             self._client.set_model_version_tag(name, version, key, str(value))
         return version
 
+    @_told
     def move_alias(self, name: str, version: str) -> str | None:
         """Makes a version the champion; the old one stays reachable as `previous`."""
         old = self._aliases(name).get(CHAMPION)
@@ -117,6 +146,7 @@ class Tracker:
         self._client.set_registered_model_alias(name, CHAMPION, version)
         return old
 
+    @_told
     def roll_back(self, name: str) -> tuple[str, str]:
         """Makes the previous version the champion again, and the champion the previous one.
 

@@ -56,6 +56,7 @@ def run(config: RunConfig) -> dict[str, Any]:
 
 def _work(config: RunConfig, inputs: str) -> tuple[str, dict[str, Any]]:
     start = time.perf_counter()
+    tracker = Tracker(config)
     with ray_session(config), user_errors():
         state = fit_on_workers(config, inputs)
     model = finish(config, state)
@@ -64,7 +65,7 @@ def _work(config: RunConfig, inputs: str) -> tuple[str, dict[str, Any]]:
     scorer = Scorer(model, manifest.rights, config, lineage_of(config), readout=readout)
     scorer.save(storage.join(config.output, "model"))
     seconds = time.perf_counter() - start
-    run_id = Tracker(config).log_training(config, state.curves, seconds, scorer.lineage)
+    run_id = tracker.log_training(config, state.curves, seconds, scorer.lineage)
     summary = {
         "fits": {name: curve[-1] for name, curve in state.curves.items()},
         "channel_weights": model.attributor.text_fusion.weights,
@@ -88,6 +89,7 @@ def fit_on_workers(config: RunConfig, inputs: str) -> FitState:
     """
     resources = config.resources
     gpus = resources.train_gpus_per_worker
+    filesystem, path = storage.resolve(storage.join(config.output, "ray"))
     trainer = TorchTrainer(
         train_loop,
         train_loop_config=config.model_dump(mode="json"),
@@ -98,7 +100,8 @@ def fit_on_workers(config: RunConfig, inputs: str) -> FitState:
         ),
         run_config=ray.train.RunConfig(
             name=f"train-{stage_key(config, 'train', inputs)}",
-            storage_path=storage.join(config.output, "ray"),
+            storage_path=path,
+            storage_filesystem=filesystem,
             failure_config=FailureConfig(max_failures=2),
             checkpoint_config=CheckpointConfig(num_to_keep=2),
         ),

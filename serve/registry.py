@@ -10,6 +10,11 @@ from copylens import storage
 from copylens.bundle import SCORER_FILE
 from copylens.errors import ModelError
 from copylens.scorer import Scorer
+from copylens.storage import shown
+from serve.tracking_server import asking, mlflow_errors, one_line
+
+# How MLflow says that there is no such model, version or alias.
+_NO_SUCH = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"}
 
 SCORER_HASH_TAG = "scorer.sha256"
 
@@ -24,15 +29,14 @@ def load_scorer(uri: str, tracking_uri: str, probe: str | None = None) -> Scorer
 
     Raises:
         ModelError: the registry has no such model, or what it holds is damaged.
+        TrackingError: the registry is out of reach.
     """
     if not uri.startswith("models:/"):
         return Scorer.load(uri, probe=probe)
     name, version = resolve_version(uri, tracking_uri)
-    try:
-        mlflow.set_tracking_uri(tracking_uri)
+    mlflow.set_tracking_uri(tracking_uri)
+    with mlflow_errors(tracking_uri):
         folder = mlflow.artifacts.download_artifacts(f"models:/{name}/{version}")
-    except (MlflowException, OSError) as error:
-        raise ModelError(f"{uri}: the registry's files cannot be read: {_line(error)}") from None
     found = sorted(Path(folder).rglob(SCORER_FILE))
     if not found:
         raise ModelError(f"{uri} is no CopyLens model ({SCORER_FILE} is missing)")
@@ -56,21 +60,25 @@ def check_hash(scorer_file: Path, name: str, version: str, tracking_uri: str) ->
 
 
 def resolve_version(uri: str, tracking_uri: str) -> tuple[str, str]:
-    """Name and version number behind `models:/NAME@ALIAS` or `models:/NAME/VERSION`."""
+    """Name and version number behind `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+
+    Raises:
+        ModelError: the registry has no such version.
+        TrackingError: the registry does not answer within a few seconds.
+    """
     rest = uri.removeprefix("models:/")
-    client = MlflowClient(tracking_uri)
-    try:
-        if "@" in rest:
-            name, alias = rest.rsplit("@", 1)
-            return name, str(client.get_model_version_by_alias(name, alias).version)
-        name, _, version = rest.partition("/")
-        return name, str(client.get_model_version(name, version).version)
-    except MlflowException as error:
-        raise ModelError(
-            f"{uri} is not in the registry at {tracking_uri}: {_line(error)}; "
-            "run `copylens promote` first, or name a saved folder"
-        ) from None
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:160]
+    with asking(tracking_uri):
+        client = MlflowClient(tracking_uri)
+        try:
+            if "@" in rest:
+                name, alias = rest.rsplit("@", 1)
+                return name, str(client.get_model_version_by_alias(name, alias).version)
+            name, _, version = rest.partition("/")
+            return name, str(client.get_model_version(name, version).version)
+        except MlflowException as error:
+            if error.error_code not in _NO_SUCH:
+                raise
+            raise ModelError(
+                f"{uri} is not in the registry at {shown(tracking_uri)}: {one_line(error)}; "
+                "run `copylens promote` first, or name a saved folder"
+            ) from None

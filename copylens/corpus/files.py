@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pyarrow import fs
 
 from copylens import storage
-from copylens.errors import CopyLensError, CorpusError
+from copylens.errors import CorpusError, StorageError
 
 READ_BYTES = 1 << 20
 
@@ -43,9 +43,9 @@ def list_source(uri: str) -> Listing:
     """
     try:
         return _list(uri)
-    except CorpusError:
-        raise
-    except (CopyLensError, OSError, ValueError) as error:
+    except StorageError as error:
+        raise CorpusError(f"corpus source {error}") from None
+    except (OSError, ValueError) as error:
         summary = " ".join(str(error).split())
         raise CorpusError(f"corpus source '{uri}' cannot be listed: {summary}") from None
 
@@ -65,14 +65,16 @@ def sha256_of(files: Sequence[FileEntry]) -> str:
 
 def _list(uri: str) -> Listing:
     filesystem, path = storage.resolve(uri)
-    info = filesystem.get_file_info(path)
+    with storage.reaching(uri):
+        info = filesystem.get_file_info(path)
     if info.type == fs.FileType.File:
-        base, _, name = uri.rpartition("/")
-        return Listing(base or ".", (_entry(uri, name, info),), is_file=True)
+        base = uri.partition("?")[0].rpartition("/")[0]
+        return Listing(base or ".", (_entry(uri, storage.name_of(uri), info),), is_file=True)
     if info.type == fs.FileType.Directory:
         return Listing(uri, tuple(_walk(uri)), is_file=False)
     base, pattern = _cut_glob(uri)
     if not pattern:
+        storage.require_bucket(uri)
         raise CorpusError(f"corpus source '{uri}' is not there; correct the path in the config")
     expression = _glob_expression(pattern)
     matches = tuple(file for file in _walk(base) if expression.fullmatch(file.name))
@@ -85,7 +87,9 @@ def _walk(base: str) -> list[FileEntry]:
     filesystem, path = storage.resolve(base)
     selector = fs.FileSelector(path, recursive=True, allow_not_found=True)
     entries = []
-    for info in filesystem.get_file_info(selector):
+    with storage.reaching(base):
+        infos = filesystem.get_file_info(selector)
+    for info in infos:
         name = info.path[len(path) :].lstrip("/")
         hidden = any(part.startswith(".") for part in name.split("/"))
         if info.type == fs.FileType.File and not hidden:
@@ -117,7 +121,7 @@ def _glob_expression(pattern: str) -> re.Pattern[str]:
 def _sha256_file(uri: str) -> str:
     filesystem, path = storage.resolve(uri)
     digest = hashlib.sha256()
-    with filesystem.open_input_stream(path, compression=None) as stream:
+    with storage.reaching(uri), filesystem.open_input_stream(path, compression=None) as stream:
         while block := stream.read(READ_BYTES):
             digest.update(block)
     return digest.hexdigest()

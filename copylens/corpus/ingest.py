@@ -28,7 +28,9 @@ def ingest_corpus(config: RunConfig) -> Manifest:
 
     Raises:
         CorpusError: a source or the corpus as a whole cannot be used.
+        StorageError: the output lies where it cannot be reached.
     """
+    storage.require_bucket(config.output)
     sources = open_sources(config.corpus)
     _require_apart(config.output, (source for _, source in sources))
     intake = Intake(config.corpus)

@@ -95,6 +95,7 @@ def _remove(folder: str, expression: str) -> None:
     """Deletes files of a folder by name; a crash may also have left the temporary name."""
     filesystem, path = storage.resolve(folder)
     name = re.compile(f"(?:{expression})(?:\\.[0-9a-f]+\\.tmp)?")
-    for info in filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True)):
-        if info.type == fs.FileType.File and name.fullmatch(info.base_name):
-            filesystem.delete_file(info.path)
+    with storage.reaching(folder):
+        for info in filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True)):
+            if info.type == fs.FileType.File and name.fullmatch(info.base_name):
+                filesystem.delete_file(info.path)

@@ -11,7 +11,7 @@ import yaml
 from copylens import storage
 from copylens.corpus.files import FileEntry, identity_of, sha256_of
 from copylens.corpus.rows import Row
-from copylens.errors import CorpusError
+from copylens.errors import CorpusError, StorageError
 
 TEXT_SUFFIXES = (".txt", ".md")
 RIGHTS_FILES = ("rights.json", "_rights.yaml")
@@ -82,8 +82,10 @@ def _read_text(file: FileEntry, sub_dataset: str | None, rights: dict[str, str])
         text = storage.read_bytes(file.uri).decode("utf-8-sig")
     except UnicodeDecodeError as error:
         return Row(file.uri, 1, problem=f"not_utf8: byte {error.start} of the file is not UTF-8")
-    except OSError as error:
-        return Row(file.uri, 1, problem=f"not_readable: {error.strerror}")
+    except (OSError, StorageError) as error:
+        if not storage.is_local(file.uri):
+            raise  # A server that fails says nothing about the file.
+        return Row(file.uri, 1, problem=f"not_readable: {error}")
     values: dict[str, Any] = {
         "id": file.name if "/" in file.name else f"{sub_dataset or ''}/{file.name}",
         "text": text,

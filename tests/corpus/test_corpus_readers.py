@@ -161,7 +161,7 @@ def test_what_is_no_corpus_is_told_what_is_taken(tmp_path: Path) -> None:
         open_source(str(tmp_path / "absent.jsonl"))
     with pytest.raises(CorpusError, match="matches no file"):
         open_source(f"{tmp_path}/*.jsonl")
-    with pytest.raises(CorpusError, match="cannot be listed"):
+    with pytest.raises(CorpusError, match="no usable location"):
         open_source("gopher://host/a.jsonl")
     with pytest.raises(CorpusError, match="cannot be read as parquet after row 0"):
         read(str(tmp_path / "table.parquet"))

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import mlflow
 from mlflow import MlflowClient
@@ -12,6 +13,7 @@ from mlflow.entities import Metric
 
 from copylens import storage
 from copylens.config import RunConfig
+from copylens.stages import marker_uri
 
 CHAMPION, PREVIOUS = "champion", "previous"
 
@@ -20,6 +22,25 @@ def tracking_uri(config: RunConfig) -> str:
     """The configured server; $MLFLOW_TRACKING_URI; else a SQLite file in the working folder."""
     configured = config.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
     return configured or f"sqlite:///{Path('copylens.db').absolute()}"
+
+
+def run_link(config: RunConfig) -> str:
+    """Where a person sees the run of the finished training.
+
+    The page of a server; for a database the run's id and the command that shows it.
+    """
+    uri = tracking_uri(config)
+    run_id = str(storage.read_json(marker_uri(config, "train"))["summary"]["mlflow_run"])
+    if uri.startswith(("http://", "https://")):
+        experiment = MlflowClient(uri).get_run(run_id).info.experiment_id
+        return f"{_public(uri).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+    return f"run {run_id}, shown by `mlflow ui --backend-store-uri {_public(uri)}`"
+
+
+def _public(uri: str) -> str:
+    """The URI without the user and password it may carry: logs are read by many."""
+    host = urlsplit(uri).netloc
+    return uri.replace(host, host.rpartition("@")[2], 1) if host else uri
 
 
 class Tracker:

@@ -53,9 +53,9 @@ class Head:
     config: object
 
     def copylens(self, *words: str, **environment: str) -> Done:
-        command = [sys.executable, "-m", "copylens.cli", "submit", *words]
+        command = [sys.executable, "-m", "copylens.cli", "submit", "--config"]
         given = {"RAY_API_SERVER_ADDRESS": self.address, "RAY_AUTH_TOKEN": TOKEN, **environment}
-        return call([*command, "--config", str(self.config_file)], given)
+        return call([*command, str(self.config_file), *words], given)
 
     def ray(self, *entrypoint: str) -> Done:
         command = [str(BIN / "ray"), "job", "submit", "--working-dir", str(ROOT), "--"]
@@ -198,12 +198,9 @@ def test_all_stages_are_one_job_that_skips_what_is_done(stages, head):
 def test_a_log_of_texts_is_scored_on_the_cluster(stages, head):
     folder = head.config_file.parent
     places = ("--input", str(folder / "log.jsonl"), "--output", str(folder / "verdicts"))
-    done = call(
-        [sys.executable, "-m", "copylens.cli", "submit", "score", "--address", head.address]
-        + ["--config", str(head.config_file), "--", *places],
-        # A cluster named by hand goes before one that the environment names.
-        {"RAY_AUTH_TOKEN": TOKEN, "RAY_API_SERVER_ADDRESS": "http://127.0.0.1:1"},
-    )
+    # A cluster named by hand goes before one that the environment names.
+    environment = {"RAY_API_SERVER_ADDRESS": "http://127.0.0.1:1"}
+    done = head.copylens("score", "--address", head.address, "--", *places, **environment)
     assert done.code == 0, done.err
     assert done.summary()["model"] == "models:/copylens/1"
     lines = (folder / "verdicts" / "part-00000.jsonl").read_text().splitlines()

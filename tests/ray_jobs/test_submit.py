@@ -1,5 +1,6 @@
 """Every stage as a submitted job on a cluster that wants a token, and what the shell is told."""
 
+import contextlib
 import json
 import os
 import re
@@ -130,11 +131,18 @@ def head(lm_folder, tmp_path_factory) -> Iterator[Head]:
         wait_for(process, dashboard, folder / "head.log")
         yield Head(address, folder / "c.yaml", config)
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        try:
-            process.wait(20)
-        finally:
-            storage.remove_tree(str(options["temp-dir"]))
+        end(process)
+        storage.remove_tree(str(options["temp-dir"]))
+
+
+def end(process: subprocess.Popen) -> None:
+    """Ends the cluster; what does not end by itself in time is killed."""
+    os.killpg(process.pid, signal.SIGTERM)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.wait(4)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait(20)
 
 
 def wait_for(process: subprocess.Popen, port: int, log: Path) -> None:

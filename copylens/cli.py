@@ -98,6 +98,41 @@ def run(config: Config = None, overrides: Overrides = None, as_json: AsJson = Fa
 
 
 @app.command()
+def submit(
+    job: Annotated[
+        str, typer.Argument(help="ingest, embed, train, evaluate, promote, score, or run for all.")
+    ],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(help="After --: more for the job, such as score's --input X --output Y."),
+    ] = None,
+    config: Config = None,
+    overrides: Overrides = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="The cluster, http://HOST:8265; default: $RAY_API_SERVER_ADDRESS."),
+    ] = None,
+    variables: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--env",
+            metavar="NAME",
+            help="Gives the job this variable; it shows in the dashboard. Repeatable.",
+        ),
+    ] = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Return once it is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """A stage, or all, as a job on a Ray cluster: streams its log, ends with its exit code."""
+    from copylens.config_files import read_config
+    from ray_jobs.submit import submit as send
+    from ray_jobs.submit_view import show
+
+    sent = send(job, read_config(config, overrides or []), words or [], address, variables or [])
+    raise typer.Exit(show(sent, wait=not no_wait, as_json=as_json))
+
+
+@app.command()
 def score(
     source: Annotated[
         str, typer.Argument(help="A text file, .jsonl[.gz] with a `text` a line, or - for a pipe.")

@@ -30,14 +30,20 @@ def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> RunCo
     Raises:
         ConfigError: the file is missing or no mapping, a key is unknown, a value is out of range.
     """
+    return anchored(read_config(path, overrides))
+
+
+def read_config(path: str | Path | None, overrides: Sequence[str] = ()) -> RunConfig:
+    """As `load_config`, with every location as the user wrote it."""
     values = {} if path is None else _read_yaml(Path(path))
     where = "config" if path is None else str(path)
     for override in overrides:
         _apply_override(values, override)
-    return _anchored(build_config(values, where))
+    return build_config(values, where)
 
 
-def _anchored(config: RunConfig) -> RunConfig:
+def anchored(config: RunConfig) -> RunConfig:
+    """The config with `output` and local LMs from the root."""
     output = config.output
     if "://" not in output:
         output = str(Path(output).absolute())

@@ -3,20 +3,30 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from copylens.config import RunConfig
-from copylens.config_files import load_config
 from copylens.errors import CopyLensError
+from ray_jobs.places import job_config
 from ray_jobs.session import user_errors
+from ray_jobs.tracking import run_link
+
+_TRACKED = ("train", "evaluate", "promote")
 
 StageRun = Callable[[RunConfig], dict[str, Any]]
+StageRuns = Callable[[RunConfig], Iterable[dict[str, Any]]]
 
 
-def stage_main(description: str | None, run: StageRun) -> None:
-    """Parses the command line, runs the stage, prints its summary as one line of JSON.
+def stage_main(description: str | None, run: StageRun, tracks: bool = False) -> None:
+    """`stages_main` of a single stage."""
+    stages_main(description, lambda config: [run(config)], tracks)
 
+
+def stages_main(description: str | None, run: StageRuns, tracks: bool) -> None:
+    """Parses the command line, runs, prints each stage's summary as one line of JSON.
+
+    A stage that wrote to MLflow (`tracks` says that some do) names its run in the line before.
     Exits with 2 after a user's mistake (one line on stderr) and with 1 after a crash.
     """
     parser = argparse.ArgumentParser(description=description)
@@ -26,10 +36,12 @@ def stage_main(description: str | None, run: StageRun) -> None:
     )
     arguments = parser.parse_args()
     try:
-        config = load_config(arguments.config, arguments.set)
+        config = job_config(arguments.config, arguments.set, tracks)
         with user_errors():
-            summary = run(config)
+            for summary in run(config):
+                if summary["stage"] in _TRACKED and not summary["skipped"]:
+                    print(f"mlflow: {run_link(config)}")
+                print(json.dumps(summary), flush=True)
     except CopyLensError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    print(json.dumps(summary))

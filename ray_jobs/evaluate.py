@@ -44,4 +44,4 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    stage_main(__doc__, run)
+    stage_main(__doc__, run, tracks=True)

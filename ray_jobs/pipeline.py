@@ -1,4 +1,4 @@
-"""The stages one after the other, in one Ray session."""
+"""The stages one after the other: in one process, or as one job."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,7 +6,9 @@ from typing import Any
 from copylens.config import RunConfig
 from copylens.evaluation.studies.runs import check_settings
 from copylens.probe.lm import weight_hash
+from copylens.stages import STAGES
 from ray_jobs import embed, evaluate, ingest, promote, train
+from ray_jobs.command import stages_main
 from ray_jobs.session import user_errors
 
 _RUNS = {
@@ -33,3 +35,11 @@ def run_stages(config: RunConfig, names: Sequence[str]) -> Iterator[dict[str, An
                 # As soon as the names are known, not after everything is trained.
                 check_settings(config)
             yield summary
+
+
+if __name__ == "__main__":
+    stages_main(
+        "All stages in order; finished ones are skipped.",
+        lambda config: run_stages(config, STAGES),
+        tracks=True,
+    )

@@ -54,4 +54,4 @@ def roll_back(config: RunConfig) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    stage_main(__doc__, run)
+    stage_main(__doc__, run, tracks=True)

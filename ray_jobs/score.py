@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from copylens.config import RunConfig
-from copylens.config_files import load_config
 from copylens.errors import CopyLensError
 from copylens.progress import progress
 from copylens.scoring import SHARD_ROWS, ScoreTask, ShardScorer, finish_scores, plan_scores
+from ray_jobs.places import job_config, require_absolute_place, submitted
 from ray_jobs.pool import over_shards
 from ray_jobs.session import ray_session, user_errors
 from ray_jobs.tracking import tracking_uri
@@ -94,7 +94,10 @@ def main() -> None:
     parser.add_argument("--probe", help="where the LM lies now, if it has moved")
     words = parser.parse_args()
     try:
-        config = load_config(words.config, words.set)
+        config = job_config(words.config, words.set, tracks=words.model.startswith("models:/"))
+        if submitted():
+            require_absolute_place("--input", words.input)
+            require_absolute_place("--output", words.output)
         summary = run(config, words.input, words.output, words.model, words.probe, words.shard_rows)
     except CopyLensError as error:
         print(f"error: {error}", file=sys.stderr)

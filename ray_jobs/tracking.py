@@ -16,6 +16,7 @@ from copylens import storage
 from copylens.bundle import SCORER_FILE
 from copylens.config import RunConfig
 from copylens.errors import ModelError
+from copylens.stages import marker_uri
 from serve.registry import SCORER_HASH_TAG
 from serve.tracking_server import mlflow_errors, require_server
 
@@ -28,6 +29,19 @@ def tracking_uri(config: RunConfig) -> str:
     """The configured server; $MLFLOW_TRACKING_URI; else a SQLite file in the working folder."""
     configured = config.tracking.uri or os.environ.get("MLFLOW_TRACKING_URI")
     return configured or f"sqlite:///{Path('copylens.db').absolute()}"
+
+
+def run_link(config: RunConfig) -> str:
+    """Where a person sees the run of the finished training.
+
+    The page of a server; for a database the run's id and the command that shows it.
+    """
+    uri = tracking_uri(config)
+    run_id = str(storage.read_json(marker_uri(config, "train"))["summary"]["mlflow_run"])
+    if uri.startswith(("http://", "https://")):
+        experiment = MlflowClient(uri).get_run(run_id).info.experiment_id
+        return f"{storage.shown(uri).rstrip('/')}/#/experiments/{experiment}/runs/{run_id}"
+    return f"run {run_id}, shown by `mlflow ui --backend-store-uri {storage.shown(uri)}`"
 
 
 def _told(method: Callable[P, R]) -> Callable[P, R]:

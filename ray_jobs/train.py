@@ -128,4 +128,4 @@ def _read(checkpoint: Checkpoint) -> FitState:
 
 
 if __name__ == "__main__":
-    stage_main(__doc__, run)
+    stage_main(__doc__, run, tracks=True)

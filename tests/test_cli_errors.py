@@ -140,6 +140,7 @@ def test_a_missing_config(run):
 def test_help_names_every_verb(run):
     code, out, _ = run("--help")
     assert code == 0
-    for verb in ("ingest", "embed", "train", "evaluate", "promote", "run", "score", "generate"):
+    stages = ("ingest", "embed", "train", "evaluate", "promote")
+    for verb in (*stages, "run", "submit", "score", "generate"):
         assert verb in out
     assert Path.cwd().exists()

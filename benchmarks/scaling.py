@@ -1,0 +1,142 @@
+"""`python -m benchmarks.scaling`: the embed job simulated, checked against a real run, scaled out.
+
+The simulation is fed with what is measured apart from the run that it predicts: seconds per token
+and per shard from plain processes on other texts (two at once, so that they share the cores as
+workers do), start-up and hand-out from Ray jobs that do no work. Then it says how long a run of
+the embed stage takes; `simulated_vs_measured` is that over what it does take. `efficiency_64` is
+the simulated share of 64 workers' time that is work, on a job of 10^9 tokens, with failures and
+stragglers as `LARGE` says.
+"""
+
+import json
+import multiprocessing
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from multiprocessing.queues import Queue
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.embed import SMALL_LM, WORKERS, prepared, seconds, tell
+from benchmarks.simulation import Cluster, efficiency, simulate
+from benchmarks.workload import save_lm, standard_library
+from copylens.config import RunConfig
+from copylens.config_files import build_config
+from copylens.embedding import EmbedTask, ShardEmbedder, plan
+from copylens.shards import read_states
+from ray_jobs.embed import EmbedActor, embed_shards
+from ray_jobs.pool import over_shards
+from ray_jobs.session import ray_session
+
+PASSAGES = 2560
+CALIBRATION = 640
+EMPTY_SHARDS = 300
+# Preemptible machines: a worker is lost every twelve hours, one in fifty is three times slower.
+LARGE: dict[str, Any] = {"mean_time_to_failure": 12 * 3600, "stragglers": 0.02, "slowdown": 3.0}
+LARGE_TOKENS = 10**9
+SHARD_TOKENS = 256 * 400
+
+
+class IdleActor:
+    """Takes a shard's row and does nothing with it."""
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
+        """Gives the row back, as if it were done."""
+        return {"error": [""]}
+
+
+def main() -> None:
+    """Calibrates, predicts, measures, scales out; the JSON line comes last."""
+    torch.set_num_threads(1)
+    texts = standard_library(PASSAGES + CALIBRATION)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        model = save_lm(folder / "lm", texts, SMALL_LM)
+        small = prepared(folder / "calibration", model, texts[:CALIBRATION])
+        large = prepared(folder / "measured", model, texts[CALIBRATION:])
+        cluster = calibrated(small)
+        with ray_session(large):
+            took = seconds(lambda: embed_shards(large, plan(large)))
+        tokens = [shard_tokens(task) for task in plan(large)]
+        predicted = simulate(tokens, cluster).seconds
+    tell({"measured": took, "simulated": predicted})
+    figures = {"simulated_vs_measured": predicted / took, **scaled_out(cluster)}
+    print(json.dumps({key: round(value, 4) for key, value in figures.items()}))
+
+
+def calibrated(config: RunConfig) -> Cluster:
+    """What this machine's workers cost, by plain processes and by Ray jobs that do nothing."""
+    tasks = plan(config)
+    context = multiprocessing.get_context("spawn")
+    results: Queue[list[tuple[int, float]]] = context.Queue()
+    processes = [
+        context.Process(target=timed_loop, args=(config.to_yaml(), tasks[n::WORKERS], results))
+        for n in range(WORKERS)
+    ]
+    for process in processes:
+        process.start()
+    timed = [pair for _ in processes for pair in results.get()]
+    for process in processes:
+        process.join()
+    sizes, times = np.array(timed).T
+    per_token, per_shard = np.polyfit(sizes, times, 1)
+    with ray_session(config):
+        startup = min(seconds(lambda: one_shard(config, tasks[0])) for _ in range(2))
+        idle = [{"task": str(n)} for n in range(EMPTY_SHARDS)]
+        empty = seconds(lambda: list(over_shards(config, IdleActor, idle)))
+        few = seconds(lambda: list(over_shards(config, IdleActor, idle[:10])))
+    cluster = Cluster(
+        workers=WORKERS,
+        startup=startup,
+        token_seconds=max(float(per_token), 0.0),
+        shard_seconds=max(float(per_shard), 0.0),
+        handout=max(empty - few, 0.0) / (EMPTY_SHARDS - 10),
+    )
+    tell({k: float(v) for k, v in vars(cluster).items() if v != float("inf")})
+    return cluster
+
+
+def one_shard(config: RunConfig, task: EmbedTask) -> None:
+    """A job that only starts its workers: its shards are published already."""
+    row = {"task": json.dumps({"task": vars(task), "config": config.model_dump(mode="json")})}
+    for _ in over_shards(config, EmbedActor, [row] * WORKERS):
+        pass
+
+
+def timed_loop(settings: str, tasks: list[EmbedTask], results: Any) -> None:
+    """Tokens and seconds of each shard, once the LM is loaded and warm."""
+    import yaml
+
+    config = build_config(yaml.safe_load(settings))
+    torch.set_num_threads(config.resources.threads)
+    embedder = ShardEmbedder(config)
+    found = []
+    for task in tasks:
+        start = time.perf_counter()
+        embedder(task)
+        found.append((shard_tokens(task), time.perf_counter() - start))
+    results.put(found[1:])
+
+
+def shard_tokens(task: EmbedTask) -> int:
+    """Tokens of a published shard."""
+    return sum(row.states.tokens for row in read_states(task.target))
+
+
+def scaled_out(cluster: Cluster) -> dict[str, float]:
+    """Efficiency on a large job by number of workers, and what shards of another size change."""
+    shards = [SHARD_TOKENS] * (LARGE_TOKENS // SHARD_TOKENS)
+    figures = {}
+    for workers in (8, 64, 512):
+        large = replace(cluster, workers=workers, **LARGE)
+        figures[f"efficiency_{workers}"] = efficiency(shards, large)
+    print(f"hand-out allows {1 / max(cluster.handout, 1e-6):,.0f} shards a second", file=sys.stderr)
+    return figures
+
+
+if __name__ == "__main__":
+    main()

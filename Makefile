@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: setup demo test test-fast check results clean
+.PHONY: setup demo test test-fast chaos check results clean
 
 setup: $(VENV)/.installed
 
@@ -22,7 +22,10 @@ test: setup
 	$(BIN)/python -m pytest
 
 test-fast: setup
-	$(BIN)/python -m pytest -m "not slow and not ray"
+	$(BIN)/python -m pytest -m "not slow and not ray and not chaos"
+
+chaos: setup
+	$(BIN)/python -m pytest -m chaos
 
 check: setup
 	$(BIN)/ruff check .

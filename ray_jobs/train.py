@@ -1,5 +1,6 @@
 """Stage 3: states -> attributor and detector on Ray Train workers, then calibration."""
 
+import os
 import tempfile
 import time
 from pathlib import Path
@@ -87,6 +88,8 @@ def fit_on_workers(config: RunConfig, inputs: str) -> FitState:
 
     The run is named by its settings and inputs, so a driver that died finds its checkpoint.
     """
+    # A report waits until the controller looks, by default every two seconds; an epoch is shorter.
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     resources = config.resources
     gpus = resources.train_gpus_per_worker
     filesystem, path = storage.resolve(storage.join(config.output, "ray"))

@@ -23,6 +23,7 @@ _DIMS = 160  # enough to read 85 % of a small LM's tokens; 200 gave 1 % more
 _RIDGE = 1e-3  # of the mean variance, so that directions without any spread stay finite
 _MIN_TOKENS = 3  # rarer ids have no trustworthy centroid
 _MAX_CODES = 2**15 - 1  # int16, and the sign is taken
+_SCORES = 2**19  # computed at once: what stays in a core's cache is searched twice as fast
 
 FIT_WIDTH = 4096
 """Wider states are projected to about so many features for the fit, which squares them."""
@@ -72,7 +73,12 @@ class ReadOut:
     def nearest(self, projected: Tensor) -> Tensor:
         """Codes [..] int16 of projected states [.., Z]."""
         flat = projected.reshape(-1, projected.shape[-1])
-        best = torch.addmm(self.bias, flat, self.centroids.T).argmax(dim=1) + 1
+        rows = max(16, _SCORES // len(self.centroids))
+        parts = [
+            torch.addmm(self.bias, part, self.centroids.T).argmax(dim=1)
+            for part in flat.split(rows)
+        ]
+        best = torch.cat(parts) + 1
         return best.to(torch.int16).reshape(projected.shape[:-1])
 
     def widened(self, matrices: Sequence[Tensor]) -> "ReadOut":

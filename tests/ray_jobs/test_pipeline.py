@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -115,43 +116,22 @@ def test_a_failed_gate_keeps_the_champion(finished, tmp_path):
     assert str(champion) != summary["version"]
 
 
-def test_two_runs_with_one_seed_agree(finished, lm_folder, tmp_path):
-    config, _ = finished
-    write_corpus(tmp_path)
-    again = tiny_config(tmp_path, lm_folder("gpt_neox"))
-    list(run_stages(again, ("ingest", "embed", "train", "evaluate")))
-    first, second = report_of(config), report_of(again)
-    for section in ("attribution", "channels", "mixture", "ood", "conformal", "baselines"):
-        assert first[section] == second[section], section
-    assert list(state_hashes(config).values()) == list(state_hashes(again).values())
-
-
-def test_two_workers_learn_what_one_does(cluster, lm_folder, tmp_path):
-    """Without dropout the only difference left is the order of floating-point additions."""
-    write_corpus(tmp_path)
-    losses = []
-    for workers in (1, 2):
-        config = tiny_config(
-            tmp_path,
-            lm_folder("gpt_neox"),
-            **{
-                "attributor.dropout": 0.0,
-                "resources.train_workers": workers,
-                "tracking.uri": f"sqlite:///{tmp_path}/w{workers}.db",
-            },
-        )
-        list(run_stages(config, ("ingest", "embed")))
-        (folder := Path(config.output) / "train.done.json").unlink(missing_ok=True)
-        if workers == 2:
-            # A new name, or Ray Train would go on from the first run's checkpoint.
-            config = config.model_copy(
-                update={"calibration": config.calibration.model_copy(update={"alpha": 0.051})}
-            )
-        summary = next(run_stages(config, ("train",)))
-        losses.append({fit: end["val_loss"] for fit, end in summary["fits"].items()})
-        assert folder.exists()
-    for fit, loss in losses[0].items():
-        assert losses[1][fit] == pytest.approx(loss, rel=1e-3), fit
+def test_two_workers_learn_what_one_does(finished, tmp_path):
+    """Dropout included; the only difference left is the order of floating-point additions."""
+    config, summaries = finished
+    output = tmp_path / "run"
+    output.mkdir()
+    for part in ("corpus", "states"):
+        shutil.copytree(Path(config.output) / part, output / part)
+    for stage in ("ingest", "embed"):
+        shutil.copy(Path(config.output) / f"{stage}.done.json", output)
+    resources = config.resources.model_copy(update={"train_workers": 2})
+    two = config.model_copy(update={"output": str(output), "resources": resources})
+    trained, _ = run_stages(two, ("train", "evaluate"))
+    for fit, end in summaries[2]["fits"].items():
+        assert trained["fits"][fit]["val_loss"] == pytest.approx(end["val_loss"], rel=1e-3), fit
+    one, other = report_of(config)["attribution"], report_of(two)["attribution"]
+    assert one["ci95"][0] <= other["accuracy"] <= one["ci95"][1]
 
 
 def test_embed_resumes_after_a_kill_with_the_same_bytes(finished, lm_folder, tmp_path):

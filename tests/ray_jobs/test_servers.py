@@ -160,7 +160,8 @@ def test_a_log_on_s3_is_scored_onto_s3(remote, servers, tmp_path):
     (part,) = storage.list_files(target, ".jsonl")
     rows = [json.loads(line) for line in storage.read_bytes(part).splitlines()]
     served = load_scorer("models:/copylens@champion", config.tracking.uri)
-    assert rows == [plain(verdict.to_dict()) for verdict in served.verdicts(TEXTS)]
+    verdicts = enumerate(served.verdicts(TEXTS), start=1)
+    assert rows == [{"row": n, **plain(verdict.to_dict())} for n, verdict in verdicts]
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ LMs of random weights:
 
 import json
 import multiprocessing
+import os
 import statistics
 import sys
 import tempfile
@@ -51,6 +52,8 @@ LARGE_LM = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 
 def main() -> None:
     """Measures, tells each step on stderr, and prints the JSON line last."""
     torch.set_num_threads(1)
+    # Ray's workers give way to all other processes by default, the plain ones do not.
+    os.environ["RAY_worker_niceness"] = "0"
     texts = standard_library(PASSAGES)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -10,6 +10,7 @@ stragglers as `LARGE` says.
 
 import json
 import multiprocessing
+import os
 import sys
 import tempfile
 import time
@@ -32,7 +33,7 @@ from ray_jobs.embed import EmbedActor, embed_shards
 from ray_jobs.pool import over_shards
 from ray_jobs.session import ray_session
 
-PASSAGES = 2560
+PASSAGES = 1920
 CALIBRATION = 640
 EMPTY_SHARDS = 300
 # Preemptible machines: a worker is lost every twelve hours, one in fifty is three times slower.
@@ -52,6 +53,7 @@ class IdleActor:
 def main() -> None:
     """Calibrates, predicts, measures, scales out; the JSON line comes last."""
     torch.set_num_threads(1)
+    os.environ["RAY_worker_niceness"] = "0"
     texts = standard_library(PASSAGES + CALIBRATION)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -12,6 +12,7 @@ from copylens import shards, storage
 from copylens.config import RunConfig, fingerprint
 from copylens.corpus import corpus_uri, load_manifest, read_shard, shard_uris
 from copylens.isolation import each
+from copylens.memory import release_memory
 from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
 from copylens.probe.readout_fit import fit_readout
@@ -136,9 +137,11 @@ class ShardEmbedder:
         results = [_checked(*pair) for pair in zip(passages, read)]
         kept = [(p, r) for p, r in zip(passages, results) if isinstance(r, States)]
         refused = [r for r in results if isinstance(r, shards.Rejected)]
-        return shards.publish(
+        done = shards.publish(
             task.target, task.key, [p for p, _ in kept], [r for _, r in kept], refused
         )
+        release_memory()
+        return done
 
 
 def _checked(passage: Passage, read: States | str) -> States | shards.Rejected:

@@ -1,21 +1,20 @@
 """`python -m benchmarks.scaling`: the embed job simulated, checked against a real run, scaled out.
 
 The simulation is fed with what is measured apart from the run that it predicts: seconds per token
-and per shard from plain processes on other texts (two at once, so that they share the cores as
-workers do), start-up and hand-out from Ray jobs that do no work. Then it says how long a run of
-the embed stage takes; `simulated_vs_measured` is that over what it does take. `efficiency_64` is
+from an embed job on a third as many other texts, start-up and hand-out from Ray jobs that do no
+work. Then it says how long a run of the embed stage takes; `simulated_vs_measured` is that over
+what it does take. `efficiency_64` is
 the simulated share of 64 workers' time that is work, on a job of 10^9 tokens, with failures and
 stragglers as `LARGE` says.
 """
 
 import json
-import multiprocessing
 import os
+import statistics
 import sys
 import tempfile
-import time
+from collections.abc import Sequence
 from dataclasses import replace
-from multiprocessing.queues import Queue
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,7 @@ from benchmarks.embed import SMALL_LM, WORKERS, prepared, seconds, tell
 from benchmarks.simulation import Cluster, efficiency, simulate
 from benchmarks.workload import save_lm, standard_library
 from copylens.config import RunConfig
-from copylens.config_files import build_config
-from copylens.embedding import EmbedTask, ShardEmbedder, plan
+from copylens.embedding import EmbedTask, plan
 from copylens.shards import read_states
 from ray_jobs.embed import EmbedActor, embed_shards
 from ray_jobs.pool import over_shards
@@ -71,57 +69,41 @@ def main() -> None:
 
 
 def calibrated(config: RunConfig) -> Cluster:
-    """What this machine's workers cost, by plain processes and by Ray jobs that do nothing."""
+    """What this machine's workers cost: by a small embed job, and by jobs that do no work."""
     tasks = plan(config)
-    context = multiprocessing.get_context("spawn")
-    results: Queue[list[tuple[int, float]]] = context.Queue()
-    processes = [
-        context.Process(target=timed_loop, args=(config.to_yaml(), tasks[n::WORKERS], results))
-        for n in range(WORKERS)
-    ]
-    for process in processes:
-        process.start()
-    timed = [pair for _ in processes for pair in results.get()]
-    for process in processes:
-        process.join()
-    sizes, times = np.array(timed).T
-    per_token, per_shard = np.polyfit(sizes, times, 1)
     with ray_session(config):
-        startup = min(seconds(lambda: one_shard(config, tasks[0])) for _ in range(2))
+        timed = sorted(
+            (row["seconds"], int(row["passages"]))
+            for row in over_shards(config, EmbedActor, rows(config, tasks))
+        )
+        startup = min(seconds(lambda: one_shard(config, tasks)) for _ in range(2))
         idle = [{"task": str(n)} for n in range(EMPTY_SHARDS)]
         empty = seconds(lambda: list(over_shards(config, IdleActor, idle)))
         few = seconds(lambda: list(over_shards(config, IdleActor, idle[:10])))
+    # A worker's first shard loads the LM, which is the start-up's part.
+    shard_seconds = statistics.mean(timed[:-WORKERS])
+    tokens = statistics.mean(shard_tokens(task) for task in tasks)
     cluster = Cluster(
         workers=WORKERS,
         startup=startup,
-        token_seconds=max(float(per_token), 0.0),
-        shard_seconds=max(float(per_shard), 0.0),
+        token_seconds=shard_seconds / tokens,
+        shard_seconds=0.0,
         handout=max(empty - few, 0.0) / (EMPTY_SHARDS - 10),
     )
     tell({k: float(v) for k, v in vars(cluster).items() if v != float("inf")})
     return cluster
 
 
-def one_shard(config: RunConfig, task: EmbedTask) -> None:
+def rows(config: RunConfig, tasks: Sequence[EmbedTask]) -> list[dict[str, str]]:
+    """The rows that the embed stage gives to its workers."""
+    settings = config.model_dump(mode="json")
+    return [{"task": json.dumps({"task": vars(task), "config": settings})} for task in tasks]
+
+
+def one_shard(config: RunConfig, tasks: Sequence[EmbedTask]) -> None:
     """A job that only starts its workers: its shards are published already."""
-    row = {"task": json.dumps({"task": vars(task), "config": config.model_dump(mode="json")})}
-    for _ in over_shards(config, EmbedActor, [row] * WORKERS):
+    for _ in over_shards(config, EmbedActor, rows(config, tasks[:WORKERS])):
         pass
-
-
-def timed_loop(settings: str, tasks: list[EmbedTask], results: Any) -> None:
-    """Tokens and seconds of each shard, once the LM is loaded and warm."""
-    import yaml
-
-    config = build_config(yaml.safe_load(settings))
-    torch.set_num_threads(config.resources.threads)
-    embedder = ShardEmbedder(config)
-    found = []
-    for task in tasks:
-        start = time.perf_counter()
-        embedder(task)
-        found.append((shard_tokens(task), time.perf_counter() - start))
-    results.put(found[1:])
 
 
 def shard_tokens(task: EmbedTask) -> int:

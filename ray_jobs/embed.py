@@ -37,15 +37,18 @@ class EmbedActor:
     def __init__(self) -> None:
         self._embedder: ShardEmbedder | None = None
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[int] | list[str]]:
-        """Embeds the shard of a batch; returns the number of passages that went in.
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
+        """Embeds the shard of a batch; returns its passages and the seconds it took.
 
         A user's mistake comes back as data: an exception would lose its type on the way.
         """
+        start = time.perf_counter()
         try:
-            return {"passages": [self._embed(str(batch["task"][0]))], "error": [""]}
-        except CopyLensError as error:
-            return {"passages": [0], "error": [str(error).splitlines()[0]]}
+            passages, error = self._embed(str(batch["task"][0])), ""
+        except CopyLensError as fault:
+            passages, error = 0, str(fault).splitlines()[0]
+        took = time.perf_counter() - start
+        return {"passages": [passages], "seconds": [took], "error": [error]}
 
     def _embed(self, row: str) -> int:
         values = json.loads(row)

@@ -15,7 +15,7 @@ import torch
 
 from copylens.config import RunConfig
 from copylens.corpus import load_manifest, read_split, shard_uris
-from copylens.errors import ModelError
+from copylens.errors import ConfigError, ModelError
 from copylens.model.assembly import FittedModel, assemble
 from copylens.model.attributor import channel_values
 from copylens.model.dataset import StateSet, label_index, state_set
@@ -26,6 +26,9 @@ from copylens.model.training import Progress, fit_network
 from copylens.records import REGISTERED_SPLITS, SplitName
 from copylens.shards import published, shard_uri
 from copylens.state_map import map_states
+
+MOST_PASSAGES = 25_000
+"""Of the train split. A kernel of so many passages takes 5 GB, and a handful stand at once."""
 
 
 @dataclass
@@ -97,6 +100,21 @@ def load_texts(output: str, split: SplitName, sub_datasets: Sequence[str]) -> Te
         else np.full(len(rows), -1, dtype=np.int64),
         groups=tuple(row.split_group for row in rows),
     )
+
+
+def check_size(config: RunConfig) -> None:
+    """Refuses a training split that would not fit into memory, before any of it is fitted.
+
+    Raises:
+        ConfigError: too many passages for the kernels [N, N] of the ridge experts.
+    """
+    count = sum(s.passages for s in load_manifest(config.output).shards if s.split == "train")
+    ridge = config.channels.lexical or (config.channels.attention and config.probe.readout)
+    if ridge and count > MOST_PASSAGES:
+        raise ConfigError(
+            f"the train split has {count:,} passages, the word experts take at most "
+            f"{MOST_PASSAGES:,}; set corpus.max_passages (per sub-dataset) and ingest again"
+        )
 
 
 def network_fits(config: RunConfig, parts: int) -> list[NetworkFit]:

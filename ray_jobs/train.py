@@ -16,7 +16,14 @@ from copylens import storage
 from copylens.config import RunConfig, fingerprint
 from copylens.config_files import build_config
 from copylens.corpus import load_manifest
-from copylens.fitting import FitState, NetworkFit, finish, fit_networks, load_texts
+from copylens.fitting import (
+    FitState,
+    NetworkFit,
+    check_size,
+    finish,
+    fit_networks,
+    load_texts,
+)
 from copylens.lineage import lineage_of
 from copylens.readout_files import load_readout
 from copylens.scorer import Scorer
@@ -57,6 +64,7 @@ def run(config: RunConfig) -> dict[str, Any]:
 
 def _work(config: RunConfig, inputs: str) -> tuple[str, dict[str, Any]]:
     start = time.perf_counter()
+    check_size(config)
     tracker = Tracker(config)
     with ray_session(config), user_errors():
         state = fit_on_workers(config, inputs)

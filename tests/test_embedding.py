@@ -16,8 +16,8 @@ from copylens.embedding import (
     publish_quarantine,
     sample_passages,
 )
-from copylens.errors import CorpusError, ModelError
-from copylens.fitting import load_texts
+from copylens.errors import ConfigError, CorpusError, ModelError
+from copylens.fitting import check_size, load_texts
 from copylens.readout_files import load_readout, readout_sha256
 from tests.pipeline_samples import tiny_config, write_corpus
 
@@ -131,6 +131,13 @@ def test_a_damaged_corpus_shard_is_named(config):
     Path(task.source).write_bytes(Path(task.source).read_bytes()[:-3])
     with pytest.raises(CorpusError, match="is damaged"):
         ShardEmbedder(config)(task)
+
+
+def test_more_passages_than_the_kernels_take_are_refused_at_once(config, monkeypatch):
+    check_size(config)
+    monkeypatch.setattr("copylens.fitting.MOST_PASSAGES", 10)
+    with pytest.raises(ConfigError, match=r"at most 10; set corpus\.max_passages"):
+        check_size(config)
 
 
 def test_no_corpus_is_refused(tmp_path, lm_folder):

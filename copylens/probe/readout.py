@@ -75,8 +75,8 @@ class ReadOut:
         flat = projected.reshape(-1, projected.shape[-1])
         rows = max(16, _SCORES // len(self.centroids))
         parts = [
-            torch.addmm(self.bias, part, self.centroids.T).argmax(dim=1)
-            for part in flat.split(rows)
+            torch.addmm(self.bias, flat[i : i + rows], self.centroids.T).argmax(dim=1)
+            for i in range(0, len(flat), rows)
         ]
         best = torch.cat(parts) + 1
         return best.to(torch.int16).reshape(projected.shape[:-1])

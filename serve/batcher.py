@@ -62,6 +62,7 @@ class GreedyBatcher(Generic[T, R]):
         self._loop: asyncio.Task[None] | None = None
         # Seconds that a unit of size takes, smoothed; 0 until a batch was done.
         self._pace = 0.0
+        self._began: float | None = None
 
     @property
     def waiting(self) -> int:
@@ -72,6 +73,11 @@ class GreedyBatcher(Generic[T, R]):
     def broken(self) -> bool:
         """True when nothing will ever be worked on again."""
         return self._loop is not None and self._loop.done()
+
+    @property
+    def busy_s(self) -> float:
+        """Seconds that the batch in work has taken so far; 0 when there is none."""
+        return 0.0 if self._began is None else time.perf_counter() - self._began
 
     async def submit(self, items: Sequence[T]) -> list[R | Exception]:
         """Results in order; an item that fails has its exception and costs no other.
@@ -120,10 +126,11 @@ class GreedyBatcher(Generic[T, R]):
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            start = time.perf_counter()
+            self._began = time.perf_counter()
             items = [entry.item for entry in batch]
             results = await loop.run_in_executor(self._thread, self._results, items)
-            self._keep_pace(time.perf_counter() - start, sum(entry.size for entry in batch))
+            self._keep_pace(self.busy_s, sum(entry.size for entry in batch))
+            self._began = None
             for entry, result in zip(batch, results, strict=True):
                 _give(entry.answer, result)
 

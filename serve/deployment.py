@@ -58,6 +58,7 @@ class Scorer:
         from serve.models import ModelSource
 
         torch.set_num_threads(args.threads)
+        self._stalled_s = args.batching.stalled_s
         self._metrics = ScorerMetrics()
         self._batcher: GreedyBatcher[Item, Verdict] = GreedyBatcher(
             self._verdicts,
@@ -106,9 +107,15 @@ class Scorer:
         return Registered(model.identity, model.config.calibration.alpha, rights, model.lineage)
 
     async def check_health(self) -> None:
-        """A replica without its loops would look alive and answer nothing: Serve replaces it."""
+        """A replica whose loops ended or hang would look alive and answer nothing.
+
+        Raises:
+            RuntimeError: so it is, and Serve replaces the replica.
+        """
         if self._following.done() or self._batcher.broken:
             raise RuntimeError("a loop of the replica has ended")
+        if self._batcher.busy_s > self._stalled_s:
+            raise RuntimeError(f"a pass of the LM takes longer than {self._stalled_s:g} s")
 
     def _not_ready(self) -> NotReady:
         return NotReady(self._follower.status().reason or _NO_MODEL)

@@ -23,12 +23,17 @@ class ModelSource:
         self._uri = args.model
         self._tracking = args.tracking_uri or default_tracking_uri()
         self._probe = args.probe
+        # Only an alias moves. What is fixed needs no registry once it is known.
+        self._fixed = None if self._uri.startswith("models:/") else "unregistered"
 
     def resolve(self) -> str:
-        """The version that the URI names now; a folder has one version for ever."""
-        if not self._uri.startswith("models:/"):
-            return "unregistered"
-        return resolve_version(self._uri, self._tracking)[1]
+        """The version that the URI names now."""
+        if self._fixed is not None:
+            return self._fixed
+        version = resolve_version(self._uri, self._tracking)[1]
+        if "@" not in self._uri:
+            self._fixed = version
+        return version
 
     def load(self, version: str, before: Scorer | None) -> Scorer:
         """The scorer of a version, its LM in memory.

@@ -27,6 +27,9 @@ class Batching(Section):
     texts: int = Field(default=32, ge=1, description="most texts in one pass")
     chars: int = Field(default=60_000, ge=1, description="most characters, a longer text alone")
     queue_texts: int = Field(default=256, ge=1, description="texts that may wait, 429 beyond")
+    stalled_s: float = Field(
+        default=600, gt=0, description="a pass that takes longer hangs: the replica is replaced"
+    )
 
 
 class ServeArgs(Section):
@@ -65,6 +68,11 @@ class ServeArgs(Section):
         if self.replicas_max < self.replicas_min:
             raise ValueError(
                 f"replicas_max is {self.replicas_max}, below replicas_min ({self.replicas_min})"
+            )
+        if self.batching.queue_texts < self.limits.texts:
+            raise ValueError(
+                f"batching.queue_texts is {self.batching.queue_texts}, below limits.texts "
+                f"({self.limits.texts}): a request of that many could never be taken"
             )
         if self.keys is None and not self.open_access:
             raise ValueError(

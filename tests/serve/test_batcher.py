@@ -66,8 +66,10 @@ def test_what_waits_goes_together_and_a_lone_item_at_once():
         rest = [asyncio.create_task(batcher.submit([item])) for item in "bcdefg"]
         await asyncio.sleep(0.01)
         assert batcher.waiting == 6
+        assert batcher.busy_s >= 0.01
         work.go.set()
         await asyncio.gather(first, *rest)
+        assert batcher.busy_s == 0
 
     asyncio.run(run())
     assert work.batches == [["a"], list("bcde"), list("fg")]

@@ -95,6 +95,8 @@ def test_nobody_is_let_in_by_default_and_never_both_ways():
         ServeArgs()
     with pytest.raises(ValueError, match="contradict"):
         ServeArgs(open_access=True, keys="keys.txt")
+    with pytest.raises(ValueError, match="could never be taken"):
+        ServeArgs(open_access=True, batching={"queue_texts": 10})
     with pytest.raises(ValueError, match="Extra inputs"):
         ServeArgs(open_access=True, modell="x")
 
@@ -165,7 +167,8 @@ def test_the_command_serves_until_it_is_stopped_and_drops_nothing(finished, tmp_
         )
         asking.start()
         threading.Event().wait(0.3)
-        process.send_signal(signal.SIGINT)
+        # As a terminal does it: Ray's processes of the group get it too.
+        os.killpg(process.pid, signal.SIGINT)
         asking.join(90)
         assert [answer.status_code for answer in answers] == [200]
         assert process.wait(60) == 0

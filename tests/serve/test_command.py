@@ -161,7 +161,7 @@ def test_the_command_serves_until_it_is_stopped_and_drops_nothing(finished, tmp_
         asking = threading.Thread(
             target=lambda: answers.append(
                 requests.post(
-                    f"{url}/v1/attribute", json={"texts": ["A word. " * 500] * 60}, timeout=90
+                    f"{url}/v1/attribute", json={"texts": ["A word. " * 500] * 45}, timeout=90
                 )
             )
         )

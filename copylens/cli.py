@@ -23,6 +23,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+keys_app = typer.Typer(help="API keys of the service.", no_args_is_help=True)
+app.add_typer(keys_app, name="keys")
+
 Config = Annotated[
     Path | None, typer.Option("--config", "-c", help="YAML file; without it all defaults hold.")
 ]
@@ -180,6 +183,54 @@ def generate(
         elif step.verdict is not None:
             row = {"text": step.text, "verdict": step.verdict.to_dict()}
             typer.echo(json.dumps(row, ensure_ascii=False))
+
+
+@app.command()
+def serve(
+    model: Model = "models:/copylens@champion",
+    host: Annotated[str, typer.Option(help="0.0.0.0: all interfaces; needs --keys.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    tracking_uri: Tracking = None,
+    probe: ProbePath = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="What to allow, flag, block; see configs/policy.yaml.")
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(help="File of API keys, made with `copylens keys new`.")
+    ] = None,
+    replicas_min: Annotated[int, typer.Option(min=1, help="Scorers at rest.")] = 1,
+    replicas_max: Annotated[int, typer.Option(min=1, help="Scorers under load.")] = 1,
+) -> None:
+    """The scorer over HTTP; follows the alias. Ctrl-C answers what is under way and stops."""
+    from serve.run import local_args
+    from serve.run import serve as run_service
+
+    args = local_args(
+        host,
+        model=model,
+        tracking_uri=tracking_uri,
+        probe=probe,
+        policy=policy,
+        keys=keys,
+        replicas_min=replicas_min,
+        replicas_max=max(replicas_min, replicas_max),
+    )
+    run_service(args, host, port)
+
+
+@keys_app.command("new")
+def new_key(
+    name: Annotated[str, typer.Argument(help="Who will hold it.")],
+    per_minute: Annotated[
+        int | None, typer.Option(min=1, help="Requests a minute; default: the service's.")
+    ] = None,
+) -> None:
+    """Makes an API key: shown once on stderr; its line for the keys file goes to stdout."""
+    from serve.auth import new_key as make
+
+    key, line = make(name, per_minute)
+    typer.echo(f"{name}'s key, shown only now: {key}", err=True)
+    typer.echo(line)
 
 
 @app.command()

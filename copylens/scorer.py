@@ -114,6 +114,22 @@ class Scorer:
             self._probe = Probe(self.config.probe, self.config.seed, readout=self._readout)
         return self._probe
 
+    def share_lm(self, other: "Scorer") -> bool:
+        """Takes over the LM that another scorer has in memory, if it is the very same.
+
+        Two scorers that share one must not run at the same time: taps are set on the LM itself.
+
+        Returns:
+            Whether there was one to share.
+        """
+        weights = self.lineage.get("probe_weights")
+        same = other.config.probe == self.config.probe and weights is not None
+        if not same or other._probe is None or other.lineage.get("probe_weights") != weights:
+            return False
+        lm = other._probe.lm
+        self._probe = Probe(self.config.probe, self.config.seed, lm=lm, readout=self._readout)
+        return True
+
     def verdicts(self, texts: Sequence[str], alpha: float | None = None) -> list[Verdict]:
         """One verdict per text, in order.
 

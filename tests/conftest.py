@@ -103,3 +103,15 @@ def cluster():
     )
     yield
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def finished(cluster, lm_folder, tmp_path_factory):
+    """(config, summaries) of a whole run, for whoever only reads it."""
+    from ray_jobs.pipeline import run_stages
+    from tests.pipeline_samples import tiny_config, write_corpus
+
+    folder = tmp_path_factory.mktemp("finished")
+    write_corpus(folder)
+    config = tiny_config(folder, lm_folder("gpt_neox"))
+    return config, list(run_stages(config, ("ingest", "embed", "train", "evaluate", "promote")))

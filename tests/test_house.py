@@ -26,8 +26,21 @@ def test_copylens_imports_neither_ray_nor_mlflow():
     assert done.stdout.strip() == "[]"
 
 
+def test_the_web_side_knows_no_cluster_and_no_model():
+    """So it can be tested, and read, without either."""
+    code = (
+        "import sys, serve.web\n"
+        "loaded = {name.split('.')[0] for name in sys.modules}\n"
+        "print(sorted(loaded & {'ray', 'mlflow', 'torch'}))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
 def test_importing_writes_nothing(tmp_path):
-    names = [*MODULES, "ray_jobs.pipeline", "ray_jobs.score", "serve.registry"]
+    names = [*MODULES, "ray_jobs.pipeline", "ray_jobs.score", "serve.registry", "serve.app"]
     code = f"import importlib\nfor name in {names!r}: importlib.import_module(name)"
     subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, check=True, env={"PYTHONPATH": str(ROOT)}

@@ -20,6 +20,9 @@ def _secrets_asked_for(docs):
     """(secret, key) of every reference that is not optional; Ray's token has a key of its own."""
     references = [r for r in find_all(docs, "secretKeyRef") if not r.get("optional")]
     asked = {(reference["name"], reference["key"]) for reference in references}
+    volumes = [volume for pod in pods(docs) for volume in pod.spec.get("volumes", [])]
+    mounted = [volume["secret"] for volume in volumes if "secret" in volume]
+    asked |= {(secret["secretName"], item["key"]) for secret in mounted for item in secret["items"]}
     return asked | {(c["authOptions"]["secretName"], "auth_token") for c in ray_clusters(docs)}
 
 
@@ -27,7 +30,7 @@ def _secrets_in_readme():
     rows = re.findall(
         r"^\| `(copylens-[\w-]+)` \| ([^|]+)\|", (K8S / "README.md").read_text(), re.M
     )
-    return {(name, key) for name, keys in rows for key in re.findall(r"`(\w+)`", keys)}
+    return {(name, key) for name, keys in rows for key in re.findall(r"`([\w.]+)`", keys)}
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

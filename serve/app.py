@@ -1,0 +1,22 @@
+"""The application that Serve deploys: `serve deploy configs/serve.yaml`, `copylens serve`."""
+
+from ray.serve import Application
+
+from serve.deployment import Ingress, Scorer
+from serve.settings import ServeArgs
+
+
+def build(args: ServeArgs) -> Application:
+    """Ingress before Scorer. What `deployments` of a Serve config file says overrides this."""
+    scorer = Scorer.options(
+        autoscaling_config={
+            "min_replicas": args.replicas_min,
+            "max_replicas": args.replicas_max,
+            "target_ongoing_requests": 8,
+            "upscale_delay_s": 15,
+            "downscale_delay_s": 300,
+        },
+        ray_actor_options={"num_cpus": 1},
+    )
+    ingress = Ingress.options(num_replicas=1, ray_actor_options={"num_cpus": 0.5})
+    return ingress.bind(args, scorer.bind(args))

@@ -1,0 +1,66 @@
+"""`/healthz`, `/readyz` and `GET /v1/registry`: what the service is and whether it can answer."""
+
+from dataclasses import asdict
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse
+
+from serve.context import Context, Ctx
+from serve.gate import KEY
+from serve.schema import REFUSALS, ReadyOut, RegistryOut
+
+router = APIRouter()
+
+
+@router.get("/healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers. Says nothing of the model: see /readyz."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", response_model=ReadyOut, responses={503: {"model": ReadyOut}})
+async def readyz(request: Request, context: Ctx) -> JSONResponse:
+    """200 when verdicts can be given, 503 before that and while the service stops."""
+    status = await context.backend.status()
+    ready = status.model is not None and not context.draining
+    reason = status.reason
+    if reason is not None and context.keys is not None and request.scope.get(KEY) is None:
+        # It may name servers and folders.
+        reason = "send an API key to read the reason"
+    body = {
+        "ready": ready,
+        "draining": context.draining,
+        "model": asdict(status.model) if status.model is not None else None,
+        "reload": {
+            "outcome": status.outcome,
+            "version": status.version,
+            "reason": reason,
+            "seconds_ago": status.seconds_ago,
+        },
+    }
+    headers = {} if ready else {"Retry-After": "5"}
+    return JSONResponse(body, 200 if ready else 503, headers)
+
+
+@router.get("/v1/registry", response_model=RegistryOut, responses=REFUSALS)
+async def registry(context: Ctx) -> JSONResponse:
+    """Sub-datasets with their holders and licences, the model and its lineage, the policy."""
+    found = await context.backend.registered()
+    body: dict[str, Any] = {
+        "model": asdict(found.model),
+        "alpha": found.alpha,
+        "sub_datasets": [asdict(item) for item in found.rights],
+        "lineage": found.lineage,
+        "policy": _policy(context, found.rights),
+    }
+    return JSONResponse(body)
+
+
+def _policy(context: Context, rights: Any) -> dict[str, Any]:
+    policy = context.policy.current()
+    return {
+        "id": policy.id,
+        "idle_rules": policy.idle_rules(rights),
+        "problem": context.policy.problem,
+    }

@@ -1,0 +1,262 @@
+"""What goes over the wire. `VerdictOut` mirrors `copylens.records.Verdict`, the contract."""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
+
+from copylens.records import Decision
+from serve.policy import Action
+
+_SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
+_MODEL = {"name": "copylens", "version": "7", "probe": "EleutherAI/pythia-70m"}
+_VERDICT: dict[str, Any] = {
+    "text_sha256": _SHA,
+    "decision": "registered",
+    "p_value": 0.62,
+    "ood_score": 0.8,
+    "shares": [
+        {
+            "sub_dataset": "novels",
+            "holder": "Sea Press",
+            "license": "all rights reserved",
+            "share": 0.81,
+            "low": 0.7,
+            "high": 0.9,
+        }
+    ],
+    "unregistered": 0.19,
+    "timeline": [{"start": 0, "end": 141, "shares": {"novels": 0.93}}],
+    "model": {**_MODEL, "probe_revision": None},
+    "tokens": 33,
+    "truncated": False,
+    "evidence": [],
+    "policy": {
+        "action": "flag",
+        "rule": "default",
+        "holder": "Sea Press",
+        "sub_dataset": "novels",
+        "share": 0.81,
+        "policy": "b1946ac92492",
+    },
+}
+
+# Strict: a number is no text.
+Text = Annotated[str, StringConstraints(strict=True)]
+
+
+class _In(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Out(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class AttributeRequest(_In):
+    """One text or several; several are answered in their order."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"text": "The old captain said nothing, and the ship went on."},
+                {"texts": ["One text.", "Another one."], "timeline": False, "alpha": 0.01},
+            ]
+        }
+    )
+
+    text: Text | None = Field(default=None, description="the text; or give `texts`")
+    texts: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    timeline: StrictBool = Field(default=True, description="shares of each stretch of the text")
+    evidence: StrictBool = Field(
+        default=False, description="passages that support the verdict; none are given as yet"
+    )
+    alpha: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        strict=True,
+        allow_inf_nan=False,
+        description="false-alarm level of `decision`; default: the model's. The policy is not "
+        "affected by it.",
+    )
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if (self.text is None) == (self.texts is None):
+            raise ValueError("give either text or texts")
+        return self
+
+
+class ShareOut(_Out):
+    """One sub-dataset's share of the text with its interval, all in [0, 1]."""
+
+    sub_dataset: str
+    holder: str
+    license: str
+    share: float
+    low: float
+    high: float
+
+
+class TimelineOut(_Out):
+    """Shares of one stretch; character offsets, end exclusive."""
+
+    start: int
+    end: int
+    shares: dict[str, float]
+
+
+class ModelOut(_Out):
+    """Which scorer made the verdict."""
+
+    name: str
+    version: str
+    probe: str
+    probe_revision: str | None
+
+
+class PolicyOut(_Out):
+    """What the policy says: the rule that decided, and on what it did."""
+
+    action: Action
+    rule: str | None = Field(description="null: no rule applied, and the text is allowed")
+    holder: str | None
+    sub_dataset: str | None
+    share: float | None = Field(description="of all that the rule weighed together")
+    policy: str = Field(description="changes with the policy's content")
+
+
+class VerdictOut(_Out):
+    """The answer for one text, and what the policy makes of it."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_VERDICT]})
+
+    text_sha256: str
+    decision: Decision
+    p_value: float = Field(description="in (0, 1]; small: the text does not look registered")
+    ood_score: float = Field(description="nats; larger: less likely to draw on anything registered")
+    shares: list[ShareOut] = Field(description="largest first; with `unregistered` they sum to 1")
+    unregistered: float
+    timeline: list[TimelineOut]
+    model: ModelOut
+    tokens: int
+    truncated: bool
+    evidence: list[dict[str, Any]]
+    policy: PolicyOut
+
+
+class ErrorBody(_Out):
+    """Why a request was refused."""
+
+    code: str
+    message: str
+    limit: float | None = None
+    hint: str | None = None
+
+
+class ErrorOut(_Out):
+    """Every refusal has this form."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "error": {
+                        "code": "text_too_long",
+                        "message": "text has 61000 characters",
+                        "limit": 50000,
+                        "hint": "cut it, or score it with `copylens score`",
+                    }
+                }
+            ]
+        }
+    )
+
+    error: ErrorBody
+
+
+class BatchOut(_Out):
+    """One entry a text, in order. A text that could not be scored costs only itself."""
+
+    verdicts: list[VerdictOut | ErrorOut]
+
+
+class RightsOut(_Out):
+    """A sub-dataset's entry in the registry."""
+
+    sub_dataset: str
+    holder: str
+    license: str
+
+
+class PolicyInfo(_Out):
+    """The policy that holds, by its id, and rules of it that can never apply."""
+
+    id: str
+    idle_rules: list[str] = Field(description="they name nothing that the model knows")
+    problem: str | None = Field(description="why the newest policy file is not in use")
+
+
+class RegistryOut(_Out):
+    """What the service protects, and by which model."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "model": {**_MODEL, "probe_revision": None},
+                    "alpha": 0.05,
+                    "sub_datasets": [
+                        {
+                            "sub_dataset": "novels",
+                            "holder": "Sea Press",
+                            "license": "all rights reserved",
+                        }
+                    ],
+                    "lineage": {"corpus_manifest": "5d41402a", "copylens": "0.1.0"},
+                    "policy": {"id": "b1946ac92492", "idle_rules": [], "problem": None},
+                }
+            ]
+        }
+    )
+
+    model: ModelOut
+    alpha: float = Field(description="false-alarm level where a request names none")
+    sub_datasets: list[RightsOut]
+    lineage: dict[str, Any]
+    policy: PolicyInfo
+
+
+class ReloadOut(_Out):
+    """The last change of the model that was tried."""
+
+    outcome: Literal["loaded", "failed"] | None
+    version: str | None = Field(description="the version that was tried")
+    reason: str | None = Field(description="why it failed; only for callers who may ask")
+    seconds_ago: float | None
+
+
+class ReadyOut(_Out):
+    """Whether verdicts can be given, by which version, and how the last change went."""
+
+    ready: bool
+    draining: bool
+    model: ModelOut | None
+    reload: ReloadOut
+
+
+# For the schema of every endpoint under /v1/.
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ErrorOut, "description": what}
+    for status, what in {
+        400: "no JSON",
+        401: "no API key",
+        403: "an unknown API key",
+        413: "too much at once",
+        415: "not sent as JSON",
+        422: "a field is wrong, or a text cannot be scored",
+        429: "too often, or the queue is full (Retry-After)",
+        503: "no model is loaded, or the service stops (Retry-After)",
+        504: "no verdict in time",
+    }.items()
+}

@@ -1,0 +1,87 @@
+"""The HTTP application: routers, refusals, and the gate before them.
+
+A further endpoint is a router in serve/routes, added to `_routers`. Its functions take `Ctx` for
+what the replica shares, and raise RequestError; keys, rates, body sizes and headers are the gate's.
+"""
+
+from collections.abc import Iterator
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from copylens import __version__
+from serve.context import Context
+from serve.errors import RequestError, internal
+from serve.gate import Gate
+from serve.routes import attribute, page, status
+
+
+def create_app(context: Context) -> Gate:
+    """The whole application; `.app` is the FastAPI one inside, with its OpenAPI schema."""
+    app = FastAPI(
+        title="CopyLens",
+        version=__version__,
+        description="Whether a text an LLM wrote draws on registered sub-datasets of its training "
+        "corpus, on which, how much, and how sure it is.",
+        # Their pages load scripts from elsewhere, which the headers forbid.
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.context = context
+    for router in _routers(context):
+        app.include_router(router)
+    app.add_exception_handler(RequestError, _refused)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(Exception, _failed)
+    return Gate(app, context)
+
+
+def _routers(context: Context) -> Iterator[APIRouter]:
+    yield status.router
+    yield attribute.router
+    if context.args.page and (router := page.page_router()) is not None:
+        yield router
+
+
+async def _refused(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestError)
+    return error.response()
+
+
+async def _invalid(request: Request, error: Exception) -> JSONResponse:
+    """Names the field and the rule, never the value: it may be a text."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"][1:])
+    if first["type"] == "json_invalid":
+        return RequestError(400, "no_json", f"the body is no JSON (character {place})").response()
+    reason = first["msg"].removeprefix("Value error, ")
+    return RequestError(
+        422, "invalid", f"{place or 'the body'}: {reason}", hint="see /openapi.json"
+    ).response()
+
+
+async def _http(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    codes = {400: "no_json", 404: "not_found", 405: "wrong_method"}
+    texts = {
+        400: "the body is no JSON: not UTF-8, nested too deep, or a number too long",
+        404: "there is nothing here",
+        405: "this address takes another method",
+    }
+    refusal = RequestError(
+        error.status_code,
+        codes.get(error.status_code, "refused"),
+        texts.get(error.status_code, str(error.detail)),
+        hint="see /openapi.json",
+    )
+    response = refusal.response()
+    response.headers.update(error.headers or {})
+    return response
+
+
+async def _failed(request: Request, error: Exception) -> JSONResponse:
+    return internal().response()

@@ -1,0 +1,76 @@
+"""What the web side and the scorer side tell each other. No Ray here: tests use a fake scorer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from copylens.records import ModelIdentity, Rights, Verdict
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A text without a verdict. `reason` is None where the fault is ours; the log has it."""
+
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One entry a text, in order."""
+
+    verdicts: tuple[Verdict | Failed, ...]
+
+
+@dataclass(frozen=True)
+class Busy:
+    """The queue is full. `wait_s`: seconds until it has moved on."""
+
+    waiting: int
+    limit: int
+    wait_s: float
+
+
+@dataclass(frozen=True)
+class NotReady:
+    """No model is loaded."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """Which model answers, and how the last change of it went."""
+
+    model: ModelIdentity | None
+    outcome: str | None = None
+    version: str | None = None
+    reason: str | None = None
+    seconds_ago: float | None = None
+
+
+@dataclass(frozen=True)
+class Registered:
+    """What the loaded model knows."""
+
+    model: ModelIdentity
+    alpha: float
+    rights: tuple[Rights, ...]
+    lineage: dict[str, Any]
+
+
+class Backend(Protocol):
+    """The scorer side, as routes see it. Every method may raise RequestError."""
+
+    async def score(
+        self, texts: Sequence[str], alpha: float | None, timeline: bool, seconds: float
+    ) -> tuple[Verdict | Failed, ...]:
+        """One entry a text, in order, within so many seconds (504 beyond)."""
+        ...
+
+    async def status(self) -> Status:
+        """Answers within two seconds, whatever happens."""
+        ...
+
+    async def registered(self) -> Registered:
+        """What the loaded model knows (503 where none is)."""
+        ...

@@ -1,0 +1,101 @@
+"""A scorer without an LM: verdicts whose shares the text itself asks for."""
+
+import asyncio
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from starlette.testclient import TestClient
+
+from copylens.records import ModelIdentity, Rights, Share, TimelineItem, Verdict
+from serve.context import make_context
+from serve.errors import RequestError
+from serve.settings import ServeArgs
+from serve.web import create_app
+from serve.wire import Failed, Registered, Status
+
+RIGHTS = (
+    Rights("sea", "Sea Press", "all rights reserved"),
+    Rights("ships", "Sea Press", "all rights reserved"),
+    Rights("law", "Law Press", "CC-BY-4.0"),
+)
+IDENTITY = ModelIdentity("copylens", "7", "tiny", None)
+
+
+def make_verdict(text: str = "A text.", p_value: float = 0.5, **shares: float) -> Verdict:
+    """A verdict with these shares; what they leave is unregistered."""
+    return Verdict(
+        text_sha256=hashlib.sha256(text.encode()).hexdigest(),
+        decision="registered" if p_value >= 0.05 else "unregistered",
+        p_value=p_value,
+        ood_score=1.0,
+        shares=tuple(
+            Share(r.sub_dataset, r.holder, r.license, s, s / 2, (1 + s) / 2)
+            for r in RIGHTS
+            if (s := shares.get(r.sub_dataset, 0.0)) or not shares
+        ),
+        unregistered=1 - sum(shares.values()),
+        timeline=(TimelineItem(0, len(text), dict(shares)),),
+        model=IDENTITY,
+        tokens=len(text.split()),
+    )
+
+
+@dataclass
+class FakeBackend:
+    """Gives `sea` 0.75 of every text; refuses "unscorable", breaks at "broken"."""
+
+    delay_s: float = 0.0
+    ready: bool = True
+    refusal: Exception | None = None
+    asked: list[tuple[tuple[str, ...], float | None]] = field(default_factory=list)
+    outcome: str | None = "loaded"
+    reason: str | None = None
+
+    async def score(
+        self, texts: Sequence[str], alpha: float | None, timeline: bool, seconds: float
+    ) -> tuple[Verdict | Failed, ...]:
+        self.asked.append((tuple(texts), alpha))
+        if self.refusal is not None:
+            raise self.refusal
+        await asyncio.sleep(self.delay_s)
+        return tuple(self._answer(text, timeline) for text in texts)
+
+    def _answer(self, text: str, timeline: bool) -> Verdict | Failed:
+        if text == "unscorable":
+            return Failed("holds nothing that the LM's tokenizer knows")
+        if text == "broken":
+            return Failed(None)
+        verdict = make_verdict(text, sea=0.75)
+        return verdict if timeline else replace(verdict, timeline=())
+
+    async def status(self) -> Status:
+        model = IDENTITY if self.ready else None
+        return Status(model, self.outcome, "7", self.reason, 3.0)
+
+    async def registered(self) -> Registered:
+        if not self.ready:
+            raise RequestError(503, "not_ready", "no model is loaded yet", retry_after_s=10)
+        return Registered(IDENTITY, 0.05, RIGHTS, {"copylens": "0.1.0"})
+
+
+def make_client(backend: FakeBackend | None = None, **args: Any) -> TestClient:
+    """A client of the whole application, gate included, with a fake scorer behind it."""
+    if "keys" not in args:
+        args.setdefault("open_access", True)
+    context = make_context(ServeArgs(**args), backend or FakeBackend())
+    app = create_app(context)
+    client = TestClient(app, base_url="http://localhost", raise_server_exceptions=True)
+    client.context = context
+    client.api = app.app
+    return client
+
+
+def error_of(response: Any) -> dict[str, Any]:
+    """The error of a refusal, checked for its form."""
+    body = response.json()
+    assert set(body) == {"error"}
+    assert set(body["error"]) == {"code", "message", "limit", "hint"}
+    assert "\n" not in body["error"]["message"]
+    return body["error"]

@@ -29,9 +29,10 @@ async function attempt(name, action) {
     await action();
     waiting.delete(name);
   } catch (problem) {
-    if (problem.status === 401) {
+    // No key, or one that the service does not know.
+    if (problem.status === 401 || problem.status === 403) {
       waiting.set(name, action);
-      askForKey(problem.message);
+      askForKey(problem);
     } else if (problem instanceof service.ServiceError) {
       showError(problem.message);
     } else {
@@ -41,10 +42,11 @@ async function attempt(name, action) {
   }
 }
 
-function askForKey(message) {
+function askForKey({ status, message }) {
   const again = !$("key-form").hidden;
   $("key-form").hidden = false;
-  if (again || $("key").value) showError(message);
+  // At first the form says enough.
+  if (again || status === 403) showError(message);
   $("key").focus();
 }
 
@@ -63,8 +65,13 @@ $("key-form").addEventListener("submit", async (event) => {
 
 // ---- the registry ------------------------------------------------------------------------------
 
+let alpha = null;
+
 async function loadRegistry() {
-  const { model, sub_datasets: entries } = await service.registry();
+  if (rights.size) return;
+  const found = await service.registry();
+  const { model, sub_datasets: entries } = found;
+  alpha = found.alpha ?? null;
   $("model").textContent = `${model.name}, version ${model.version}`;
   const names = entries.map((entry) => entry.sub_dataset);
   for (const entry of entries) rights.set(entry.sub_dataset, entry);
@@ -74,6 +81,9 @@ async function loadRegistry() {
   const item = ({ sub_dataset: name, holder, license }) =>
     el("li", {}, el("span", { class: "name" }, name), el("span", { class: "hint" }, `${holder} · ${license}`));
   $("registry-list").replaceChildren(...entries.map(item));
+  // Not before: without the right key the service does not tell.
+  if (!(await service.canWrite())) withoutWriting();
+  $("tab-write").classList.remove("pending");
 }
 
 // ---- tabs --------------------------------------------------------------------------------------
@@ -132,7 +142,7 @@ for (const { name, text } of SAMPLES) {
   document.querySelector(".samples").append(button);
 }
 
-$("panel-judge").addEventListener("submit", (event) => {
+$("form-judge").addEventListener("submit", (event) => {
   event.preventDefault();
   if ($("judge").getAttribute("aria-disabled") === "true") return;
   const text = wellFormed($("text").value);
@@ -147,12 +157,14 @@ $("panel-judge").addEventListener("submit", (event) => {
 async function judge(text) {
   busy($("judge"), "Judging", true);
   try {
+    // It may not have been ready when the page was opened.
+    await loadRegistry();
     const verdict = await service.attribute(text);
     $("result").classList.remove("written");
     $("flags").hidden = true;
     $("result").hidden = false;
     $("shares").hidden = false;
-    showVerdict(text, verdict, palette);
+    showVerdict(text, verdict, palette, alpha);
     $("status").textContent = announced(verdict);
     reveal();
   } finally {
@@ -178,7 +190,7 @@ function reveal() {
 
 // ---- writing -----------------------------------------------------------------------------------
 
-$("panel-write").addEventListener("submit", (event) => {
+$("form-write").addEventListener("submit", (event) => {
   event.preventDefault();
   if (writing) return;
   const prompt = wellFormed($("prompt").value);
@@ -201,7 +213,7 @@ async function write(prompt, maxTokens) {
   try {
     for await (const event of service.generate(prompt, maxTokens, signal)) {
       if (!live) {
-        live = new Live(rights, palette);
+        live = new Live(rights, palette, alpha);
         reveal();
       }
       live.handle(event);
@@ -219,7 +231,7 @@ async function write(prompt, maxTokens) {
   }
 }
 
-for (const [field, form] of [["text", "panel-judge"], ["prompt", "panel-write"]]) {
+for (const [field, form] of [["text", "form-judge"], ["prompt", "form-write"]]) {
   $(field).addEventListener("keydown", (event) => {
     if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
     event.preventDefault();
@@ -231,7 +243,3 @@ for (const [field, form] of [["text", "panel-judge"], ["prompt", "panel-write"]]
 
 showCount();
 attempt("registry", loadRegistry);
-service.canWrite().then((can) => {
-  $("tab-write").classList.remove("pending");
-  if (!can) withoutWriting();
-});

@@ -10,13 +10,15 @@ import { counted, decision, percent } from "./words.js";
 export class Live {
   #rights;
   #palette;
+  #alpha;
   #text = "";
   #blocked = null;
   #judged = false;
 
   /** @param {Map<string, {holder, license}>} rights */
-  constructor(rights, palette) {
+  constructor(rights, palette, alpha) {
     this.#rights = rights;
+    this.#alpha = alpha;
     this.#palette = palette;
     for (const id of ["policy", "flags", "shares", "evidence", "record", "lanes-part"]) $(id).hidden = true;
     // Held open, empty, until there is something to say.
@@ -77,7 +79,7 @@ export class Live {
     $("shares").hidden = false;
     $("shares-note").hidden = true;
     showShares(rows, unregistered, this.#palette);
-    showOdds(p);
+    showOdds(p, this.#alpha);
     $("decision-note").textContent = `The figures are those after ${counted(tokens, "token", "tokens")}.`;
   }
 
@@ -114,7 +116,7 @@ export class Live {
 
   #verdict(verdict) {
     this.#judged = true;
-    showVerdict(this.#text, verdict, this.#palette);
+    showVerdict(this.#text, verdict, this.#palette, this.#alpha);
     $("status").textContent = announced(verdict);
     if (this.#blocked) this.#showBlock();
   }

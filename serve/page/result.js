@@ -5,12 +5,15 @@ import { codePoints } from "./offsets.js";
 import { LEAD, showPassage, stretches } from "./passage.js";
 import { showLanes } from "./lanes.js";
 import { showShares } from "./shares.js";
-import { POLICY, counted, decision, leader, odds, oddsNote, percent } from "./words.js";
+import { POLICY, counted, decision, leader, odds, oddsNote, percent, ruling } from "./words.js";
 
-/** Shows the whole answer. */
-export function showVerdict(text, verdict, palette) {
+/**
+ * Shows the whole answer.
+ * @param {?number} alpha the level of p below which the decision is `unregistered`, if known
+ */
+export function showVerdict(text, verdict, palette, alpha) {
   palette.makeRoomFor(verdict.shares.map(({ sub_dataset: name }) => name));
-  showDecision(verdict);
+  showDecision(verdict, alpha);
   showPolicy(verdict.policy);
   showShares(verdict.shares, verdict.unregistered, palette);
   $("shares-note").hidden = false;
@@ -20,20 +23,20 @@ export function showVerdict(text, verdict, palette) {
   for (const id of ["evidence", "record", "odds"]) $(id).hidden = false;
 }
 
-function showDecision(verdict) {
+function showDecision(verdict, alpha) {
   const { title, note } = decision(verdict.decision);
   $("verdict").dataset.decision = verdict.decision;
   $("decision").textContent = title;
   const named = verdict.decision === "registered" ? leader(verdict.shares) : "";
   $("decision-note").textContent = [named, note].filter(Boolean).join(" ");
-  showOdds(verdict.p_value);
+  showOdds(verdict.p_value, alpha);
 }
 
 /** The p-value as a sentence, and as so many of a hundred dots. */
-export function showOdds(p) {
+export function showOdds(p, alpha) {
   const { count, of, words } = odds(p);
   $("odds-words").textContent = words;
-  $("odds-note").textContent = oddsNote(p);
+  $("odds-note").textContent = oddsNote(p, alpha);
   const filled = of === 100 ? count : 0;
   const label = of === 100 ? `${count} of 100 dots filled` : "fewer than 1 of 100 dots filled";
   const drawing = svg("svg", { viewBox: "0 0 200 50", role: "img", "aria-label": label });
@@ -49,14 +52,14 @@ function showPolicy(policy) {
   if (!policy) return;
   $("policy").dataset.action = policy.action;
   $("policy-title").textContent = POLICY[policy.action] ?? `Policy: ${policy.action}`;
-  $("policy-reason").textContent = policy.reason ?? "";
+  $("policy-reason").textContent = policy.reason || ruling(policy);
   const facts = [
-    policy.rule && `Rule: ${policy.rule}`,
+    policy.rule && `Rule ${policy.rule}`,
     policy.sub_dataset && `sub-dataset ${policy.sub_dataset}`,
     policy.holder && `holder ${policy.holder}`,
     Number.isFinite(policy.share) && `share ${percent(policy.share)}`,
   ];
-  $("policy-facts").textContent = facts.filter(Boolean).join(", ");
+  $("policy-facts").textContent = facts.filter(Boolean).join(" · ");
 }
 
 function showAlong(text, verdict, palette) {
@@ -110,6 +113,7 @@ function showRecord(text, verdict) {
     "ood_score": `${verdict.ood_score.toFixed(2)} nats (larger = less likely to draw on anything registered)`,
     "text_sha256": verdict.text_sha256,
   };
+  if (verdict.policy?.policy) facts.Policy = verdict.policy.policy;
   if (verdict.truncated) facts.Truncated = "only the beginning of the text was judged";
   const entry = ([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
   $("facts").replaceChildren(...Object.entries(facts).map(entry));

@@ -113,9 +113,11 @@ async function explain(response) {
   return errorLine(body.error) || fallback;
 }
 
-/** The message and the hint of `{"message", "hint"}` as one line. */
+/** `{"message", "limit", "hint"}` as one line. */
 export function errorLine(error) {
-  const parts = [error?.message, error?.hint].filter((part) => typeof part === "string" && part);
+  const limit = Number.isFinite(error?.limit) ? ` (limit ${error.limit.toLocaleString("en-US")})` : "";
+  const message = error?.message ? error.message + limit : null;
+  const parts = [message, error?.hint].filter((part) => typeof part === "string" && part);
   const sentences = parts.map((part) => part.trim().replace(/\s+/g, " "));
   return sentences
     .map((part) => part[0].toUpperCase() + part.slice(1))

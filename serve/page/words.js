@@ -48,8 +48,9 @@ export function odds(p) {
   return { count, of, words: `About ${count} of ${whole(of)} ${texts} ${look(count)}.` };
 }
 
-export function oddsNote(p) {
-  return `p = ${p.toPrecision(2)}. A small number speaks against a registered source; a large one does not prove one.`;
+export function oddsNote(p, alpha) {
+  const level = alpha ? ` Below ${alpha} the decision is “none of them”.` : "";
+  return `p = ${p.toPrecision(2)}. A small number speaks against a registered source; a large one does not prove one.${level}`;
 }
 
 /** The headline below the decision: whom the text resembles most. */
@@ -60,6 +61,14 @@ export function leader(shares) {
 }
 
 export const POLICY = { allow: "Policy: allowed", flag: "Policy: flagged", block: "Policy: blocked" };
+
+/** Why the policy decided so, where the service does not put it into words. */
+export function ruling({ action, rule, sub_dataset: from, share }) {
+  if (!rule) return "No rule applies to this text.";
+  const does = { flag: "flags", block: "blocks" }[action] ?? "allows";
+  const much = Number.isFinite(share) ? ` at a share of ${percent(share)}` : "";
+  return `The rule “${rule}” ${does} it${from ? ` because of ${from}` : ""}${much}.`;
+}
 
 /** `A 81 %, B 12 %`, largest first; what rounds to nothing is left out. */
 export function mix(shares, name = (key) => key) {

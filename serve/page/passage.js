@@ -87,5 +87,6 @@ export function showPassage(box, text, list, palette, registered) {
 export function looksLikeCode(text) {
   const lines = text.slice(0, 4000).split("\n").filter((line) => line.trim());
   const marked = lines.filter((line) => /^(\s{2,}|\t)|[{};:]\s*$|^\s*(#|\/\/)/.test(line));
-  return lines.length > 3 && marked.length / lines.length > 0.4;
+  const size = (some) => some.reduce((sum, line) => sum + line.length, 0);
+  return lines.length > 3 && size(marked) / size(lines) > 0.4;
 }

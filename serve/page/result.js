@@ -53,12 +53,13 @@ function showPolicy(policy) {
   $("policy").dataset.action = policy.action;
   $("policy-title").textContent = POLICY[policy.action] ?? `Policy: ${policy.action}`;
   $("policy-reason").textContent = policy.reason || ruling(policy);
-  const facts = [
+  // What our own sentence has said is not said twice.
+  const unsaid = policy.reason && [
     policy.rule && `Rule ${policy.rule}`,
-    policy.sub_dataset && `sub-dataset ${policy.sub_dataset}`,
-    policy.holder && `holder ${policy.holder}`,
-    Number.isFinite(policy.share) && `share ${percent(policy.share)}`,
+    policy.sub_dataset && `Sub-dataset ${policy.sub_dataset}`,
+    Number.isFinite(policy.share) && `Share ${percent(policy.share)}`,
   ];
+  const facts = [policy.holder && `Holder: ${policy.holder}`, ...(unsaid || [])];
   $("policy-facts").textContent = facts.filter(Boolean).join(" · ");
 }
 
@@ -115,7 +116,9 @@ function showRecord(text, verdict) {
   };
   if (verdict.policy?.policy) facts.Policy = verdict.policy.policy;
   if (verdict.truncated) facts.Truncated = "only the beginning of the text was judged";
-  const entry = ([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value));
+  const value = (name, said) => (name === "text_sha256" ? el("code", {}, said) : said);
+  const entry = ([name, said]) =>
+    el("div", {}, el("dt", {}, name), el("dd", {}, value(name, said)));
   $("facts").replaceChildren(...Object.entries(facts).map(entry));
   checkHash(text, verdict.text_sha256);
   $("copy").onclick = () => copy(verdict);

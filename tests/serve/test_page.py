@@ -115,7 +115,7 @@ def test_what_policy_and_evidence_say(visit, behaviour):
         f"The rule “novels” flags it because of harbour-press-novels at a share of "
         f"{share:.0%}.".replace("%", "\u00a0%")
     )
-    assert "holder Harbour Press Ltd" in page.locator("#policy-facts").inner_text()
+    assert "Holder: Harbour Press Ltd" in page.locator("#policy-facts").inner_text()
     assert page.locator("#evidence-none").is_hidden()
     assert page.locator("#evidence blockquote").inner_text() == "the <sea>"
     assert barriers(page) == []
@@ -140,7 +140,7 @@ def test_offsets_are_those_of_characters(visit, text):
     # A border within a family of four waits for its end: at most six characters.
     assert set(moved) <= (set(range(7)) if "👩" in text else {0})
     assert page.locator("#facts").inner_text().count(f"{len(text):,} characters") == 1
-    screenshot(page, "scripts")
+    screenshot(page, f"scripts-{text[:8].encode().hex()[:8]}")
 
 
 def test_offset_arithmetic(visit):

@@ -73,9 +73,9 @@ def test_all_of_it_by_keyboard(visit):
 @pytest.mark.parametrize("width", [320, 360])
 def test_on_a_phone(visit, width):
     page = visit(width=width, height=740, has_touch=True, is_mobile=True)
-    assert too_wide(page) == 0
+    assert too_wide(page) <= 0
     judge(page, MIXED + "W" * 200)
-    assert too_wide(page) == 0
+    assert too_wide(page) <= 0
     assert barriers(page) == []
     box = page.locator("#decision").bounding_box()
     assert box is not None and 0 <= box["y"] < 740
@@ -130,7 +130,7 @@ def test_a_long_text_stays_quick(visit):
 
 
 def test_the_lm_writes(visit, behaviour):
-    behaviour.pause = 0.03
+    behaviour.pause = 0.06
     page = visit()
     write(page, "Go on")
     page.locator("#flags-list li").wait_for()
@@ -139,8 +139,8 @@ def test_the_lm_writes(visit, behaviour):
     assert "Harbour Press Ltd" in page.locator("#bars").inner_text()
     shown = page.locator("#passage").evaluate("box => box.firstChild.data")
     assert WRITTEN.startswith(shown.rstrip())
-    assert barriers(page) == []
     screenshot(page, "writing")
+    assert barriers(page) == []
     finished(page)
     text = page.locator("#passage").evaluate("box => box.textContent")
     assert text.strip() == WRITTEN.strip()
@@ -160,7 +160,7 @@ def test_the_lm_is_stopped_by_policy(visit):
     assert "may not be used" in page.locator("#policy").inner_text()
     assert "Harbour Press Ltd" in page.locator("#policy-facts").inner_text()
     assert "Stopped by policy" in page.locator("#status").inner_text()
-    assert too_wide(page) == 0
+    assert too_wide(page) <= 0
     assert barriers(page) == []
     screenshot(page, "blocked-phone")
 
@@ -177,13 +177,9 @@ def test_the_lm_breaks_off_or_is_stopped(visit, behaviour):
     finished(page)
     assert page.locator("#decision").inner_text() in {"Stopped", "Nothing was written"}
     assert page.locator("#error").is_hidden()
-    judge(page_with_text(page), MIXED)
-    assert page.locator("#flags").is_hidden()
-
-
-def page_with_text(page):
     page.get_by_role("tab", name="Judge a text").click()
-    return page
+    judge(page, MIXED)
+    assert page.locator("#flags").is_hidden()
 
 
 def test_a_service_that_does_not_write(visit, behaviour):

@@ -12,7 +12,7 @@ const MOST = 8;
 const FAINT = 0.1;
 
 /** Draws the lanes and connects the slider with the text. */
-export function showLanes(list, length, palette, box, nodes) {
+export function showLanes(list, length, palette, box, nodes, registered) {
   const names = lanesFor(list);
   const height = names.length * LANE;
   const cursor = svg("rect", { class: "cursor", y: 0, height, x: 0, width: 0 });
@@ -31,7 +31,8 @@ export function showLanes(list, length, palette, box, nodes) {
     ...names.map((name) => el("li", { title: name }, palette.swatch(name), el("span", {}, name))),
   );
   $("lanes").replaceChildren(labels, el("div", { class: "drawing" }, drawing));
-  vars($("lanes"), { lanes: names.length });
+  // Of a text that belongs to none of them, lanes say little: they fade.
+  vars($("lanes"), { lanes: names.length, registered });
   walk({ list, length, palette, box, nodes, cursor, drawing });
 }
 

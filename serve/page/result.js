@@ -71,7 +71,7 @@ function showAlong(text, verdict, palette) {
   $("lanes-part").hidden = list.length === 0;
   $("lanes-note").textContent =
     "The higher a lane, the more the words there resemble that sub-dataset. Lanes compare registered sub-datasets only, so they add up to 100\u00a0% everywhere.";
-  if (list.length) showLanes(list, text.length, palette, box, nodes);
+  if (list.length) showLanes(list, text.length, palette, box, nodes, 1 - verdict.unregistered);
   showLegend(list, verdict.unregistered, palette);
 }
 

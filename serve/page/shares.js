@@ -15,7 +15,8 @@ export function showShares(shares, unregistered, palette) {
   const more = $("small-shares");
   more.hidden = small.length === 0;
   const most = small.length ? Math.max(...small.map(({ share }) => share)) : 0;
-  const summary = `${counted(small.length, "other sub-dataset", "others")}, none above ${percent(most)}`;
+  const bound = most < SMALL ? `below ${percent(SMALL)}` : `up to ${percent(most)}`;
+  const summary = `${counted(small.length, "other sub-dataset", "others")}, ${bound}`;
   more.querySelector("summary").textContent = summary;
   more.querySelector("ul").replaceChildren(...small.map((share) => row(share, palette)));
   $("bars-apart").replaceChildren(apart(unregistered));

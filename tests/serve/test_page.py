@@ -22,7 +22,7 @@ CODE = (
 )
 KITCHEN = "Melt the butter in a cup, put the tomatoes in the oven, and take another cup of butter. "
 MIXED = (
-    NOVEL * 3 + CODE * 2 + KITCHEN * 3 + "Nothing in particular stands in these lines. " * 4
+    NOVEL * 3 + "\n" + CODE * 2 + KITCHEN * 3 + "Nothing in particular stands in these lines. " * 4
 ) * 2
 
 

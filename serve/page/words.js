@@ -1,0 +1,81 @@
+// What figures are called. Statements about p-values are made here and nowhere else.
+
+const SPACE = "\u00a0";
+
+export const percent = (value) => {
+  if (value > 0 && value < 0.005) return `<${SPACE}1${SPACE}%`;
+  if (value < 1 && value >= 0.995) return `>${SPACE}99${SPACE}%`;
+  return `${Math.round(100 * value)}${SPACE}%`;
+};
+
+/** A range; both ends of one are rounded alike. */
+export const between = (low, high) =>
+  `${Math.round(100 * low)} to ${Math.round(100 * high)}${SPACE}%`;
+
+export const whole = (value) => value.toLocaleString("en-US");
+
+export const counted = (count, one, many) => `${whole(count)} ${count === 1 ? one : many}`;
+
+const DECISIONS = {
+  registered: {
+    title: "Draws on registered sub-datasets",
+    note: "Among texts that come from them this one would not stand out, and one of them is ahead of the others.",
+  },
+  unregistered: {
+    title: "Draws on none of the registered sub-datasets",
+    note: "The text is too unusual for any of them. What resemblance is left is shown below.",
+  },
+  abstain: {
+    title: "Cannot tell",
+    note: "The text would not stand out among registered ones, but no sub-dataset is clearly enough ahead to be named.",
+  },
+};
+
+export const decision = (name) => DECISIONS[name] ?? { title: name, note: "" };
+
+/**
+ * A conformal p-value as a count: of the texts that do come from registered sub-datasets, how many
+ * look as strange as this one or stranger. It is no probability that the text is registered.
+ * @returns {{count: number, of: number, words: string}}
+ */
+export function odds(p) {
+  const texts = "texts that do come from registered sub-datasets";
+  const look = (count) => `${count === 1 ? "looks" : "look"} this strange or stranger`;
+  if (p >= 0.995) return { count: 100, of: 100, words: `Nearly all ${texts} ${look(2)}.` };
+  const of = p < 0.01 ? 1000 : 100;
+  const count = Math.round(p * of);
+  if (count === 0) return { count, of, words: `Fewer than 1 of 1,000 ${texts} ${look(1)}.` };
+  return { count, of, words: `About ${count} of ${whole(of)} ${texts} ${look(count)}.` };
+}
+
+export function oddsNote(p, alpha) {
+  const level = alpha ? ` Below ${alpha} the decision is “none of them”.` : "";
+  return `p = ${p.toPrecision(2)}. A small number speaks against a registered source; a large one does not prove one.${level}`;
+}
+
+/** The headline below the decision: whom the text resembles most. */
+export function leader(shares) {
+  const top = shares[0];
+  if (!top) return "";
+  return `Most of all it resembles ${top.sub_dataset} (${top.holder}): ${percent(top.share)} of it, interval ${between(top.low, top.high)}.`;
+}
+
+export const POLICY = { allow: "Policy: allowed", flag: "Policy: flagged", block: "Policy: blocked" };
+
+/** Why the policy decided so, where the service does not put it into words. */
+export function ruling({ action, rule, sub_dataset: from, share }) {
+  if (!rule) return "No rule applies to this text.";
+  const does = { flag: "flags", block: "blocks" }[action] ?? "allows";
+  const much = Number.isFinite(share) ? ` at a share of ${percent(share)}` : "";
+  return `The rule “${rule}” ${does} it${from ? ` because of ${from}` : ""}${much}.`;
+}
+
+/** `A 81 %, B 12 %`, largest first; what rounds to nothing is left out. */
+export function mix(shares, name = (key) => key) {
+  return Object.entries(shares)
+    .filter(([, share]) => share >= 0.005)
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, 3)
+    .map(([key, share]) => `${name(key)} ${percent(share)}`)
+    .join(", ");
+}

@@ -1,0 +1,55 @@
+"""Chromium and a small service, once for each module that tests the page."""
+
+import pytest
+
+from tests.serve.browser import FLAGS, Watch, chromium, serving
+from tests.serve.page_app import Behaviour, build
+
+
+# Not for the whole session: as long as it is open, nothing else in this thread may run a loop.
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with sync_api.sync_playwright() as playwright:
+        # Every launch has a profile of its own, gone when the browser closes.
+        started = playwright.chromium.launch(executable_path=chromium(), args=FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.fixture(scope="module")
+def service():
+    app, behaviour = build()
+    with serving(app) as address:
+        yield address, behaviour
+
+
+@pytest.fixture
+def behaviour(service):
+    """What the service does next; as new for every test."""
+    current = service[1]
+    vars(current).update(vars(Behaviour()))
+    yield current
+    vars(current).update(vars(Behaviour()))
+
+
+@pytest.fixture
+def visit(browser, service, behaviour):
+    """Returns a function that opens the page; afterwards, nothing may have gone wrong."""
+    watches, contexts = [], []
+
+    def open_page(width=1180, height=900, **options):
+        context = browser.new_context(viewport={"width": width, "height": height}, **options)
+        contexts.append(context)
+        context.set_default_timeout(15_000)
+        watches.append(Watch(context))
+        page = context.new_page()
+        page.goto(service[0], wait_until="networkidle")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    for watch in watches:
+        assert watch.foreign == []
+        assert watch.complaints == []

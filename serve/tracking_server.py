@@ -1,5 +1,6 @@
 """The MLflow server as its clients meet it: missed at once, and in one line."""
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -43,7 +44,7 @@ def asking(uri: str) -> Iterator[None]:
     Raises:
         TrackingError: no answer within a few seconds, or a refusal.
     """
-    with impatient(), mlflow_errors(uri):
+    with impatient(), mlflow_errors(uri), loggers_kept():
         if "://" in uri and not uri.startswith(("http", "sqlite", "file", "databricks")):
             # For a database without a server MLflow's retries cannot be set.
             create_engine(uri).connect().close()
@@ -60,6 +61,21 @@ def impatient() -> Iterator[None]:
     finally:
         for name in ours:
             os.environ.pop(name, None)
+
+
+@contextmanager
+def loggers_kept() -> Iterator[None]:
+    """Preparing a database, MLflow silences every logger that it does not know; ours speak on."""
+    before = [
+        logger
+        for logger in logging.root.manager.loggerDict.values()
+        if isinstance(logger, logging.Logger) and not logger.disabled
+    ]
+    try:
+        yield
+    finally:
+        for logger in before:
+            logger.disabled = False
 
 
 @contextmanager

@@ -12,10 +12,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from copylens import __version__
+from serve import page
 from serve.context import Context
 from serve.errors import RequestError, internal
 from serve.gate import Gate
-from serve.routes import attribute, page, status
+from serve.routes import attribute, status
 
 
 def create_app(context: Context) -> Gate:
@@ -42,8 +43,8 @@ def create_app(context: Context) -> Gate:
 def _routers(context: Context) -> Iterator[APIRouter]:
     yield status.router
     yield attribute.router
-    if context.args.page and (router := page.page_router()) is not None:
-        yield router
+    if context.args.page:
+        yield page.router()
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:

@@ -1,5 +1,7 @@
 """Chromium and a small service, once for each module that tests the page."""
 
+import logging
+
 import pytest
 
 from tests.serve.browser import FLAGS, Watch, chromium, serving
@@ -53,3 +55,9 @@ def visit(browser, service, behaviour):
     for watch in watches:
         assert watch.foreign == []
         assert watch.complaints == []
+
+
+@pytest.fixture(autouse=True)
+def _the_service_log_is_heard(monkeypatch):
+    """Once Ray is imported, its loggers do not pass on what they say to pytest's."""
+    monkeypatch.setattr(logging.getLogger("ray"), "propagate", True)

@@ -1,5 +1,6 @@
 """A registry that is out of reach is told in seconds and one line, whatever kind it is."""
 
+import logging
 import os
 import time
 
@@ -44,3 +45,9 @@ def test_what_the_user_has_set_holds(monkeypatch):
 def test_a_mistake_of_ours_stays_an_exception():
     with pytest.raises(KeyError), mlflow_errors("http://tracking.example"):
         raise KeyError("ours")
+
+
+def test_a_new_database_silences_no_logger(tmp_path):
+    logger = logging.getLogger("somebody.elses")
+    require_server(f"sqlite:///{tmp_path}/new.db")
+    assert not logger.disabled

@@ -60,4 +60,5 @@ def visit(browser, service, behaviour):
 @pytest.fixture(autouse=True)
 def _the_service_log_is_heard(monkeypatch):
     """Once Ray is imported, its loggers do not pass on what they say to pytest's."""
-    monkeypatch.setattr(logging.getLogger("ray"), "propagate", True)
+    for name in ("ray", "ray.serve"):
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)

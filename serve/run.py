@@ -164,7 +164,7 @@ def _watch(handle: Any, stop: threading.Event, status: Status) -> None:
 
 
 def _stop(handle: Any) -> None:
-    """New requests are refused, those under way answered, then Serve goes."""
+    """New requests are refused, those under way answered; Serve itself goes with its Ray."""
     from ray import serve as ray_serve
 
     try:
@@ -173,8 +173,6 @@ def _stop(handle: Any) -> None:
         ray_serve.delete(_APP)
     except Exception as error:
         _say(f"stopped without waiting for what was under way: {type(error).__name__}")
-    finally:
-        ray_serve.shutdown()
 
 
 def _say(line: str) -> None:

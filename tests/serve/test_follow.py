@@ -99,6 +99,7 @@ def test_a_registry_that_is_away_changes_nothing_and_is_told_once(error, caplog)
     registry = Registry()
     registry.poll()
     registry.away = error
+    caplog.clear()
     with caplog.at_level("ERROR", logger="ray.serve.copylens"):
         assert registry.poll(5) == "1"
     assert [record.levelname for record in caplog.records].count("ERROR") == 1

@@ -170,7 +170,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--prompts", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=256, help="written after each prompt")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--every", type=int, default=32)
+    parser.add_argument("--every", type=int, default=64)
     parser.add_argument("--confirm", type=int, default=2)
     return parser.parse_args()
 

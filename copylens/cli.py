@@ -165,7 +165,7 @@ def generate(
     tracking_uri: Tracking = None,
     probe: ProbePath = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="How much it writes.")] = 200,
-    every: Annotated[int, typer.Option(min=1, help="Tokens between two verdicts.")] = 32,
+    every: Annotated[int, typer.Option(min=1, help="Tokens before the first verdict.")] = 64,
     temperature: Annotated[float, typer.Option(min=0.0, help="0: the likeliest word.")] = 0.8,
     seed: int = 0,
     stop: Annotated[

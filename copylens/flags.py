@@ -1,7 +1,8 @@
 """Flags on a text that is being written: what is said of it now, without flicker, and what to do.
 
-A verdict on few tokens is unsure, so verdicts in a row may disagree. A flag is raised only when
-several in a row say the same; it then stands until several in a row say something else.
+A verdict on few tokens is unsure, so verdicts in a row may disagree. A flag is raised when one
+names a source with a clear share, or when several in a row say the same; it then stands until the
+same happens for something else.
 """
 
 from collections.abc import Callable, Collection
@@ -55,14 +56,20 @@ Policy = Callable[[Verdict, Flag | None], Block | None]
 
 
 class FlagKeeper:
-    """Raises a flag when `confirm` verdicts in a row say the same and it does not stand yet.
+    """Raises a flag that does not stand yet, when it is sure enough.
 
     Attributes:
         standing: None until the first one is raised.
     """
 
-    def __init__(self, confirm: int = 2):
-        self._confirm = confirm
+    def __init__(self, confirm: int = 2, clear: float = 0.6):
+        """Nothing stands.
+
+        Args:
+            confirm: verdicts in a row that must say the same ...
+            clear: ... unless one names a source that has this part of all that is registered.
+        """
+        self._confirm, self._clear = confirm, clear
         self._candidate: tuple[Decision, str | None] | None = None
         self._count = 0
         self.standing: Flag | None = None
@@ -79,7 +86,8 @@ class FlagKeeper:
         self._candidate = flag.says
         if self.standing is not None and flag.says == self.standing.says:
             return None
-        if self._count < self._confirm and not final:
+        clear = flag.sub_dataset is not None and flag.share >= self._clear * _registered(verdict)
+        if self._count < self._confirm and not clear and not final:
             return None
         self.standing = flag
         return flag
@@ -97,6 +105,10 @@ def flag_of(verdict: Verdict, tokens: int) -> Flag:
         p_value=verdict.p_value,
         tokens=tokens,
     )
+
+
+def _registered(verdict: Verdict) -> float:
+    return 1 - verdict.unregistered
 
 
 def known_sources(names: Collection[str], known: Collection[str]) -> Collection[str]:

@@ -21,7 +21,7 @@ Finish = Literal["stop", "length", "blocked"]
 
 # A verdict costs more the longer the text is, so the longer it is the rarer they come: never
 # before the text has grown by this part since the last one.
-_GROWTH = 0.5
+_GROWTH = 1.0
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def generate(
     scorer: Scorer,
     prompt: str,
     max_tokens: int = 200,
-    every: int = 32,
+    every: int = 64,
     temperature: float = 0.8,
     seed: int = 0,
     top_p: float = 1.0,
@@ -79,7 +79,7 @@ def generate(
         temperature, top_p: see `Writer`.
         stop: the text ends before the first of these; none of them is shown.
         policy: may end the text; None = nothing does.
-        confirm: verdicts in a row that it takes to raise a flag.
+        confirm: verdicts in a row that it takes to raise a flag; see `FlagKeeper`.
         alpha: false-alarm level; default: `calibration.alpha`.
 
     Raises:

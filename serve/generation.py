@@ -74,7 +74,9 @@ class Message(Closed):
 class Watching(Closed):
     """How a generation is watched."""
 
-    every: int = Field(default=32, ge=1, le=MAX_TOKENS, description="tokens between verdicts")
+    every: int = Field(
+        default=64, ge=1, le=MAX_TOKENS, description="tokens before the first verdict"
+    )
     confirm: int = Field(default=2, ge=1, le=16, description="verdicts in a row that raise a flag")
     alpha: float | None = Field(default=None, gt=0, lt=1, description="false-alarm level")
     block: BlockRule | None = Field(default=None, description="null = only the service's own rule")

@@ -34,7 +34,9 @@ class LocalBackend:
 
     async def stream(self, request: GenerateRequest) -> AsyncIterator[Event]:
         """Events of one generation; closing the iterator ends it within a token."""
-        events = in_thread(lambda: write_events(self._scorer, request, self._policy), self._threads)
+        events = in_thread(
+            lambda: write_events(self._current(), request, self._policy), self._threads
+        )
         try:
             async for event in events:
                 yield event

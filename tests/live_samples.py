@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 IDENTITY = ModelIdentity("scripted", "1", "lms/tiny", None)
 
 
-def verdict(source: str, share: float = 0.8, decision: Decision = "registered") -> Verdict:
+def verdict(source: str, share: float = 0.5, decision: Decision = "registered") -> Verdict:
+    # Half of the text is no clear share: such a verdict alone raises no flag.
     other = "law" if source == "sea" else "sea"
     rows = ((source, share), (other, 0.9 - share))
     return Verdict(

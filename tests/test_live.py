@@ -10,6 +10,7 @@ from copylens.errors import ConfigError, ProbeError, TextError
 from copylens.flags import Block, FlagKeeper, block_sources
 from copylens.live import Schedule, StopCutter, generate
 from copylens.probe.probe import Probe
+from copylens.probe.writer import Writer
 from tests.conftest import TEXTS
 from tests.live_samples import ScriptedScorer, verdict
 
@@ -32,7 +33,7 @@ def text_of(steps) -> str:
 def test_pieces_add_up_and_the_last_step_ends_it(scorer):
     steps = write(scorer)
     assert text_of(steps) == steps[-1].text
-    assert [n for n, step in enumerate(steps, 1) if step.verdict is not None] == [8, 16, 24, 31]
+    assert [n for n, step in enumerate(steps, 1) if step.verdict is not None] == [8, 16, 31]
     assert [step.finish for step in steps] == [None] * 30 + ["length"]
     assert [step.tokens for step in steps] == [*range(1, 31), 30]
 
@@ -40,7 +41,7 @@ def test_pieces_add_up_and_the_last_step_ends_it(scorer):
 def test_running_verdicts_are_of_what_was_written_so_far(scorer):
     steps = write(scorer)
     scored = [step for step in steps if step.verdict is not None]
-    assert [states.tokens for _, states in scorer.judged] == [8, 16, 24]
+    assert [states.tokens for _, states in scorer.judged] == [8, 16]
     for (text, _), step in zip(scorer.judged, scored):
         assert text == step.text
     # The final one is asked for by the text alone, as anybody else would.
@@ -81,7 +82,8 @@ def test_a_generation_that_is_left_leaves_no_hook(scorer):
     assert not any(module._forward_pre_hooks or module._forward_hooks for module in modules)
 
 
-def test_the_context_ends_the_text(scorer):
+def test_the_context_ends_the_text(scorer, monkeypatch):
+    monkeypatch.setattr(Writer, "is_end", lambda self, token: False)
     steps = write(scorer, max_tokens=500)
     read = len(scorer.probe.lm.tokenizer("The sea was calm")["input_ids"])
     assert steps[-1].tokens == 64 - read
@@ -91,14 +93,17 @@ def test_the_context_ends_the_text(scorer):
 
 
 def test_the_end_token_ends_the_text(scorer, monkeypatch):
+    drawn = []
+    draw = Writer.draw
+    monkeypatch.setattr(Writer, "draw", lambda self: drawn.append(draw(self)) or drawn[-1])
     plain = write(scorer)
     words = scorer.probe.lm.tokenizer
-    fifth = words(plain[4].text, add_special_tokens=False)["input_ids"][-1]
-    monkeypatch.setattr(type(words), "eos_token_id", property(lambda _: fifth))
+    end = drawn[9]
+    words.eos_token = words.convert_ids_to_tokens(end)
     steps = write(scorer)
     assert steps[-1].finish == "stop"
+    assert steps[-1].tokens == drawn.index(end)
     assert plain[-1].text.startswith(steps[-1].text)
-    assert steps[-1].tokens < 30
 
 
 def test_a_stop_string_is_not_shown(scorer):
@@ -151,11 +156,20 @@ def test_a_flag_needs_confirmation_and_does_not_flicker():
     assert keeper.update(law, 16, final=True) is None
 
 
+def test_a_clear_share_needs_no_confirmation():
+    keeper = FlagKeeper(confirm=2, clear=0.6)
+    # Of the registered 0.9, 0.5 is less than 0.6 and 0.55 is more.
+    assert keeper.update(verdict("sea", share=0.5), 1) is None
+    assert keeper.update(verdict("law", share=0.55), 2).says == ("registered", "law")
+    strong = verdict("sea", share=0.9, decision="unregistered")
+    assert keeper.update(strong, 3) is None, "it names no source"
+
+
 def test_flags_come_with_the_verdict_that_confirms_them(scorer):
     scorer.says = [verdict("sea"), verdict("law"), verdict("law"), verdict("law")]
-    steps = write(scorer)
+    steps = write(scorer, max_tokens=34)
     flags = [(step.tokens, step.flag.sub_dataset) for step in steps if step.flag]
-    assert flags == [(24, "law")]
+    assert flags == [(32, "law")]
     assert next(s.flag for s in steps if s.flag).holder == "Law Press"
 
 
@@ -165,7 +179,7 @@ def test_a_policy_ends_the_text(scorer):
     assert steps[-1].finish == "blocked"
     assert [step.tokens for step in steps] == [*range(1, 17), 16]
     assert steps[-2].blocked == Block(
-        "the text draws on sea (Sea Press), share 0.80", "sea", "Sea Press"
+        "the text draws on sea (Sea Press), share 0.50", "sea", "Sea Press"
     )
     assert steps[-1].blocked is None, "it is told once"
     assert steps[-1].verdict is not None

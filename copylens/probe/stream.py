@@ -25,9 +25,9 @@ from copylens.probe.likelihood import row_features
 from copylens.probe.probe import Part, Probe
 from copylens.records import States
 
-# Tokens that wait for their windows to be closed: in batches that is cheap, and a large
-# vocabulary's logits are not held for long.
-_PENDING = 64
+# Logits that are held at most before windows are closed: in large batches that is cheap, and
+# tokens after the last verdict cost nothing at all.
+_LOGITS = 2**21
 
 
 class StateStream:
@@ -93,7 +93,8 @@ class StateStream:
                 yield
             finally:
                 self._listening = False
-        if len(self.ids) - self._settled >= _PENDING:
+        waiting = len(self.ids) - self._settled
+        if self._logits and waiting * self._logits[-1].shape[1] > _LOGITS:
             self._close_windows()
 
     def read(self) -> tuple[str, States]:

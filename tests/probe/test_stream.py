@@ -137,7 +137,7 @@ def test_codes_behind_a_prompt_are_those_of_the_token_states(lm_folder, family):
 @pytest.mark.parametrize("readings", [range(1, 23), (3, 4, 5, 8, 12, 22), (22,)])
 def test_reading_in_between_changes_nothing(lm_folder, readings, monkeypatch):
     """At every border of a window, and however often windows are closed."""
-    monkeypatch.setattr("copylens.probe.stream._PENDING", 6)
+    monkeypatch.setattr("copylens.probe.stream._LOGITS", 0)
     probe = make(lm_folder, "gpt_neox")
     ids = ids_of(probe, TEXTS[0])[:22]
     stream = StateStream(probe, 0)

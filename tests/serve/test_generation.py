@@ -42,7 +42,7 @@ def test_a_real_lm_tells_text_shares_flags_and_verdict(scorer):
     text = "".join(data["text"] for name, data in first if name == "token")
     assert scorer.asked[0] == text
     told = dict(first)
-    assert told["shares"]["shares"] == pytest.approx({"sea": 0.8, "law": 0.1})
+    assert told["shares"]["shares"] == pytest.approx({"sea": 0.5, "law": 0.4})
     assert told["verdict"] == json.loads(json.dumps(verdict("sea").to_dict()))
     read = len(scorer.probe.lm.tokenizer(PROMPT)["input_ids"])
     assert told["done"] == {

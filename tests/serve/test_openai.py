@@ -31,7 +31,9 @@ CHAT = [{"role": "user", "content": [{"type": "text", "text": "Hello"}], "name":
 
 
 def test_openais_client_reads_whole_answers(told):
-    answer = told.completions.create(model="tiny", prompt=PROMPT, user="me", store=True)
+    answer = told.completions.create(
+        model="tiny", prompt=PROMPT, user="me", extra_body={"store": True}
+    )
     assert (answer.choices[0].text, answer.choices[0].finish_reason) == ("One wörd\n", "length")
     assert answer.usage.total_tokens == 5
     assert answer.copylens["verdict"]["decision"] == "registered"

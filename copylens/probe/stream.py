@@ -71,7 +71,9 @@ class StateStream:
 
         def receive(layer: int, value: Tensor) -> None:
             if self._listening and self._fresh:
-                self._taps[places[layer]].append(value[:, -self._fresh :])
+                # A view costs as much as the rest of this hook, and mostly the pass is all text.
+                part = value if self._fresh == self._length else value[:, -self._fresh :]
+                self._taps[places[layer]].append(part)
 
         with ExitStack() as hooks:
             hooks.enter_context(self._probe.listening(receive, early_exit=False))

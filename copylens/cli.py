@@ -168,21 +168,30 @@ def generate(
     tracking_uri: Tracking = None,
     probe: ProbePath = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="How much it writes.")] = 200,
-    every: Annotated[int, typer.Option(min=1, help="Tokens between two verdicts.")] = 32,
-    temperature: Annotated[float, typer.Option(min=0.01)] = 0.8,
+    every: Annotated[int, typer.Option(min=1, help="Tokens before the first verdict.")] = 64,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0: the likeliest word.")] = 0.8,
     seed: int = 0,
+    stop: Annotated[
+        list[str] | None, typer.Option(help="Ends the text where this would follow; repeatable.")
+    ] = None,
+    block: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Ends it once flagged as this sub-dataset; repeatable."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """The probe LM writes; flags appear while it does."""
+    from copylens.flags import block_sources, known_sources
     from copylens.live import generate as write
 
     scorer = _scorer(model, tracking_uri, probe)
-    for step in write(scorer, prompt, max_tokens, every, temperature, seed):
+    policy = block_sources(known_sources(block, scorer.rights)) if block else None
+    options = (max_tokens, every, temperature, seed)
+    for step in write(scorer, prompt, *options, stop=stop or (), policy=policy):
         if not as_json:
             display.live(step)
         elif step.verdict is not None:
-            row = {"text": step.text, "verdict": step.verdict.to_dict()}
-            typer.echo(json.dumps(row, ensure_ascii=False))
+            typer.echo(json.dumps(step.to_dict(), ensure_ascii=False))
 
 
 @app.command()

@@ -81,12 +81,15 @@ def headline(result: Verdict) -> Text:
 
 
 def live(step: LiveStep) -> None:
-    """A piece of the text as it is written; a flag on its own line when it was scored."""
+    """A piece of the text as it is written; on a line of their own what was scored, and flags."""
     console = _console()
     console.print(step.piece, end="", markup=False)
     if step.verdict is not None:
         console.print()
-        console.print(Text("  > ").append_text(headline(step.verdict)))
+        sign = "  ! " if step.flag is not None else "  > "
+        console.print(Text(sign).append_text(headline(step.verdict)))
+    if step.blocked is not None:
+        console.print(Text(f"blocked: {step.blocked.reason}", style="bold red"))
 
 
 def report(figures: Mapping[str, Any]) -> None:

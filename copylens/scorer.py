@@ -143,12 +143,15 @@ class Scorer:
         result: list[Verdict] = []
         for start in range(0, len(texts), _BATCH):
             batch = texts[start : start + _BATCH]
-            states = self.probe.states(batch)
-            scores = self.score(batch, states)
-            result += [
-                self._verdict(scores, n, text, states[n], alpha) for n, text in enumerate(batch)
-            ]
+            result += self.judge(batch, self.probe.states(batch), alpha)
         return result
+
+    def judge(
+        self, texts: Sequence[str], states: Sequence[States], alpha: float | None = None
+    ) -> list[Verdict]:
+        """One verdict per text whose states are at hand, in order; see `verdicts`."""
+        scores = self.score(texts, states)
+        return [self._verdict(scores, n, text, states[n], alpha) for n, text in enumerate(texts)]
 
     def score(self, texts: Sequence[str], states: Sequence[States]) -> Scores:
         """Scores texts whose states are at hand: the numbers behind the verdicts."""

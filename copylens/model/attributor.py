@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from copylens.model.fusion import ChannelFusion
-from copylens.model.lexical import LexicalClassifier
+from copylens.model.lexical import LexicalClassifier, LexicalReading
 from copylens.model.network import AttributorNetwork
 from copylens.model.readout_expert import ReadOutExpert, pool
 from copylens.model.timeline import Explanations, explain
@@ -74,14 +74,16 @@ class Channels:
                 pool(part, network, self.network_share)
                 for part, network in zip(parts, segments["attention"])
             )
+        reading = None
         if self.lexical is not None:
-            segments["lexical"] = _lexical_segments(self.lexical, texts, spans)
-        return self._evidence(texts, states, outputs, segments, spans)
+            reading, segments["lexical"] = _read_with_segments(self.lexical, texts, spans)
+        return self._evidence(states, outputs, reading, segments, spans)
 
     def whole(self, texts: Sequence[str], states: Sequence[States]) -> Evidence:
         """The same without segments, where only whole texts matter: a third of the time."""
         none = tuple(np.zeros((0, 2), dtype=np.int64) for _ in texts)
-        return self._evidence(texts, states, self._predictions(states), {}, none)
+        reading = None if self.lexical is None else self.lexical.read(texts)
+        return self._evidence(states, self._predictions(states), reading, {}, none)
 
     def features(self, states: Sequence[States]) -> FloatArray:
         """Pooled states [N, Z] alone, where no text is judged."""
@@ -97,9 +99,9 @@ class Channels:
 
     def _evidence(
         self,
-        texts: Sequence[str],
         states: Sequence[States],
         outputs: dict[str, Predictions],
+        reading: LexicalReading | None,
         segments: dict[str, tuple[FloatArray, ...]],
         spans: tuple[IntArray, ...],
     ) -> Evidence:
@@ -108,11 +110,10 @@ class Channels:
         if self.readout is not None:
             read = self.readout.log_probs([item.codes for item in states])
             text["attention"] = pool(read, text["attention"], self.network_share)
-        if self.lexical is not None:
-            reading = self.lexical.read(texts)
+        if reading is not None:
             text["lexical"] = reading.log_probs
             affinity = reading.affinity
-        empty = np.zeros((len(texts), 0), dtype=np.float32)
+        empty = np.zeros((len(states), 0), dtype=np.float32)
         features = np.concatenate([empty, *(out.features for out in outputs.values())], axis=1)
         return Evidence(text, segments, spans, affinity, mean_loss(states), features)
 
@@ -223,9 +224,15 @@ def _readout_segments(
     return np.split(readout.log_probs(slices), np.cumsum([len(p) for p in starts])[:-1])
 
 
-def _lexical_segments(
+def _read_with_segments(
     lexical: LexicalClassifier, texts: Sequence[str], spans: Sequence[IntArray]
-) -> tuple[FloatArray, ...]:
+) -> tuple[LexicalReading, tuple[FloatArray, ...]]:
+    """What is said of the texts, and per text the log-probabilities of its segments.
+
+    Read in one go: for a single text a second call would cost as much as the first.
+    """
     slices = [text[start:end] for text, span in zip(texts, spans) for start, end in span]
+    reading = lexical.read([*texts, *slices])
     counts = [len(span) for span in spans]
-    return tuple(np.split(lexical.log_probs(slices), np.cumsum(counts)[:-1]))
+    segments = np.split(reading.log_probs[len(texts) :], np.cumsum(counts)[:-1])
+    return reading.first(len(texts)), tuple(segments)

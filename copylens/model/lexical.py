@@ -46,6 +46,10 @@ class LexicalReading:
         found = {"support": self.support, "wording": self.wording, "style": self.style}
         return found | ({"background": -self.background} if self.background.size else {})
 
+    def first(self, count: int) -> "LexicalReading":
+        """What it says of the first texts alone."""
+        return LexicalReading(*(value[:count] for value in vars(self).values()))
+
 
 @dataclass(frozen=True)
 class Tokens:

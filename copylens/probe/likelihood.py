@@ -28,15 +28,18 @@ def token_likelihood(hidden: Tensor, ids: Tensor, head: nn.Module) -> Tensor:
     vocabulary = head(context[:1]).shape[1]
     rows = max(16, _LOGITS // vocabulary)
     parts = [
-        _row_features(head(context[i : i + rows]), target[i : i + rows])
+        row_features(head(context[i : i + rows]), target[i : i + rows])
         for i in range(0, len(context), rows)
     ]
     result[:, 1:] = torch.cat(parts).reshape(B, T - 1, 3)
     return result
 
 
-def _row_features(logits: Tensor, target: Tensor) -> Tensor:
-    """The three features of rows [N, V]; each pass over the vocabulary counts, so few are made."""
+def row_features(logits: Tensor, target: Tensor) -> Tensor:
+    """The three features [N, 3] of tokens [N] under their predictions' logits [N, V].
+
+    Each pass over the vocabulary counts, so few are made.
+    """
     shifted = logits.float()
     shifted = shifted - shifted.amax(dim=1, keepdim=True)  # <= 0, so that no exponential overflows
     chosen = shifted.gather(1, target[:, None])  # [N, 1]

@@ -1,9 +1,10 @@
 """Loads the target LM: weights, tokenizer, and the hash that pins them."""
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ class LanguageModel:
         model: the whole model; `model.base_model` is the stack without the vocabulary head.
         prefix, suffix: ids of the special tokens that the tokenizer puts around a text.
         context: longest input in tokens, special tokens included.
+        passing: held during a pass whose states are read. Hooks belong to the model, not to a
+            thread: without it one thread's pass would be heard by another one's hooks.
     """
 
     model: Any
@@ -33,6 +36,7 @@ class LanguageModel:
     context: int
     layers: int
     device: torch.device
+    passing: Any = field(default_factory=threading.RLock, compare=False, repr=False)
 
     @property
     def base(self) -> nn.Module:

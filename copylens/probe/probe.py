@@ -1,6 +1,7 @@
 """The probe: texts -> states, whatever the LM, the batch size or the length of the texts."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import numpy as np
@@ -73,7 +74,8 @@ class Probe:
         for batch in self._batches(tokens):
             for chunk, part in zip(batch, self._read(batch)):
                 parts[chunk.text][chunk.first] = part
-        return [self._assemble(*item) for item in zip(texts, tokens, parts)]
+        ordered = [[part[first] for first in sorted(part)] for part in parts]
+        return [self.assemble(*item) for item in zip(texts, tokens, ordered)]
 
     @torch.inference_mode()
     def token_states(self, texts: Sequence[str]) -> Iterator[tuple[list[Tensor], Tensor]]:
@@ -102,14 +104,14 @@ class Probe:
         ]
         return batches(chunks, self.config.batch_tokens)
 
-    def _assemble(self, text: str, tokens: Tokens, parts: dict[int, Part]) -> States:
-        ordered = [parts[first] for first in sorted(parts)]
-        codes = np.concatenate([part.codes for part in ordered])
+    def assemble(self, text: str, tokens: Tokens, parts: Sequence[Part]) -> States:
+        """Joins the parts of a text, in order, and marks the names in its codes."""
+        codes = np.concatenate([part.codes for part in parts])
         if len(codes) and self.config.mask_names:
             codes = np.where(inside(tokens.offsets, name_spans(text)), NAME_SIGN * codes, codes)
         return States(
-            values=np.concatenate([part.values for part in ordered]),
-            likelihood=np.concatenate([part.likelihood for part in ordered]),
+            values=np.concatenate([part.values for part in parts]),
+            likelihood=np.concatenate([part.likelihood for part in parts]),
             spans=window_spans(tokens, self.config.window),
             codes=by_window(codes, len(tokens.ids), self.config.window),
             tokens=len(tokens.ids),
@@ -133,20 +135,33 @@ class Probe:
                 projected[:] = [part + projected[0] if projected else part]
 
         hidden = self._forward(ids, mask, receive)
-        blocks = [taken[layer] for layer in self.layers]
-        values = fuse_layers(blocks, self.config.fusion, self._project(blocks, self.layers))
-        if self.config.embeddings:
-            words = self.lm.model.get_input_embeddings()(ids)
-            block = [window_mean(words, index, windows)]
-            fusion: Fusion = "project" if self.config.fusion == "project" else "concat"
-            # Layer number -1 seeds the embeddings' own projection.
-            values = torch.cat(
-                [fuse_layers(block, fusion, self._project(block, (-1,))), values], dim=-1
-            )
+        values = self.fused([taken[layer] for layer in self.layers], ids, index, windows)
         likelihood = self._likelihood(hidden, ids, index, windows)
         cut = _split(batch, values, likelihood, self.config.window)
         codes = self._codes(batch, projected)
         return [Part(*rows, row_codes) for rows, row_codes in zip(cut, codes)]
+
+    def fused(self, blocks: Sequence[Tensor], ids: Tensor, index: Tensor, windows: int) -> Tensor:
+        """Values of windows, embeddings first.
+
+        Args:
+            blocks: L tensors [B, W, D], the window means of the tapped layers.
+            ids: [B, T].
+            index: [B, T] window numbers, -1 = ignore.
+            windows: W.
+
+        Returns:
+            [B, W, F] float32.
+        """
+        values = fuse_layers(blocks, self.config.fusion, self._project(blocks, self.layers))
+        if not self.config.embeddings:
+            return values
+        words = self.lm.model.get_input_embeddings()(ids)
+        block = [window_mean(words, index, windows)]
+        fusion: Fusion = "project" if self.config.fusion == "project" else "concat"
+        # Layer number -1 seeds the embeddings' own projection.
+        first = fuse_layers(block, fusion, self._project(block, (-1,)))
+        return torch.cat([first, values], dim=-1)
 
     def _codes(self, batch: list[Chunk], projected: list[Tensor]) -> list[IntArray]:
         """Codes [T] of each chunk's kept tokens; [0] without a read-out."""
@@ -155,17 +170,17 @@ class Probe:
         codes = self.readout.nearest(projected[0]).cpu().numpy()  # [B, T, Z] -> [B, T]
         return [codes[row, slice(*chunk.keep)] for row, chunk in enumerate(batch)]
 
+    def codes_of(self, taps: Sequence[Tensor]) -> IntArray:
+        """Codes [T] of one row's tokens, whose tapped layers are L tensors [1, T, D]; else [0]."""
+        if self.readout is None:
+            return np.zeros(0, np.int16)
+        parts = [self.readout.project(place, value[0]) for place, value in enumerate(taps)]
+        return np.asarray(self.readout.nearest(sum(parts[1:], parts[0])).cpu().numpy())
+
     def _forward(self, ids: Tensor, mask: Tensor, receive: Receive) -> Tensor | None:
         early_exit = not self.config.likelihood
         hidden: Tensor | None = None
-        with tapped(
-            self.lm.base,
-            self.lm.architecture,
-            self.config.tap,
-            self.layers,
-            receive,
-            early_exit,
-        ):
+        with self.lm.passing, self.listening(receive, early_exit):
             try:
                 # Nothing is generated here, so keys and values need not be kept.
                 output = self.lm.base(input_ids=ids, attention_mask=mask, use_cache=False)
@@ -173,6 +188,11 @@ class Probe:
             except PassDone:
                 pass
         return hidden
+
+    def listening(self, receive: Receive, early_exit: bool) -> AbstractContextManager[None]:
+        """Hooks on the tapped layers for the time of a `with` block; see `taps.tapped`."""
+        lm, config = self.lm, self.config
+        return tapped(lm.base, lm.architecture, config.tap, self.layers, receive, early_exit)
 
     def _likelihood(
         self, hidden: Tensor | None, ids: Tensor, index: Tensor, windows: int
@@ -241,12 +261,16 @@ def _pad(batch: Sequence[Chunk], lm: LanguageModel) -> tuple[Tensor, Tensor]:
     return ids.to(lm.device), mask.to(lm.device)
 
 
+def stored(values: Tensor) -> Tensor:
+    """The same values as they are kept: fp16, on the CPU, too large ones at the largest."""
+    return values.float().clamp(-_FP16_MAX, _FP16_MAX).half().cpu()
+
+
 def _split(
     batch: Sequence[Chunk], values: Tensor, likelihood: Tensor, window: int
 ) -> list[tuple[FloatArray, FloatArray]]:
     """Cuts the padding windows off and stores as fp16."""
-    values = values.float().clamp(-_FP16_MAX, _FP16_MAX).half().cpu()
-    likelihood = likelihood.float().half().cpu()
+    values, likelihood = stored(values), stored(likelihood)
     result = []
     for row, chunk in enumerate(batch):
         W = -(-(chunk.keep[1] - chunk.keep[0]) // window)

@@ -1,9 +1,12 @@
-"""Chromium and a small service, once for each module that tests the page."""
+"""Chromium and a small service for the page's tests, a scripted scorer for those of generation."""
 
 import logging
 
 import pytest
 
+from copylens.config import ProbeConfig
+from copylens.probe.probe import Probe
+from tests.live_samples import ScriptedScorer
 from tests.serve.browser import FLAGS, Watch, chromium, serving
 from tests.serve.page_app import Behaviour, build
 
@@ -62,3 +65,8 @@ def _the_service_log_is_heard(monkeypatch):
     """Once Ray is imported, its loggers do not pass on what they say to pytest's."""
     for name in ("ray", "ray.serve"):
         monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+
+
+@pytest.fixture
+def scorer(lm_folder):
+    return ScriptedScorer(Probe(ProbeConfig(model=str(lm_folder("gpt_neox")), window=4)))

@@ -1,0 +1,197 @@
+"""States of a text while the LM writes it, from the very passes that write it.
+
+`Probe.states` reads a finished text alone. A stream listens to the passes of a generation (one
+token each, keys and values cached) and gives the same kind of states without a pass of its own.
+
+Where the two agree: with nothing before the text, or the tokenizer's own prefix alone, they are
+equal up to rounding. Where they differ: behind a prompt every token has seen the prompt, so the
+states are those of `prompt + text` at the text's positions, with windows that begin at its first
+token; and the tokens are those the LM wrote, which re-tokenising the text need not give again.
+"""
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from copylens.errors import ProbeError
+from copylens.probe import probe as states_of
+from copylens.probe.chunks import Tokens
+from copylens.probe.detokenize import Detokenizer
+from copylens.probe.fusion import window_index, window_mean
+from copylens.probe.likelihood import row_features
+from copylens.probe.probe import Part, Probe
+from copylens.records import States
+
+# Logits that are held at most before windows are closed: in large batches that is cheap, and
+# tokens after the last verdict cost nothing at all.
+_LOGITS = 2**21
+
+
+class StateStream:
+    """Accumulates the states of one text, token by token; hooks do nothing but keep references.
+
+    Attributes:
+        ids: the text's tokens that a pass has read.
+        words: their text; may be ahead of `ids`, since a token is known before it is read.
+    """
+
+    def __init__(self, probe: Probe, prompt: int, words: Detokenizer | None = None):
+        """Nothing is hooked until `attached`.
+
+        Args:
+            prompt: tokens before the text, special ones included; their states are not kept.
+            words: whoever decodes the text already; it must get all its tokens.
+
+        Raises:
+            ProbeError: the LM is an encoder.
+        """
+        if not probe.lm.architecture.causal:
+            raise ProbeError(f"'{probe.config.model}' is an encoder and cannot write")
+        self._probe = probe
+        self._prompt = prompt
+        self.words = words if words is not None else Detokenizer(probe.lm.tokenizer)
+        self.ids: list[int] = []
+        self._seen = 0  # tokens of prompt and text that passes have read
+        # Of the pass under way: its tokens, and how many of them belong to the text.
+        self._length = self._fresh = 0
+        self._listening = False
+        self._closed: list[Part] = []  # whole windows
+        # Below: one entry per pass, for tokens whose window is not closed.
+        self._taps: list[list[Tensor]] = [[] for _ in probe.layers]  # each [1, t, D]
+        self._logits: list[Tensor] = []  # each [t, V]; row i predicts the i-th of these tokens
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """Hooks the LM for the time of a `with` block; passes count only within `listening`."""
+        lm = self._probe.lm
+        places = {layer: place for place, layer in enumerate(self._probe.layers)}
+
+        def receive(layer: int, value: Tensor) -> None:
+            if self._listening and self._fresh:
+                # A view costs as much as the rest of this hook, and mostly the pass is all text.
+                part = value if self._fresh == self._length else value[:, -self._fresh :]
+                self._taps[places[layer]].append(part)
+
+        with ExitStack() as hooks:
+            hooks.enter_context(self._probe.listening(receive, early_exit=False))
+            begin = lm.base.register_forward_pre_hook(self._begin, with_kwargs=True)
+            hooks.callback(begin.remove)
+            hooks.callback(lm.model.register_forward_hook(self._end).remove)
+            yield
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Passes within the `with` block are taken as the next of this text, in order.
+
+        Each must be of one row and start where the last one ended. Passes of other threads that
+        read states from the same LM wait until the block ends, and are not heard.
+        """
+        with self._probe.lm.passing:
+            self._listening = True
+            try:
+                yield
+            finally:
+                self._listening = False
+        waiting = len(self.ids) - self._settled
+        if self._logits and waiting * self._logits[-1].shape[1] > _LOGITS:
+            self._close_windows()
+
+    def read(self) -> tuple[str, States]:
+        """The text of the tokens read so far, and its states; `ids` must not be empty."""
+        assert self.ids, "no pass has read a token of the text"
+        self._close_windows()
+        T = len(self.ids)
+        parts = list(self._closed)
+        if self._settled < T:
+            parts.append(self._part(T - self._settled))
+        for token in self.ids[len(self.words.ids) :]:
+            self.words.add(token)
+        tokens = Tokens(tuple(self.ids), self.words.offsets(T))
+        text = self.words.text[: int(tokens.offsets[:, 1].max())]
+        return text, self._probe.assemble(text, tokens, parts)
+
+    @property
+    def _settled(self) -> int:
+        """Tokens in closed windows."""
+        return len(self._closed) * self._probe.config.window
+
+    def _begin(self, _module: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+        """Sorts a pass's tokens into prompt and text."""
+        if not self._listening:
+            return
+        ids: Tensor = named["input_ids"] if named.get("input_ids") is not None else args[0]
+        if ids.shape[0] != 1:
+            raise ProbeError(f"a state stream follows one text at a time, got {ids.shape[0]} rows")
+        self._length = ids.shape[1]
+        self._seen += self._length
+        self._fresh = min(self._length, max(0, self._seen - self._prompt))
+        if self._fresh:
+            self.ids += ids[0, -self._fresh :].tolist()
+
+    def _end(self, _module: Any, _args: tuple[Any, ...], output: Any) -> None:
+        """Keeps the predictions of the text's tokens; the first is made by the prompt's last."""
+        predicted = self._seen + 1 - max(self._prompt, 1)
+        wanted = min(self._length, predicted)
+        if not self._listening or not self._probe.config.likelihood or wanted <= 0:
+            return
+        logits: Tensor = output.logits[0]  # [1, t, V] -> [t, V]
+        if len(logits) < wanted:
+            raise ProbeError("a pass over several tokens must keep the logits of all of them")
+        # A copy, so that a long prompt's logits are let go.
+        self._logits.append(logits if len(logits) == wanted else logits[-wanted:].clone())
+
+    @torch.inference_mode()
+    def _close_windows(self) -> None:
+        """Turns all whole windows into rows at once and lets their tokens go."""
+        w = self._probe.config.window
+        whole = (len(self.ids) - self._settled) // w
+        if not whole:
+            return
+        part = self._part(whole * w)
+        for values in self._taps:
+            values[:] = [torch.cat(values, dim=1)[:, whole * w :].clone()]
+        if self._logits:
+            skipped = whole * w - self._unpredicted
+            self._logits = [torch.cat(self._logits)[skipped:].clone()]
+        rows = [slice(n, n + 1) for n in range(whole)]
+        codes = [part.codes[n * w : (n + 1) * w] for n in range(whole)]
+        self._closed += [
+            Part(part.values[row], part.likelihood[row], c) for row, c in zip(rows, codes)
+        ]
+
+    @property
+    def _unpredicted(self) -> int:
+        """1 where the first waiting token had nothing before it, so that no pass foretold it."""
+        return int(self._prompt == 0 and not self._closed)
+
+    @torch.inference_mode()
+    def _part(self, T: int) -> Part:
+        """The first T of the waiting tokens as windows; the last one may be short."""
+        probe = self._probe
+        first = self._settled
+        ids = torch.tensor([self.ids[first : first + T]], device=probe.lm.device)  # [1, T]
+        index = window_index(T, [(0, T)], probe.config.window).to(ids.device)
+        W = int(index.max()) + 1
+        taps = [torch.cat(values, dim=1)[:, :T] for values in self._taps]  # L x [1, T, D]
+        blocks = [window_mean(values, index, W) for values in taps]
+        values = states_of.stored(probe.fused(blocks, ids, index, W))
+        likelihood = states_of.stored(self._likelihood(ids, index, W))
+        codes = probe.codes_of(taps)
+        return Part(values[0].numpy(), likelihood[0].numpy(), codes)
+
+    def _likelihood(self, ids: Tensor, index: Tensor, W: int) -> Tensor:
+        """Window means [1, W, 3] of the waiting tokens' likelihood; [1, W, 0] where it is off."""
+        if not self._probe.config.likelihood:
+            return torch.zeros(1, W, 0)
+        missing = self._unpredicted
+        features = torch.zeros(1, ids.shape[1], 3, device=ids.device)
+        if ids.shape[1] > missing:
+            target = ids[0, missing:]
+            features[0, missing:] = row_features(torch.cat(self._logits)[: len(target)], target)
+        if missing:
+            index = index.clone()
+            index[:, 0] = -1  # as in the probe: it must not pull its window's mean
+        return window_mean(features, index, W)

@@ -1,0 +1,76 @@
+"""A fitted scorer watches its LM write: what is told live is what it says of the text."""
+
+import json
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from copylens.live import generate
+from copylens.probe.stream import StateStream
+from serve.generation_backend import LocalBackend
+from serve.generation_routes import router
+from serve.registry import load_scorer
+
+pytestmark = pytest.mark.ray
+PROMPT = "The captain of the ship"
+
+
+@pytest.fixture(scope="module")
+def scorer(finished):
+    return load_scorer("models:/copylens@champion", finished[0].tracking.uri)
+
+
+def shares_of(verdict) -> dict[str, float]:
+    return {share.sub_dataset: share.share for share in verdict.shares}
+
+
+def test_the_final_verdict_is_that_of_the_text(scorer):
+    last = list(generate(scorer, PROMPT, max_tokens=40, every=16))[-1]
+    assert last.verdict == scorer.verdicts([last.text])[0]
+
+
+def test_running_shares_are_those_of_the_streamed_states(scorer, monkeypatch):
+    """And every verdict is whole: shares and the unregistered part sum to 1."""
+    seen = []
+    read = StateStream.read
+    monkeypatch.setattr(StateStream, "read", lambda s: seen.append(read(s)) or seen[-1])
+    steps = list(generate(scorer, PROMPT, max_tokens=40, every=16))
+    running = [step.verdict for step in steps if step.verdict is not None][:-1]
+    assert len(running) == len(seen) == 2
+    for verdict, (text, states) in zip(running, seen):
+        assert shares_of(verdict) == shares_of(scorer.judge([text], [states])[0])
+        assert sum(shares_of(verdict).values()) + verdict.unregistered == pytest.approx(1)
+        ends = [item.end for item in verdict.timeline]
+        assert ends[-1] == len(text)
+
+
+def test_without_a_prompt_running_and_final_verdicts_agree(scorer):
+    """The text's own tokens through the stream, nothing before them: `Probe.states` in pieces."""
+    import torch
+
+    text = "Sail on, the captain said to the crew."
+    ids = scorer.probe.lm.tokenizer(text)["input_ids"]
+    stream = StateStream(scorer.probe, 0)
+    with stream.attached(), stream.listening(), torch.inference_mode():
+        scorer.probe.lm.model(input_ids=torch.tensor([ids]))
+    got = scorer.judge(*([item] for item in stream.read()))[0]
+    expected = scorer.verdicts([text])[0]
+    assert got.decision == expected.decision
+    np.testing.assert_allclose(got.ood_score, expected.ood_score, atol=1e-3)
+    for name, share in shares_of(got).items():
+        assert share == pytest.approx(shares_of(expected)[name], abs=1e-3)
+
+
+def test_over_http(scorer):
+    backend = LocalBackend(lambda: scorer)
+    app = FastAPI()
+    app.include_router(router(lambda: backend))
+    body = {"prompt": PROMPT, "max_tokens": 40, "seed": 2}
+    lines = TestClient(app).post("/v1/generate", json=body).text.strip().split("\n\n")
+    events = [block.split("\n", 1) for block in lines]
+    data = {name[7:]: json.loads(rest[6:]) for name, rest in events}
+    text = "".join(json.loads(r[6:])["text"] for n, r in events if n == "event: token")
+    assert data["verdict"] == json.loads(json.dumps(scorer.verdicts([text])[0].to_dict()))
+    assert data["done"]["usage"]["completion_tokens"] == 40

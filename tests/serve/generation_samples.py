@@ -1,0 +1,96 @@
+"""A backend that tells what it is given, and the routes on a server."""
+
+import asyncio
+import json
+import threading
+import time
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from serve.generation import Event, GenerateRequest, ModelCard
+from serve.generation_routes import router
+from tests.live_samples import verdict
+from tests.servers import free_port
+
+VERDICT = json.loads(json.dumps(verdict("sea").to_dict()))
+PROMPT = "The sea was calm"
+FLAG = {
+    "decision": "registered",
+    "sub_dataset": "sea",
+    "holder": "Sea Press",
+    "share": 0.8,
+    "p_value": 0.6,
+    "tokens": 2,
+}
+USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
+TOLD = [
+    Event("token", {"text": "One ", "tokens": 1}),
+    Event("token", {"text": "wörd\n", "tokens": 2}),
+    Event("flag", FLAG),
+    Event("verdict", VERDICT),
+    Event("done", {"finish": "length", "seed": 4, "usage": USAGE}),
+]
+BLOCKED = [
+    *TOLD[:3],
+    Event("blocked", {"reason": "the text draws on sea", "sub_dataset": "sea", "holder": "Sea"}),
+    TOLD[3],
+    Event("done", {"finish": "blocked", "seed": 4, "usage": USAGE}),
+]
+
+
+class FakeBackend:
+    """Tells what it is given, and notes what it was asked and whether it was left to end."""
+
+    def __init__(self, told, pause=0.0):
+        self.told, self.pause = told, pause
+        self.asked: list[GenerateRequest] = []
+        self.given = 0
+        self.closed = threading.Event()
+
+    async def stream(self, request):
+        self.asked.append(request)
+        try:
+            for event in self.told:
+                yield event
+                self.given += 1
+                await asyncio.sleep(self.pause)
+        finally:
+            self.closed.set()
+
+    async def card(self):
+        return ModelCard("tiny", 64, "copylens", "3")
+
+
+def client_of(backend) -> TestClient:
+    app = FastAPI()
+    app.include_router(router(lambda: backend))
+    return TestClient(app)
+
+
+@contextmanager
+def served(backend):
+    """The routes on a real server in a thread; yields its address."""
+    app = FastAPI()
+    app.include_router(router(lambda: backend))
+    port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.01)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(10)
+
+
+def events_of(text: str) -> list[tuple[str, dict]]:
+    found = []
+    for block in text.strip().split("\n\n"):
+        name, data = block.split("\n")
+        found.append((name.removeprefix("event: "), json.loads(data.removeprefix("data: "))))
+    return found

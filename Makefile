@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: setup demo test test-fast chaos check results clean
+.PHONY: setup demo test test-fast test-cluster check results clean
 
 setup: $(VENV)/.installed
 
@@ -22,10 +22,10 @@ test: setup
 	$(BIN)/python -m pytest
 
 test-fast: setup
-	$(BIN)/python -m pytest -m "not slow and not ray and not chaos"
+	$(BIN)/python -m pytest -m "not slow and not ray and not cluster"
 
-chaos: setup
-	$(BIN)/python -m pytest -m chaos
+test-cluster: setup
+	$(BIN)/python -m pytest -m cluster
 
 check: setup
 	$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from copylens import __version__, display
+from copylens.cli_options import AsJson, Config, Model, Overrides, ProbePath, Tracking
 from copylens.errors import CopyLensError
 
 app = typer.Typer(
@@ -25,25 +26,6 @@ app = typer.Typer(
 
 keys_app = typer.Typer(help="API keys of the service.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
-
-Config = Annotated[
-    Path | None, typer.Option("--config", "-c", help="YAML file; without it all defaults hold.")
-]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", "-s", metavar="KEY=VALUE", help="Overrides one key; repeatable."),
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON, for programs.")]
-Model = Annotated[
-    str, typer.Option(help="models:/NAME@ALIAS, models:/NAME/VERSION, or a saved scorer's folder.")
-]
-Tracking = Annotated[
-    str | None,
-    typer.Option("--tracking-uri", help="MLflow; default: $MLFLOW_TRACKING_URI, else copylens.db"),
-]
-ProbePath = Annotated[
-    str | None, typer.Option("--probe", help="Where the LM lies now, if it has moved.")
-]
 
 
 @app.command()

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks.chaos import KILLS, KINDS, chaos
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(1500)]
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(1500)]
 
 
 def test_jobs_survive_what_is_killed_under_them(tmp_path):

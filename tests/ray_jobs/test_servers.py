@@ -24,7 +24,7 @@ from tests.pipeline_samples import tiny_config, write_corpus
 from tests.ray_jobs.test_pipeline import report_of, state_hashes
 from tests.servers import BUCKET, free_port, mlflow_server, postgres, s3_server
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.cluster]
 
 ROOT = Path(__file__).parents[2]
 MEASURED = ("attribution", "channels", "mixture", "ood", "conformal", "baselines")

@@ -20,7 +20,7 @@ from serve.registry import load_scorer
 from tests.pipeline_samples import tiny_config, write_corpus
 from tests.ray_jobs.test_pipeline import report_of, state_hashes
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.cluster]
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent

@@ -10,7 +10,7 @@ from serve.registry import load_scorer
 from tests.serve.service import Load, Registry, replica_pids, until
 from tests.servers import free_port
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.cluster]
 
 TEXTS = [
     "The ship and the captain of the crew. " * 20,

@@ -61,7 +61,7 @@ class StateStream:
         self._closed: list[Part] = []  # whole windows
         # Below: one entry per pass, for tokens whose window is not closed.
         self._taps: list[list[Tensor]] = [[] for _ in probe.layers]  # each [1, t, D]
-        self._logits: list[Tensor] = []  # each [t, V]; row i predicts the i-th of these tokens
+        self._logits: list[Tensor] = []  # each [1, t, V]; row i predicts the i-th of these tokens
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -96,7 +96,7 @@ class StateStream:
             finally:
                 self._listening = False
         waiting = len(self.ids) - self._settled
-        if self._logits and waiting * self._logits[-1].shape[1] > _LOGITS:
+        if self._logits and waiting * self._logits[-1].shape[2] > _LOGITS:
             self._close_windows()
 
     def read(self) -> tuple[str, States]:
@@ -129,19 +129,21 @@ class StateStream:
         self._seen += self._length
         self._fresh = min(self._length, max(0, self._seen - self._prompt))
         if self._fresh:
-            self.ids += ids[0, -self._fresh :].tolist()
+            self.ids += ids.tolist()[0][-self._fresh :]
 
     def _end(self, _module: Any, _args: tuple[Any, ...], output: Any) -> None:
         """Keeps the predictions of the text's tokens; the first is made by the prompt's last."""
-        predicted = self._seen + 1 - max(self._prompt, 1)
-        wanted = min(self._length, predicted)
-        if not self._listening or not self._probe.config.likelihood or wanted <= 0:
+        if not self._listening or not self._probe.config.likelihood:
             return
-        logits: Tensor = output.logits[0]  # [1, t, V] -> [t, V]
-        if len(logits) < wanted:
+        wanted = min(self._length, self._seen + 1 - max(self._prompt, 1))
+        if wanted <= 0:
+            return
+        logits: Tensor = output.logits  # [1, t, V]
+        if logits.shape[1] < wanted:
             raise ProbeError("a pass over several tokens must keep the logits of all of them")
         # A copy, so that a long prompt's logits are let go.
-        self._logits.append(logits if len(logits) == wanted else logits[-wanted:].clone())
+        whole = logits.shape[1] == wanted
+        self._logits.append(logits if whole else logits[:, -wanted:].clone())
 
     @torch.inference_mode()
     def _close_windows(self) -> None:
@@ -155,7 +157,7 @@ class StateStream:
             values[:] = [torch.cat(values, dim=1)[:, whole * w :].clone()]
         if self._logits:
             skipped = whole * w - self._unpredicted
-            self._logits = [torch.cat(self._logits)[skipped:].clone()]
+            self._logits = [torch.cat(self._logits, dim=1)[:, skipped:].clone()]
         rows = [slice(n, n + 1) for n in range(whole)]
         codes = [part.codes[n * w : (n + 1) * w] for n in range(whole)]
         self._closed += [
@@ -190,7 +192,8 @@ class StateStream:
         features = torch.zeros(1, ids.shape[1], 3, device=ids.device)
         if ids.shape[1] > missing:
             target = ids[0, missing:]
-            features[0, missing:] = row_features(torch.cat(self._logits)[: len(target)], target)
+            logits = torch.cat(self._logits, dim=1)[0, : len(target)]
+            features[0, missing:] = row_features(logits, target)
         if missing:
             index = index.clone()
             index[:, 0] = -1  # as in the probe: it must not pull its window's mean

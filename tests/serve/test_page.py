@@ -235,7 +235,7 @@ def test_a_key_is_asked_for(visit, behaviour):
             page.get_by_text("This API key is not known. Ask for one.").wait_for()
             screenshot(page, "key")
     page.get_by_text("copylens, version 7").wait_for()
-    assert page.locator("#key-form").is_hidden()
+    page.locator("#key-form").wait_for(state="hidden")
     assert page.evaluate("[sessionStorage['copylens-key'], localStorage.length]") == ["right", 0]
     judge(page, NOVEL)
     page.reload(wait_until="networkidle")

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 
 from copylens.records import Verdict
 from serve.auth import ApiKey, RateLimiter, parse_keys
+from serve.generation import GenerationBackend
 from serve.policy import Policy, Ruling, parse_policy
 from serve.settings import ServeArgs
 from serve.watched import Watched
@@ -43,6 +44,7 @@ class Context:
     Attributes:
         keys: None where access is open.
         counted: told of every verdict that is answered.
+        generation: who writes; None where nothing is to be written.
         draining: no new request is taken any more.
     """
 
@@ -52,6 +54,7 @@ class Context:
     keys: Current[tuple[ApiKey, ...]] | None
     limiter: RateLimiter
     counted: Callable[[Verdict, Ruling], None] = field(default=lambda verdict, ruling: None)
+    generation: GenerationBackend | None = None
     draining: bool = False
 
 

@@ -4,7 +4,7 @@ Everything heavy is imported and loaded by a Scorer replica, nothing by who only
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +19,11 @@ from serve.batcher import GreedyBatcher, OverloadedError
 from serve.context import make_context
 from serve.follow import Follower
 from serve.gate import Gate
+from serve.generation import Event, GenerateRequest, ModelCard
+from serve.generation_handle import HandleGeneration
 from serve.log import LOG
 from serve.metrics import ScorerMetrics, VerdictMetrics
+from serve.policy import Policy, ends_text
 from serve.settings import ServeArgs
 from serve.web import create_app
 from serve.wire import Busy, Failed, NotReady, Registered, Scored, Status
@@ -55,6 +58,7 @@ class Scorer:
         """Returns once a model answers, or at once where `wait_for_model` is off."""
         import torch
 
+        from serve.generation_backend import LocalBackend
         from serve.models import ModelSource
 
         torch.set_num_threads(args.threads)
@@ -76,6 +80,8 @@ class Scorer:
             lambda model: self._batcher.run(lambda: source.warm(model)),
             self._metrics.reload,
         )
+        # Generations have threads of their own; they and the batches take turns at the LM.
+        self._generation = LocalBackend(self._model)
         await self._follower.poll()
         while args.wait_for_model and self._follower.current is None:
             await asyncio.sleep(args.poll_s)
@@ -106,6 +112,21 @@ class Scorer:
         rights = tuple(model.rights.values())
         return Registered(model.identity, model.config.calibration.alpha, rights, model.lineage)
 
+    async def generate(self, request: GenerateRequest, policy: Policy) -> AsyncIterator[Event]:
+        """Events of one generation, the policy's block among them."""
+        if self._follower.current is None:
+            reason = self._not_ready().reason
+            yield Event("error", {"message": reason, "hint": "try again later", "status": 503})
+            return
+        async for event in self._generation.stream(request, ends_text(policy)):
+            yield event
+
+    async def card(self) -> ModelCard | NotReady:
+        """The LM that writes."""
+        if self._follower.current is None:
+            return self._not_ready()
+        return await self._generation.card()
+
     async def check_health(self) -> None:
         """A replica whose loops ended or hang would look alive and answer nothing.
 
@@ -116,6 +137,11 @@ class Scorer:
             raise RuntimeError("a loop of the replica has ended")
         if self._batcher.busy_s > self._stalled_s:
             raise RuntimeError(f"a pass of the LM takes longer than {self._stalled_s:g} s")
+
+    def _model(self) -> "Model":
+        model = self._follower.current
+        assert model is not None
+        return model
 
     def _not_ready(self) -> NotReady:
         return NotReady(self._follower.status().reason or _NO_MODEL)
@@ -160,6 +186,7 @@ class Ingress:
             CopyLensError: one of the files cannot be used.
         """
         self._context = make_context(args, HandleBackend(scorer), VerdictMetrics().count)
+        self._context.generation = HandleGeneration(scorer, self._context.policy.current)
 
     def __serve_build_asgi_app__(self) -> Gate:
         """Called by Serve on the replica."""

@@ -10,7 +10,8 @@ from typing import TypeVar, cast
 
 from copylens.flags import Policy
 from copylens.scorer import Scorer
-from serve.generation import Event, GenerateRequest, ModelCard, write_events
+from serve.generation import Event, GenerateRequest, ModelCard
+from serve.writing import write_events
 
 _T = TypeVar("_T")
 
@@ -18,25 +19,26 @@ _T = TypeVar("_T")
 class LocalBackend:
     """Serves generations with a scorer of this process; a `serve.generation.GenerationBackend`."""
 
-    def __init__(
-        self, current: Callable[[], Scorer], policy: Policy | None = None, concurrency: int = 2
-    ):
+    def __init__(self, current: Callable[[], Scorer], concurrency: int = 2):
         """Nothing is loaded yet.
 
         Args:
             current: the scorer to use; asked once per generation, so that a change of the model
                 leaves what is being written alone.
-            policy: the service's own rule; None = only what a request asks for.
             concurrency: generations at a time, which take turns token by token; others wait.
         """
-        self._current, self._policy = current, policy
+        self._current = current
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="generate")
 
-    async def stream(self, request: GenerateRequest) -> AsyncIterator[Event]:
-        """Events of one generation; closing the iterator ends it within a token."""
-        events = in_thread(
-            lambda: write_events(self._current(), request, self._policy), self._threads
-        )
+    async def stream(
+        self, request: GenerateRequest, policy: Policy | None = None
+    ) -> AsyncIterator[Event]:
+        """Events of one generation; closing the iterator ends it within a token.
+
+        Args:
+            policy: the service's own rule; None = only what the request asks for.
+        """
+        events = in_thread(lambda: write_events(self._current(), request, policy), self._threads)
         try:
             async for event in events:
                 yield event

@@ -15,6 +15,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from copylens.config import Section
 from copylens.errors import ConfigError
+from copylens.flags import Block, Flag
+from copylens.flags import Policy as LivePolicy
 from copylens.records import Rights, Share, Verdict
 
 Action = Literal["allow", "flag", "block"]
@@ -122,6 +124,25 @@ class Ruling:
     sub_dataset: str | None
     share: float | None
     policy: str
+
+
+def ends_text(policy: Policy) -> LivePolicy:
+    """The policy's `block` for a text that is being written: it ends once a flag stands.
+
+    A running verdict on few tokens is unsure, so a block waits for the flag that confirms it.
+    """
+
+    def judge(verdict: Verdict, flag: Flag | None) -> Block | None:
+        ruling = policy.rule_on(verdict)
+        if ruling.action != "block" or flag is None or flag.sub_dataset is None:
+            return None
+        reason = (
+            f"the text draws on {ruling.sub_dataset} ({ruling.holder}), share {ruling.share:.2f}; "
+            f"the rule '{ruling.rule}' blocks it"
+        )
+        return Block(reason, ruling.sub_dataset, ruling.holder)
+
+    return judge
 
 
 def parse_policy(text: str, where: str) -> Policy:

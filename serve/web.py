@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from copylens import __version__
-from serve import page
+from serve import generation_routes, page
 from serve.context import Context
 from serve.errors import RequestError, internal
 from serve.gate import Gate
@@ -43,6 +43,9 @@ def create_app(context: Context) -> Gate:
 def _routers(context: Context) -> Iterator[APIRouter]:
     yield status.router
     yield attribute.router
+    generation = context.generation
+    if generation is not None:
+        yield generation_routes.router(lambda: generation)
     if context.args.page:
         yield page.router()
 

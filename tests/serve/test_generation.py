@@ -10,8 +10,9 @@ import pytest
 
 from copylens.errors import TextError
 from copylens.flags import block_sources
-from serve.generation import Event, GenerateRequest, prompt_of
+from serve.generation import Event, GenerateRequest
 from serve.generation_backend import LocalBackend
+from serve.writing import prompt_of
 from tests.live_samples import verdict
 from tests.serve.generation_samples import (
     PROMPT,
@@ -65,13 +66,22 @@ def test_generations_at_the_same_time_do_not_mix(scorer):
     assert asyncio.run(both()) == alone * 2
 
 
+class Ruled(LocalBackend):
+    """A backend whose service has a rule of its own."""
+
+    def __init__(self, scorer, policy):
+        super().__init__(lambda: scorer)
+        self.policy = policy
+
+    def stream(self, request):
+        return super().stream(request, self.policy)
+
+
 @pytest.mark.parametrize("policy", [None, block_sources({"sea"})])
 def test_a_block_ends_the_text(scorer, policy):
     rule = {"sub_datasets": ["law"]} if policy else {}
     body = {"prompt": PROMPT, "every": 8, "block": rule}
-    told = events_of(
-        client_of(LocalBackend(lambda: scorer, policy)).post("/v1/generate", json=body).text
-    )
+    told = events_of(client_of(Ruled(scorer, policy)).post("/v1/generate", json=body).text)
     names = [name for name, _ in told if name != "token"]
     assert names == ["shares", "shares", "flag", "blocked", "verdict", "done"]
     data = dict(told)

@@ -8,6 +8,7 @@ from ray import serve
 
 from serve.generation import GenerateRequest
 from serve.generation_handle import HandleGeneration
+from serve.policy import Policy
 from tests.serve.generation_samples import TOLD, FakeBackend
 
 pytestmark = pytest.mark.ray
@@ -19,7 +20,8 @@ class Replica:
         self.backend = FakeBackend(TOLD)
         self.slow = FakeBackend([TOLD[0]] * 500, pause=0.02)
 
-    async def generate(self, request):
+    async def generate(self, request, policy):
+        assert policy.rules == ()
         backend = self.slow if request.prompt == "slow" else self.backend
         async for event in backend.stream(request):
             yield event
@@ -39,7 +41,7 @@ def handle(cluster):
 
 def test_events_come_from_the_replica(handle):
     async def run():
-        backend = HandleGeneration(handle)
+        backend = HandleGeneration(handle, Policy)
         told = [event async for event in backend.stream(GenerateRequest(prompt="a"))]
         return told, await backend.card()
 
@@ -50,7 +52,7 @@ def test_events_come_from_the_replica(handle):
 
 def test_closing_the_iterator_ends_it_on_the_replica(handle):
     async def leave():
-        events = HandleGeneration(handle).stream(GenerateRequest(prompt="slow"))
+        events = HandleGeneration(handle, Policy).stream(GenerateRequest(prompt="slow"))
         await anext(events)
         await events.aclose()
 

@@ -5,7 +5,8 @@ import logging
 import pytest
 
 from copylens.errors import ConfigError, CopyLensError
-from serve.policy import Policy, parse_policy
+from copylens.flags import flag_of
+from serve.policy import Policy, ends_text, parse_policy
 from serve.watched import Watched
 from tests.serve.fakes import RIGHTS, make_verdict
 
@@ -128,3 +129,14 @@ def test_without_a_first_good_file_there_is_nothing_to_keep(tmp_path):
     (tmp_path / "latin.yaml").write_bytes("# é".encode("latin-1"))
     with pytest.raises(CopyLensError, match="not UTF-8"):
         Watched(str(tmp_path / "latin.yaml"), parse_policy)
+
+
+def test_a_block_ends_a_text_that_is_being_written_once_a_flag_stands():
+    judge = ends_text(parse_policy(RULES, "test"))
+    verdict = make_verdict(sea=0.6)
+    assert judge(verdict, None) is None
+    block = judge(verdict, flag_of(verdict, 64))
+    assert (block.sub_dataset, block.holder) == ("sea", "Sea Press")
+    assert "the rule 'sea' blocks it" in block.reason
+    flagged = make_verdict(law=0.6)
+    assert judge(flagged, flag_of(flagged, 64)) is None

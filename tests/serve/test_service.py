@@ -1,5 +1,6 @@
 """The service as it runs: Serve on a free port, the registry it follows, and replicas that die."""
 
+import json
 import os
 import signal
 
@@ -72,6 +73,24 @@ def test_served_verdicts_are_those_of_the_scorer(url, registry):
         for one, other in zip(got["timeline"], wanted["timeline"], strict=True):
             assert (one["start"], one["end"]) == (other["start"], other["end"])
             assert one["shares"] == pytest.approx(other["shares"], abs=1e-5)
+
+
+def test_the_lm_writes_and_is_watched(url, registry):
+    body = {"prompt": "The ship and the crew", "max_tokens": 24, "every": 8, "seed": 3}
+    with requests.post(f"{url}/v1/generate", json=body, stream=True, timeout=90) as answer:
+        told = answer.text.split("\n\n")
+    events = [(e.split("\n")[0][7:], json.loads(e.split("\n")[1][6:])) for e in told if e]
+    data = dict(events)
+    assert data["done"]["usage"]["completion_tokens"] == 24
+    written = "".join(values["text"] for name, values in events if name == "token")
+    expected = load_scorer("models:/copylens@champion", registry.uri).verdicts([written])[0]
+    assert data["verdict"]["text_sha256"] == expected.text_sha256
+    assert data["verdict"]["p_value"] == pytest.approx(expected.p_value, abs=1e-5)
+    whole = requests.post(
+        f"{url}/v1/completions", json={"prompt": "The ship", "max_tokens": 8}, timeout=90
+    ).json()
+    assert whole["usage"]["completion_tokens"] == 8
+    assert whole["copylens"]["verdict"]["model"]["version"] == registry.champion
 
 
 def test_the_registry_says_what_the_model_knows(url, finished):

@@ -1,0 +1,132 @@
+"""A generation on the machine that holds the LM: a request in, its events out."""
+
+import logging
+import secrets
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from copylens.errors import CopyLensError, TextError
+from copylens.flags import Block, Flag, Policy, block_sources, known_sources
+from copylens.live import LiveStep, generate
+from copylens.probe.writer import prompt_tokens
+from copylens.records import Verdict
+from copylens.scorer import Scorer
+from serve.generation import BlockRule, Event, GenerateRequest
+
+_CHAT_STOP = "\nuser:"  # where a plain transcript would go on with the other side's turn
+_log = logging.getLogger(__name__)
+
+
+def write_events(
+    scorer: Scorer, request: GenerateRequest, policy: Policy | None = None
+) -> Iterator[Event]:
+    """Runs one generation; whatever goes wrong is its last event.
+
+    Args:
+        policy: the service's own; the request's rule comes on top.
+    """
+    try:
+        yield from _write(scorer, request, policy)
+    except CopyLensError as error:
+        yield _error(str(error), 422)
+    except Exception:
+        _log.exception("a generation failed")
+        yield _error("the generation failed for a reason of ours", 500, "see the service's log")
+
+
+def _error(message: str, status: int, hint: str | None = None) -> Event:
+    return Event("error", {"message": message, "hint": hint, "status": status})
+
+
+def _write(scorer: Scorer, request: GenerateRequest, policy: Policy | None) -> Iterator[Event]:
+    if request.block is not None:
+        known_sources(request.block.sub_datasets, scorer.rights)
+    prompt, stop = prompt_of(scorer.probe.lm.tokenizer, request)
+    read = len(prompt_tokens(scorer.probe.lm, prompt))
+    seed = secrets.randbits(31) if request.seed is None else request.seed
+    steps = generate(
+        scorer,
+        prompt,
+        max_tokens=request.max_tokens,
+        every=request.every,
+        temperature=request.temperature,
+        seed=seed,
+        top_p=request.top_p,
+        stop=stop,
+        policy=_both(policy, request.block),
+        confirm=request.confirm,
+        alpha=request.alpha,
+    )
+    for step in steps:
+        yield from _events(step)
+        if step.finish is not None:
+            usage = {
+                "prompt_tokens": read,
+                "completion_tokens": step.tokens,
+                "total_tokens": read + step.tokens,
+            }
+            yield Event("done", {"finish": step.finish, "seed": seed, "usage": usage})
+
+
+def _events(step: LiveStep) -> Iterator[Event]:
+    if step.piece:
+        yield Event("token", {"text": step.piece, "tokens": step.tokens})
+    if step.verdict is not None and step.finish is None:
+        yield Event("shares", {"tokens": step.tokens, **running(step.verdict)})
+    if step.flag is not None:
+        yield Event("flag", asdict(step.flag))
+    if step.blocked is not None:
+        yield Event("blocked", asdict(step.blocked))
+    if step.verdict is not None and step.finish is not None:
+        yield Event("verdict", step.verdict.to_dict())
+
+
+def running(verdict: Verdict) -> dict[str, Any]:
+    """The part of a running verdict that is worth sending each time."""
+    return {
+        "decision": verdict.decision,
+        "p_value": verdict.p_value,
+        "ood_score": verdict.ood_score,
+        "unregistered": verdict.unregistered,
+        "shares": {item.sub_dataset: item.share for item in verdict.shares},
+    }
+
+
+def _both(policy: Policy | None, rule: BlockRule | None) -> Policy | None:
+    """The service's policy first, then the request's rule."""
+    asked = None if rule is None else block_sources(rule.sub_datasets, rule.share)
+    policies = [item for item in (policy, asked) if item is not None]
+    if len(policies) < 2:
+        return policies[0] if policies else None
+
+    def first(verdict: Verdict, flag: Flag | None) -> Block | None:
+        return policies[0](verdict, flag) or policies[1](verdict, flag)
+
+    return first
+
+
+def prompt_of(tokenizer: Any, request: GenerateRequest) -> tuple[str, tuple[str, ...]]:
+    """The text that the LM goes on from, and where it must stop.
+
+    A chat goes through the tokenizer's own template. A tokenizer without one gets a plain
+    transcript: a line `role: content` for each message, then `assistant:`; the answer ends where
+    the LM would begin the user's next turn.
+
+    Raises:
+        TextError: the template refuses the messages.
+    """
+    if request.prompt is not None:
+        return request.prompt, request.stop
+    messages: Sequence[dict[str, str]] = [item.model_dump() for item in request.messages]
+    if not getattr(tokenizer, "chat_template", None):
+        lines = [f"{item['role']}: {item['content']}\n" for item in messages]
+        return "".join(lines) + "assistant:", (*request.stop, _CHAT_STOP)
+    from jinja2 import TemplateError
+
+    try:
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    except (TemplateError, ValueError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise TextError(f"the LM's chat template refuses these messages: {reason}") from None
+    return str(text), request.stop

@@ -12,7 +12,7 @@ from copylens import shards, storage
 from copylens.config import RunConfig, fingerprint
 from copylens.corpus import corpus_uri, load_manifest, read_shard, shard_uris
 from copylens.isolation import each
-from copylens.memory import release_memory
+from copylens.memory import bound_caches, release_memory
 from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
 from copylens.probe.readout_fit import fit_readout
@@ -119,6 +119,8 @@ class ShardEmbedder:
     """Loads the LM once, then turns corpus shards into state shards."""
 
     def __init__(self, config: RunConfig):
+        """Loads the LM."""
+        bound_caches()
         readout = load_readout(config.output) if config.probe.readout else None
         self._probe = Probe(config.probe, config.seed, readout=readout)
 

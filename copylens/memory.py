@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import os
 
 import pyarrow as pa
 
@@ -15,3 +16,11 @@ def release_memory() -> None:
     pa.default_memory_pool().release_unused()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def bound_caches() -> None:
+    """Keeps oneDNN, below torch, from holding a compiled kernel for each of 1,024 batch shapes.
+
+    To be called before the first tensor is computed with; a value from outside holds.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")

@@ -77,7 +77,7 @@ class MachineCluster:
         from ray.cluster_utils import Cluster
 
         # A dead node is noticed in seconds, so that the run is about recovery, not about waiting.
-        health = {"health_check_period_ms": 500, "health_check_failure_threshold": 4}
+        health = {"health_check_period_ms": 1000, "health_check_failure_threshold": 5}
         self._cluster = Cluster(
             initialize_head=True,
             head_node_args={

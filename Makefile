@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: setup demo test test-fast test-cluster check results clean
+.PHONY: setup demo test test-fast test-cluster chaos check results clean
 
 setup: $(VENV)/.installed
 
@@ -25,7 +25,11 @@ test-fast: setup
 	$(BIN)/python -m pytest -m "not slow and not ray and not cluster"
 
 test-cluster: setup
-	$(BIN)/python -m pytest -m cluster
+	$(BIN)/python -m pytest -m cluster --ignore tests/ray_jobs/test_chaos.py
+
+# Some eight minutes, and a machine that does nothing else.
+chaos: setup
+	$(BIN)/python -m pytest -m cluster tests/ray_jobs/test_chaos.py
 
 check: setup
 	$(BIN)/ruff check .

@@ -9,7 +9,13 @@ from typing import Any
 import ray.train
 import ray.train.torch
 import torch
-from ray.train import Checkpoint, CheckpointConfig, FailureConfig, ScalingConfig
+from ray.train import (
+    Checkpoint,
+    CheckpointConfig,
+    ControllerError,
+    FailureConfig,
+    ScalingConfig,
+)
 from ray.train.torch import TorchConfig, TorchTrainer
 
 from copylens import storage
@@ -33,6 +39,8 @@ from ray_jobs.session import ray_session, user_errors
 from ray_jobs.tracking import Tracker
 
 _STATE = "fit_state.pt"
+_WORKER_FAILURES = 8  # until a training is given up; each costs an epoch at most
+_FITS = 3
 
 
 def train_loop(settings: dict[str, Any]) -> None:
@@ -113,12 +121,19 @@ def fit_on_workers(config: RunConfig, inputs: str) -> FitState:
             name=f"train-{stage_key(config, 'train', inputs)}",
             storage_path=path,
             storage_filesystem=filesystem,
-            failure_config=FailureConfig(max_failures=2),
+            failure_config=FailureConfig(max_failures=_WORKER_FAILURES),
             checkpoint_config=CheckpointConfig(num_to_keep=2),
         ),
         torch_config=TorchConfig(backend="cpu:gloo,cuda:nccl" if gpus else "gloo"),
     )
-    result = trainer.fit()
+    for attempt in range(_FITS):
+        try:
+            result = trainer.fit()
+            break
+        except ControllerError:
+            # The controller missed an actor on a node that died; the checkpoint is all it needs.
+            if attempt == _FITS - 1:
+                raise
     assert result.checkpoint is not None
     return _read(result.checkpoint)
 

@@ -12,6 +12,7 @@ from copylens import shards, storage
 from copylens.config import RunConfig, fingerprint
 from copylens.corpus import corpus_uri, load_manifest, read_shard, shard_uris
 from copylens.isolation import each
+from copylens.markers import is_published
 from copylens.memory import bound_caches, release_memory
 from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
@@ -48,7 +49,7 @@ class EmbedTask:
     @property
     def done(self) -> bool:
         """True when the state shard stands complete with this very key."""
-        return shards.is_published(self.target, self.key)
+        return is_published(self.target, self.key)
 
 
 @dataclass(frozen=True)

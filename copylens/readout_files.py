@@ -2,6 +2,7 @@
 
 from copylens import storage
 from copylens.errors import ModelError
+from copylens.markers import facts_of, is_published, mark
 from copylens.probe.readout import ReadOut
 
 
@@ -11,19 +12,18 @@ def publish_readout(output: str, key: str, readout: ReadOut) -> None:
 
     data = save(readout.arrays())
     storage.write_bytes(_uri(output), data)
-    storage.write_json(_marker(output), {"key": key, "sha256": storage.sha256(data)})
+    mark(_uri(output), key, {"sha256": storage.sha256(data)})
 
 
 def readout_is_published(output: str, key: str) -> bool:
     """True when the read-out is complete and was fitted on exactly these inputs."""
-    return storage.exists(_marker(output)) and storage.read_json(_marker(output))["key"] == key
+    return is_published(_uri(output), key)
 
 
 def readout_sha256(output: str) -> str:
     """Hash of the published file's bytes, from its marker; "" where there is none."""
-    if not storage.exists(_marker(output)):
-        return ""
-    return str(storage.read_json(_marker(output))["sha256"])
+    facts = facts_of(_uri(output))
+    return "" if facts is None else str(facts["sha256"])
 
 
 def load_readout(output: str) -> ReadOut:
@@ -48,7 +48,3 @@ def load_readout(output: str) -> ReadOut:
 
 def _uri(output: str) -> str:
     return storage.join(output, "states", "readout.safetensors")
-
-
-def _marker(output: str) -> str:
-    return storage.beside(_uri(output), ".done.json")

@@ -17,6 +17,7 @@ from copylens.corpus.rows import Row
 from copylens.corpus.sources import open_source
 from copylens.errors import CorpusError
 from copylens.isolation import each
+from copylens.markers import facts_of, is_published, mark
 from copylens.scorer import Scorer
 
 SHARD_ROWS = 256
@@ -35,8 +36,7 @@ class ScoreTask:
     @property
     def done(self) -> bool:
         """True when the verdicts stand complete with this very key."""
-        marker = _marker(self.target)
-        return storage.exists(marker) and storage.read_json(marker)["key"] == self.key
+        return is_published(self.target, self.key)
 
 
 def plan_scores(source: str, target: str, model: str, shard_rows: int) -> list[ScoreTask]:
@@ -89,13 +89,8 @@ class ShardScorer:
             lines.append(json.dumps(name | verdict.to_dict(), ensure_ascii=False) + "\n")
         content = "".join(lines).encode()
         storage.write_bytes(task.target, content)
-        marker = {
-            "key": task.key,
-            "rows": len(lines),
-            "quarantined": refused,
-            "sha256": storage.sha256(content),
-        }
-        storage.write_json(_marker(task.target), marker)
+        facts = {"rows": len(lines), "quarantined": refused, "sha256": storage.sha256(content)}
+        mark(task.target, task.key, facts)
 
 
 def finish_scores(target: str, tasks: Sequence[ScoreTask]) -> dict[str, int]:
@@ -104,11 +99,11 @@ def finish_scores(target: str, tasks: Sequence[ScoreTask]) -> dict[str, int]:
     Returns:
         rows_in = verdicts + quarantined.
     """
-    markers = [storage.read_json(_marker(task.target)) for task in tasks]
-    refused = [entry for marker in markers for entry in marker["quarantined"]]
+    published = [facts for task in tasks if (facts := facts_of(task.target)) is not None]
+    refused = [entry for facts in published for entry in facts["quarantined"]]
     counts = {
         "rows_in": sum(task.rows for task in tasks),
-        "verdicts": sum(marker["rows"] for marker in markers),
+        "verdicts": sum(facts["rows"] for facts in published),
         "quarantined": len(refused),
     }
     assert counts["rows_in"] == counts["verdicts"] + counts["quarantined"], counts
@@ -193,7 +188,3 @@ def _staged(target: str, identity: str) -> list[dict[str, Any]]:
 
 def _stage_uri(target: str) -> str:
     return storage.join(target, "input.json")
-
-
-def _marker(target: str) -> str:
-    return storage.beside(target, ".done.json")

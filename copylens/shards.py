@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from copylens import storage
 from copylens.errors import ModelError
+from copylens.markers import facts_of, mark
 from copylens.records import Passage, SplitName, States
 
 
@@ -65,21 +66,15 @@ def shard_uri(output: str, split: SplitName, corpus_shard: str) -> str:
     return storage.join(output, "states", split, storage.name_of(corpus_shard))
 
 
-def is_published(uri: str, key: str) -> bool:
-    """True when the shard is complete and was made from exactly these inputs and settings."""
-    marker = _marker_uri(uri)
-    return storage.exists(marker) and storage.read_json(marker)["key"] == key
-
-
 def published(uri: str) -> Published:
     """What a complete shard holds, without reading it.
 
     Raises:
         ModelError: the shard is not there, or not complete.
     """
-    if not storage.exists(_marker_uri(uri)):
+    marker = facts_of(uri)
+    if marker is None:
         raise ModelError(f"state shard '{uri}' is missing; run embed")
-    marker = storage.read_json(_marker_uri(uri))
     refused = tuple(Rejected(**entry) for entry in marker["quarantined"])
     return Published(int(marker["rows"]), refused, str(marker["sha256"]))
 
@@ -95,7 +90,7 @@ def publish(
     data = _encode(passages, states)
     storage.write_bytes(uri, data)
     result = Published(len(states), tuple(quarantined), storage.sha256(data))
-    storage.write_json(_marker_uri(uri), {"key": key, **asdict(result)})
+    mark(uri, key, asdict(result))
     return result
 
 
@@ -150,7 +145,3 @@ def _decode(row: dict[str, Any], widths: dict[str, int]) -> StateRow:
         tokens=row["tokens"],
     )
     return StateRow(row["id"], row["sub_dataset"], row["split_group"], states)
-
-
-def _marker_uri(uri: str) -> str:
-    return storage.beside(uri, ".done.json")

@@ -7,6 +7,7 @@ import pytest
 
 from copylens import shards, storage
 from copylens.errors import CopyLensError, ModelError
+from copylens.markers import is_published
 from copylens.records import Passage, States
 
 
@@ -31,10 +32,10 @@ def sample(count: int):
 def test_round_trip(tmp_path):
     passages, states = sample(6)
     uri = str(tmp_path / "states" / "train" / "part-00000.parquet")
-    assert not shards.is_published(uri, "k")
+    assert not is_published(uri, "k")
     shards.publish(uri, "k", passages, states)
-    assert shards.is_published(uri, "k")
-    assert not shards.is_published(uri, "other")
+    assert is_published(uri, "k")
+    assert not is_published(uri, "other")
     rows = shards.read_states(uri)
     assert [row.id for row in rows] == [p.id for p in passages]
     for row, expected in zip(rows, states):
@@ -68,7 +69,7 @@ def test_a_shard_without_its_marker_does_not_count(tmp_path):
     uri = str(tmp_path / "x.parquet")
     shards.publish(uri, "k", *sample(2))
     Path(f"{uri}.done.json").unlink()
-    assert not shards.is_published(uri, "k")
+    assert not is_published(uri, "k")
 
 
 def test_damage_is_noticed(tmp_path):

@@ -52,12 +52,9 @@ class RowDropout(nn.Module):
         def apply(x: Tensor) -> Tensor:
             kept = torch.zeros(x.shape)
             for b, generator in enumerate(generators):
-                shape = (int(lengths[b]), x.shape[2]) if x.dim() == 3 else (x.shape[1],)
-                drawn = torch.rand(shape, generator=generator) >= self.rate
-                if x.dim() == 3:
-                    kept[b, : shape[0]] = drawn
-                else:
-                    kept[b] = drawn
+                # Padding draws nothing, so that a row's draws do not depend on the longest one.
+                row = kept[b, : int(lengths[b])] if x.dim() == 3 else kept[b]
+                row.copy_(torch.rand(row.shape, generator=generator) >= self.rate)
             return x * kept.to(x.device) / (1 - self.rate)
 
         return apply

@@ -73,7 +73,7 @@ def calibrated(config: RunConfig) -> Cluster:
     tasks = plan(config)
     with ray_session(config):
         timed = sorted(
-            (row["seconds"], int(row["passages"]))
+            (row["seconds"], int(row["done"]))
             for row in over_shards(config, EmbedActor, rows(config, tasks))
         )
         startup = min(seconds(lambda: one_shard(config, tasks)) for _ in range(2))

@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 
 from copylens.config import RunConfig, fingerprint
@@ -22,36 +21,22 @@ from copylens.embedding import (
     plan_readout,
     publish_quarantine,
 )
-from copylens.errors import CopyLensError
 from copylens.progress import progress
 from copylens.shards import published
 from copylens.stages import run_once, upstream_hash
 from ray_jobs.command import stage_main
-from ray_jobs.pool import over_shards
+from ray_jobs.pool import ShardActor, over_shards
 from ray_jobs.session import ray_session, user_errors
 
 
-class EmbedActor:
+class EmbedActor(ShardActor):
     """One worker: loads the LM at its first shard, publishes each shard as soon as it is read."""
 
     def __init__(self) -> None:
         self._embedder: ShardEmbedder | None = None
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
-        """Embeds the shard of a batch; returns its passages and the seconds it took.
-
-        A user's mistake comes back as data: an exception would lose its type on the way.
-        """
-        start = time.perf_counter()
-        try:
-            passages, error = self._embed(str(batch["task"][0])), ""
-        except CopyLensError as fault:
-            passages, error = 0, str(fault).splitlines()[0]
-        took = time.perf_counter() - start
-        return {"passages": [passages], "seconds": [took], "error": [error]}
-
-    def _embed(self, row: str) -> int:
-        values = json.loads(row)
+    def work(self, values: dict[str, Any]) -> int:
+        """Embeds a shard; returns its number of passages."""
         if self._embedder is None:
             config = build_config(values["config"])
             # Workers share the machine's cores: more threads than asked for only fight.
@@ -62,19 +47,15 @@ class EmbedActor:
         return task.passages
 
 
-class ReadOutActor:
+class ReadOutActor(ShardActor):
     """Fits the read-out where the embed workers run: on a GPU, if they have one."""
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[str]]:
-        """Fits and publishes; a user's mistake comes back as data."""
-        try:
-            values = json.loads(str(batch["task"][0]))
-            config = build_config(values["config"])
-            torch.set_num_threads(config.resources.threads)
-            fit_and_publish_readout(config, ReadOutTask(**values["task"]))
-            return {"error": [""]}
-        except CopyLensError as error:
-            return {"error": [str(error).splitlines()[0]]}
+    def work(self, values: dict[str, Any]) -> int:
+        """Fits and publishes the one read-out."""
+        config = build_config(values["config"])
+        torch.set_num_threads(config.resources.threads)
+        fit_and_publish_readout(config, ReadOutTask(**values["task"]))
+        return 1
 
 
 def run(config: RunConfig) -> dict[str, Any]:
@@ -109,7 +90,7 @@ def embed_shards(config: RunConfig, pending: list[EmbedTask]) -> None:
     """Publishes the state shards, in any order."""
     total = sum(task.passages for task in pending)
     with progress("embed", total, "passages") as advance:
-        _over(config, EmbedActor, pending, lambda row: advance(int(row["passages"])))
+        _over(config, EmbedActor, pending, lambda row: advance(int(row["done"])))
 
 
 def _over(

@@ -1,12 +1,35 @@
 """A pool of Ray Data actors over one row per shard: the same for embed and score."""
 
+import json
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import ray
 
 from copylens.config import RunConfig
 from copylens.errors import CopyLensError
+
+
+class ShardActor:
+    """A worker of the pool; what it does with one row's task is `work`, of whoever derives."""
+
+    def work(self, values: dict[str, Any]) -> int:
+        """Publishes what the task asks for; returns how many items went in."""
+        raise NotImplementedError
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
+        """Does the one task of a batch; returns its items and the seconds it took.
+
+        A user's mistake comes back as data: an exception would lose its type on the way.
+        """
+        start = time.perf_counter()
+        try:
+            done, error = self.work(json.loads(str(batch["task"][0]))), ""
+        except CopyLensError as fault:
+            done, error = 0, str(fault).splitlines()[0]
+        return {"done": [done], "seconds": [time.perf_counter() - start], "error": [error]}
 
 
 def over_shards(
@@ -18,7 +41,8 @@ def over_shards(
     an actor needs travels in its rows, so that one that is restarted finds it there.
 
     Args:
-        actor: a class without constructor arguments; its rows carry `error`, "" when all is well.
+        actor: a class without constructor arguments, a ShardActor or one that answers likewise:
+            its rows carry `error`, "" when all is well.
 
     Raises:
         CopyLensError: an actor reports a user's mistake.

@@ -7,7 +7,6 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
 import torch
 
 from copylens.config import RunConfig
@@ -15,27 +14,20 @@ from copylens.errors import CopyLensError
 from copylens.progress import progress
 from copylens.scoring import SHARD_ROWS, ScoreTask, ShardScorer, finish_scores, plan_scores
 from ray_jobs.places import job_config, require_absolute_place, submitted
-from ray_jobs.pool import over_shards
+from ray_jobs.pool import ShardActor, over_shards
 from ray_jobs.session import ray_session, user_errors
 from ray_jobs.tracking import tracking_uri
 from serve.registry import load_scorer, resolve_version
 
 
-class ScoreActor:
+class ScoreActor(ShardActor):
     """One worker: loads the scorer at its first shard, publishes a shard of verdicts at a time."""
 
     def __init__(self) -> None:
         self._scorer: ShardScorer | None = None
 
-    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[int] | list[str]]:
-        """Scores the shard of a batch; a user's mistake comes back as data."""
-        try:
-            return {"rows": [self._score(str(batch["task"][0]))], "error": [""]}
-        except CopyLensError as error:
-            return {"rows": [0], "error": [str(error).splitlines()[0]]}
-
-    def _score(self, row: str) -> int:
-        values = json.loads(row)
+    def work(self, values: dict[str, Any]) -> int:
+        """Scores a shard; returns its number of rows."""
         if self._scorer is None:
             torch.set_num_threads(values["threads"])
             self._scorer = ShardScorer(load_scorer(*values["scorer"]))
@@ -68,7 +60,7 @@ def run(
     if rows:
         with ray_session(config), user_errors(), progress("score", total, "texts") as advance:
             for row in over_shards(config, ScoreActor, rows):
-                advance(int(row["rows"]))
+                advance(int(row["done"]))
     return {
         "stage": "score",
         **finish_scores(target, tasks),

@@ -1,0 +1,43 @@
+"""`copylens <verb>`: the only room that may reach into ray_jobs and serve, inside a verb."""
+
+import contextlib
+import os
+import warnings
+from collections.abc import Iterator
+
+import typer
+
+from copylens import __version__
+from copylens.cli import stages, verdicts
+from copylens.cli.app import app
+from copylens.errors import CopyLensError
+
+__all__ = ["app", "main", "stages", "verdicts"]
+
+
+@app.command()
+def version() -> None:
+    """Prints the version."""
+    typer.echo(__version__)
+
+
+@contextlib.contextmanager
+def _calm() -> Iterator[None]:
+    """The libraries' news about themselves is not the user's concern."""
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
+    warnings.filterwarnings("ignore")
+    yield
+
+
+def main() -> None:
+    """Entry point: a user's mistake is one line on stderr and exit code 2."""
+    try:
+        with _calm():
+            app()
+    except CopyLensError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise SystemExit(2) from None

@@ -1,0 +1,126 @@
+"""The stages of a run, alone, together, or as a job on a cluster."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from copylens import display
+from copylens.cli.app import app
+from copylens.cli.options import AsJson, Config, Overrides
+
+
+@app.command()
+def ingest(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Sources -> checked, deduplicated, split passages. Bad rows go to quarantine.jsonl."""
+    _stages(("ingest",), config, overrides, as_json)
+
+
+@app.command()
+def embed(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Passages -> states of the LM. Killed midway, it goes on where it stopped."""
+    _stages(("embed",), config, overrides, as_json)
+
+
+@app.command()
+def train(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """States -> attributor and detector, calibrated; curves go to MLflow."""
+    _stages(("train",), config, overrides, as_json)
+
+
+@app.command()
+def evaluate(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """The scorer beside every baseline on the test splits: report.json and report.html."""
+    _stages(("evaluate",), config, overrides, as_json)
+
+
+@app.command()
+def promote(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Registers the scorer; `champion` moves to it if the config's gates pass."""
+    _stages(("promote",), config, overrides, as_json)
+
+
+@app.command()
+def rollback(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """The version that was champion before is champion again."""
+    from copylens.config_files import load_config
+    from ray_jobs.promote import roll_back
+
+    summary = roll_back(load_config(config, overrides or []))
+    if as_json:
+        typer.echo(json.dumps(summary))
+    else:
+        typer.echo(
+            f"{summary['model']}: version {summary['champion']} is champion again, "
+            f"version {summary['previous']} is kept as previous"
+        )
+
+
+@app.command()
+def run(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """All stages in order: ingest, embed, train, evaluate, promote. Finished ones are skipped."""
+    from copylens.stages import STAGES
+
+    _stages(STAGES, config, overrides, as_json)
+
+
+@app.command()
+def submit(
+    job: Annotated[
+        str, typer.Argument(help="ingest, embed, train, evaluate, promote, score, or run for all.")
+    ],
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(help="After --: more for the job, such as score's --input X --output Y."),
+    ] = None,
+    config: Config = None,
+    overrides: Overrides = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="The cluster, http://HOST:8265; default: $RAY_API_SERVER_ADDRESS."),
+    ] = None,
+    variables: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--env",
+            metavar="NAME",
+            help="Gives the job this variable; it shows in the dashboard. Repeatable.",
+        ),
+    ] = None,
+    no_wait: Annotated[bool, typer.Option("--no-wait", help="Return once it is there.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """A stage, or all, as a job on a Ray cluster: streams its log, ends with its exit code."""
+    from copylens.config_files import read_config
+    from ray_jobs.submit import submit as send
+    from ray_jobs.submit_view import show
+
+    sent = send(job, read_config(config, overrides or []), words or [], address, variables or [])
+    raise typer.Exit(show(sent, wait=not no_wait, as_json=as_json))
+
+
+@app.command()
+def demo(
+    output: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("runs/demo"),
+    small: Annotated[bool, typer.Option(help="A few minutes less, rougher figures.")] = False,
+) -> None:
+    """The whole pipeline on installed Python packages, with an LM trained on the spot."""
+    from ray_jobs.demo import run_demo
+
+    run_demo(output, small)
+
+
+def _stages(
+    names: tuple[str, ...], config: Path | None, overrides: list[str] | None, as_json: bool
+) -> None:
+    from copylens.config_files import load_config
+
+    settings = load_config(config, overrides or [])
+    from ray_jobs.pipeline import run_stages
+
+    for summary in run_stages(settings, names):
+        if as_json:
+            typer.echo(json.dumps(summary))
+        else:
+            display.stage(summary)

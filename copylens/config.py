@@ -8,18 +8,14 @@ import json
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
+
+from copylens.section import Section
 
 Tap = Literal["heads", "attention", "mlp", "residual"]
 Fusion = Literal["concat", "mean", "project"]
 ALL_NEAR = ("*",)
 Study = Literal["controls", "robustness", "leave_one_out", "lm_outputs", "in_corpus"]
-
-
-class Section(BaseModel):
-    """Base of all sections: frozen, and closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class CorpusConfig(Section):

@@ -12,8 +12,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from copylens.config import RunConfig, Section
+from copylens.config import RunConfig
 from copylens.errors import ConfigError
+from copylens.section import Section
 
 
 def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> RunConfig:

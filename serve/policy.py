@@ -13,11 +13,11 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from copylens.config import Section
 from copylens.errors import ConfigError
 from copylens.flags import Block, Flag
 from copylens.flags import Policy as LivePolicy
 from copylens.records import Rights, Share, Verdict
+from copylens.section import Section
 
 Action = Literal["allow", "flag", "block"]
 _SEVERITY: dict[Action, int] = {"allow": 0, "flag": 1, "block": 2}

@@ -4,7 +4,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from copylens.config import Section
+from copylens.section import Section
 
 
 class Limits(Section):

@@ -5,6 +5,7 @@ JSON file, together with the hash of the arrays, so that a damaged or swapped fi
 """
 
 import json
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import nn
 
 from copylens import storage
+from copylens.attachments import Attachments, attach, attached, with_basis
 from copylens.config import RunConfig
 from copylens.config_files import build_config
 from copylens.errors import ModelError
@@ -36,38 +38,45 @@ _INTERVAL = ("share", "low", "high")
 _TEST = ("centre", "spread", "own")
 
 
-def save_bundle(
-    folder: str,
-    model: FittedModel,
-    readout: ReadOut | None,
-    rights: tuple[Rights, ...],
-    config: RunConfig,
-    lineage: Any,
-) -> None:
-    """Writes both files; the JSON file last, for it makes the folder count.
+@dataclass(frozen=True)
+class Bundle:
+    """What a saved scorer is made of.
 
-    Args:
+    Attributes:
         readout: the probe's, so that whoever loads the bundle reads states as training did.
+        rights: the registry; the basis of each entry follows from the audit that is attached.
+        lineage: what the scorer descends from, the hashes of its attachments among it.
+        attachments: see copylens.attachments; empty where there are none.
     """
+
+    model: FittedModel
+    readout: ReadOut | None
+    rights: tuple[Rights, ...]
+    config: RunConfig
+    lineage: dict[str, Any]
+    attachments: Attachments
+
+
+def save_bundle(folder: str, bundle: Bundle) -> None:
+    """Writes both files; the JSON file last, for it makes the folder count."""
     from safetensors.numpy import save
 
-    arrays = _arrays(model) | (readout.arrays() if readout is not None else {})
+    readout = bundle.readout
+    arrays = _arrays(bundle.model) | (readout.arrays() if readout is not None else {})
     data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
     storage.write_bytes(storage.join(folder, _ARRAYS), data)
     meta = {
         "format": FORMAT,
         "arrays_sha256": storage.sha256(data),
-        "rights": [vars(item) for item in rights],
-        "config": config.model_dump(mode="json"),
-        "lineage": lineage,
-        "model": _numbers(model),
+        "rights": [item.entry() for item in bundle.rights],
+        "config": bundle.config.model_dump(mode="json"),
+        "lineage": bundle.lineage,
+        "model": _numbers(bundle.model),
     }
-    storage.write_json(storage.join(folder, SCORER_FILE), meta)
+    storage.write_json(storage.join(folder, SCORER_FILE), attach(meta, bundle.attachments))
 
 
-def load_bundle(
-    folder: str,
-) -> tuple[FittedModel, ReadOut | None, tuple[Rights, ...], RunConfig, dict[str, Any]]:
+def load_bundle(folder: str) -> Bundle:
     """Reads what `save_bundle` wrote.
 
     Raises:
@@ -83,10 +92,15 @@ def load_bundle(
     if meta.get("format") != FORMAT:
         raise ModelError(f"'{folder}' has format {meta.get('format')}; this version reads {FORMAT}")
     arrays = _read_arrays(storage.join(folder, _ARRAYS), meta["arrays_sha256"])
-    rights = tuple(Rights(**item) for item in meta["rights"])
-    config = build_config(meta["config"], meta_uri)
-    model = _model(arrays, meta["model"])
-    return model, ReadOut.from_arrays(arrays), rights, config, dict(meta["lineage"])
+    attachments = attached(meta)
+    return Bundle(
+        model=_model(arrays, meta["model"]),
+        readout=ReadOut.from_arrays(arrays),
+        rights=with_basis([Rights(**item) for item in meta["rights"]], attachments),
+        config=build_config(meta["config"], meta_uri),
+        lineage=dict(meta["lineage"]),
+        attachments=attachments,
+    )
 
 
 def _read_arrays(uri: str, sha256: str) -> dict[str, AnyArray]:

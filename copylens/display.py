@@ -53,6 +53,7 @@ def verdict(text: str, result: Verdict) -> None:
     table = Table(box=None, padding=(0, 1))
     for column, width in (("sub-dataset", 20), ("share", 5), ("interval", 12)):
         table.add_column(column, no_wrap=True, min_width=width)
+    table.add_column("basis", no_wrap=True)
     for column in ("holder", "licence"):
         table.add_column(column, no_wrap=True, overflow="ellipsis")
     for share in result.shares[:_SHOWN_SHARES]:
@@ -60,10 +61,11 @@ def verdict(text: str, result: Verdict) -> None:
             share.sub_dataset,
             f"{share.share:.2f}",
             f"{share.low:.2f} to {share.high:.2f}",
+            share.basis,
             share.holder[:24],
             share.license[:16],
         )
-    table.add_row("(nothing registered)", f"{result.unregistered:.2f}", "", "", "")
+    table.add_row("(nothing registered)", f"{result.unregistered:.2f}", "", "", "", "")
     console.print(table)
 
 

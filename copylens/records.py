@@ -17,6 +17,10 @@ REGISTERED_SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 Decision = Literal["registered", "unregistered", "abstain"]
 
+Basis = Literal["contribution", "resemblance"]
+"""What a share rests on. `contribution`: an audit found that the LM was trained on the sub-dataset.
+`resemblance`: no audit found that; the text is like the sub-dataset, and that is all."""
+
 
 @dataclass(frozen=True)
 class Passage:
@@ -74,16 +78,21 @@ class States:
 
 @dataclass(frozen=True)
 class Rights:
-    """A sub-dataset's entry in the registry."""
+    """A sub-dataset's entry in the registry, and what its shares rest on."""
 
     sub_dataset: str
     holder: str
     license: str
+    basis: Basis = "resemblance"
+
+    def entry(self) -> dict[str, str]:
+        """What the corpus itself says: all but the basis, which an audit of an LM gives."""
+        return {"sub_dataset": self.sub_dataset, "holder": self.holder, "license": self.license}
 
 
 @dataclass(frozen=True)
 class Share:
-    """One sub-dataset's share of a text, with its interval. All three lie in [0, 1]."""
+    """One sub-dataset's share of a text, with its interval, all in [0, 1], and its basis."""
 
     sub_dataset: str
     holder: str
@@ -91,6 +100,7 @@ class Share:
     share: float
     low: float
     high: float
+    basis: Basis = "resemblance"
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from copylens.bundle import load_bundle, save_bundle
+from copylens.attachments import Attachments
+from copylens.bundle import Bundle, load_bundle, save_bundle
 from copylens.config import ProbeConfig, RunConfig
 from copylens.errors import ModelError
 from copylens.model.assembly import FittedModel
@@ -64,12 +65,14 @@ class Scorer:
         version: str = "unregistered",
         probe: Probe | None = None,
         readout: ReadOut | None = None,
+        attachments: Attachments | None = None,
     ):
         self.model = model
         self.rights = {item.sub_dataset: item for item in rights}
         self.config = config
         self.lineage = lineage
         self.identity = ModelIdentity(name, version, config.probe.model, config.probe.revision)
+        self.attachments = attachments or {}
         self._probe = probe
         self._readout = readout
 
@@ -91,16 +94,33 @@ class Scorer:
         Raises:
             ModelError: the folder holds no scorer, or a damaged one.
         """
-        model, readout, rights, config, lineage = load_bundle(folder)
+        bundle = load_bundle(folder)
+        config = bundle.config
         if probe is not None:
             moved = config.probe.model_copy(update={"model": probe})
             config = config.model_copy(update={"probe": moved})
-        return cls(model, rights, config, lineage, name, version, readout=readout)
+        return cls(
+            bundle.model,
+            bundle.rights,
+            config,
+            bundle.lineage,
+            name,
+            version,
+            readout=bundle.readout,
+            attachments=bundle.attachments,
+        )
 
     def save(self, folder: str) -> None:
         """Writes safetensors + JSON; the LM's weights are named and pinned, not copied."""
-        rights = tuple(self.rights.values())
-        save_bundle(folder, self.model, self._readout, rights, self.config, self.lineage)
+        bundle = Bundle(
+            model=self.model,
+            readout=self._readout,
+            rights=tuple(self.rights.values()),
+            config=self.config,
+            lineage=self.lineage,
+            attachments=self.attachments,
+        )
+        save_bundle(folder, bundle)
 
     @property
     def probe(self) -> Probe:
@@ -204,6 +224,7 @@ class Scorer:
                     share=float(share),
                     low=float(low) * registered,
                     high=float(high) * registered,
+                    basis=rights.basis,
                 )
             )
         return tuple(sorted(shares, key=lambda item: -item.share))

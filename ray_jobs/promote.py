@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from copylens import storage
-from copylens.bundle import FILES
-from copylens.config import RunConfig
+from copylens.attachments import Attachments, attach, hashes, read_attachments
+from copylens.bundle import FILES, SCORER_FILE
+from copylens.config import RunConfig, fingerprint
 from copylens.evaluation.gates import failed_gates
 from copylens.stages import run_once, upstream_hash
 from ray_jobs.command import stage_main
@@ -17,12 +18,19 @@ _EXAMPLE = "The quick brown fox jumps over the lazy dog, and the dog does not mi
 
 
 def run(config: RunConfig) -> dict[str, Any]:
-    """Registers the trained scorer and, gates permitting, makes it the champion."""
+    """Registers the trained scorer and, gates permitting, makes it the champion.
+
+    An audit or an index made since the last time gives a new version: they are part of it.
+    """
     inputs = upstream_hash(config, "promote")
-    return run_once(config, "promote", inputs, lambda: _work(config))
+    scorer = storage.read_json(storage.join(config.output, "model", SCORER_FILE))
+    attachments = read_attachments(config.output, scorer["lineage"])
+    if attachments:
+        inputs = fingerprint(inputs, hashes(attachments))
+    return run_once(config, "promote", inputs, lambda: _work(config, attachments))
 
 
-def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
+def _work(config: RunConfig, attachments: Attachments) -> tuple[str, dict[str, Any]]:
     report = storage.read_json(storage.join(config.output, "report.json"))
     failed = failed_gates(report, config.tracking.gates)
     tracker, name = Tracker(config), config.tracking.model_name
@@ -32,8 +40,11 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
         for file in FILES:
             data = storage.read_bytes(storage.join(config.output, "model", file))
             (bundle / file).write_bytes(data)
+        meta = str(bundle / SCORER_FILE)
+        storage.write_json(meta, attach(storage.read_json(meta), attachments))
+        lineage = report["lineage"] | hashes(attachments)
         version = tracker.register(
-            trained(config)["mlflow_run"], name, str(bundle), _EXAMPLE, report["lineage"]
+            trained(config)["mlflow_run"], name, str(bundle), _EXAMPLE, lineage
         )
     before = None if failed else tracker.move_alias(name, version)
     summary = {
@@ -42,6 +53,7 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
         "champion": not failed,
         "previous": before,
         "failed_gates": failed,
+        "attached": sorted(attachments),
     }
     return version, summary
 

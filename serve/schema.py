@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
-from copylens.records import Decision
+from copylens.records import Basis, Decision
 from serve.policy import Action
 
 _SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -22,6 +22,7 @@ _VERDICT: dict[str, Any] = {
             "share": 0.81,
             "low": 0.7,
             "high": 0.9,
+            "basis": "contribution",
         }
     ],
     "unregistered": 0.19,
@@ -39,6 +40,11 @@ _VERDICT: dict[str, Any] = {
         "policy": "b1946ac92492",
     },
 }
+
+_BASIS = (
+    "contribution: an audit found that the LM was trained on this sub-dataset; "
+    "resemblance: no audit found that, the share says that the text is like it and no more"
+)
 
 # Strict: a number is no text.
 Text = Annotated[str, StringConstraints(strict=True)]
@@ -96,6 +102,7 @@ class ShareOut(_Out):
     share: float
     low: float
     high: float
+    basis: Basis = Field(description=_BASIS)
 
 
 class TimelineOut(_Out):
@@ -187,6 +194,7 @@ class RightsOut(_Out):
     sub_dataset: str
     holder: str
     license: str
+    basis: Basis = Field(description=_BASIS)
 
 
 class PolicyInfo(_Out):
@@ -211,6 +219,7 @@ class RegistryOut(_Out):
                             "sub_dataset": "novels",
                             "holder": "Sea Press",
                             "license": "all rights reserved",
+                            "basis": "contribution",
                         }
                     ],
                     "lineage": {"corpus_manifest": "5d41402a", "copylens": "0.1.0"},

@@ -81,11 +81,14 @@ class Manifest:
     @property
     def hash(self) -> str:
         """Hash of all of the content; the corpus's name in the lineage of a model."""
-        return fingerprint(asdict(self))
+        return fingerprint(self._content())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready values, with `hash`."""
-        return asdict(self) | {"hash": self.hash}
+        return self._content() | {"hash": self.hash}
+
+    def _content(self) -> dict[str, Any]:
+        return asdict(self) | {"rights": [item.entry() for item in self.rights]}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "Manifest":

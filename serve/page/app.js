@@ -7,7 +7,7 @@ import { Palette, SLOTS } from "./palette.js";
 import { announced, showVerdict } from "./result.js";
 import { SAMPLES } from "./samples.js";
 import * as service from "./service.js";
-import { counted } from "./words.js";
+import { basisOf, counted } from "./words.js";
 
 const palette = new Palette();
 const rights = new Map();
@@ -78,8 +78,10 @@ async function loadRegistry() {
   // As long as all have a colour, each keeps its own from text to text.
   if (names.length <= SLOTS) palette.assign(names);
   $("registry-count").textContent = counted(names.length, "registered sub-dataset", "registered sub-datasets");
-  const item = ({ sub_dataset: name, holder, license }) =>
-    el("li", {}, el("span", { class: "name" }, name), el("span", { class: "hint" }, `${holder} · ${license}`));
+  const item = (entry) => {
+    const facts = [entry.holder, entry.license, basisOf(entry)].join(" · ");
+    return el("li", {}, el("span", { class: "name" }, entry.sub_dataset), el("span", { class: "hint" }, facts));
+  };
   $("registry-list").replaceChildren(...entries.map(item));
   // Not before: without the right key the service does not tell.
   if (!(await service.canWrite())) withoutWriting();

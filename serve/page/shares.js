@@ -1,13 +1,13 @@
 // Shares as bars with their intervals; the same bars serve while the LM writes.
 
 import { $, el, vars } from "./dom.js";
-import { between, counted, percent } from "./words.js";
+import { BASES, basisOf, between, counted, percent } from "./words.js";
 
 // Rows beyond this, and those below 1 %, are folded away.
 const SHOWN = 6;
 const SMALL = 0.01;
 
-/** @param {{sub_dataset, holder, license, share, low?, high?}[]} shares sorted, largest first */
+/** @param {{sub_dataset, holder, license, basis?, share, low?, high?}[]} shares largest first */
 export function showShares(shares, unregistered, palette) {
   const large = shares.filter(({ share }, rank) => rank < SHOWN && (share >= SMALL || rank === 0));
   const small = shares.slice(large.length);
@@ -20,6 +20,8 @@ export function showShares(shares, unregistered, palette) {
   more.querySelector("summary").textContent = summary;
   more.querySelector("ul").replaceChildren(...small.map((share) => row(share, palette)));
   $("bars-apart").replaceChildren(apart(unregistered));
+  const explain = ([word, meaning]) => el("div", {}, el("dt", {}, word), el("dd", {}, meaning));
+  $("bases").replaceChildren(...Object.entries(BASES).map(explain));
 }
 
 function row(share, palette) {
@@ -30,7 +32,7 @@ function row(share, palette) {
     "li",
     { class: "bar-row" },
     el("p", { class: "bar-name" }, palette.swatch(name), el("span", {}, name)),
-    el("p", { class: "bar-rights" }, rights),
+    el("p", { class: "bar-rights" }, el("span", { class: `basis ${basisOf(share)}` }, basisOf(share)), ` ${rights}`),
     bar(share, palette.colour(name), has),
     el(
       "p",

@@ -60,6 +60,14 @@ export function leader(shares) {
   return `Most of all it resembles ${top.sub_dataset} (${top.holder}): ${percent(top.share)} of it, interval ${between(top.low, top.high)}.`;
 }
 
+/** What a share rests on; the two words stand everywhere for the same two things. */
+export const BASES = {
+  contribution: "an audit found that the LM was trained on this sub-dataset",
+  resemblance: "no audit found that; the text is like the sub-dataset, and more is not said",
+};
+
+export const basisOf = ({ basis }) => (basis in BASES ? basis : "resemblance");
+
 export const POLICY = { allow: "Policy: allowed", flag: "Policy: flagged", block: "Policy: blocked" };
 
 /** Why the policy decided so, where the service does not put it into words. */

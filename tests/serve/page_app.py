@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from copylens.records import ModelIdentity, Share, TimelineItem, Verdict
+from copylens.records import Basis, ModelIdentity, Share, TimelineItem, Verdict
 from serve.page import router
 
 RIGHTS = {
@@ -20,6 +20,8 @@ RIGHTS = {
     "field-journals": ("Institute of Field Studies", "CC-BY-NC-4.0"),
     "cookery-archive": ("The Cookery Archive Foundation", "All rights reserved"),
 }
+# What an audit found the LM to be trained on.
+TRAINED = ("harbour-press-novels", "networkx")
 # A stretch belongs to whom most of these words come from.
 WORDS = {
     "harbour-press-novels": ("captain", "sea", "said", "wife", "Bennet", "daughters"),
@@ -39,6 +41,10 @@ WRITTEN = (
 )
 
 
+def basis_of(name: str) -> Basis:
+    return "contribution" if name in TRAINED else "resemblance"
+
+
 def judged(text: str) -> Verdict:
     """`strange` in the text makes it unregistered, `unsure` an abstention."""
     p = 0.004 if "strange" in text else 0.03 if "unsure" in text else 0.42
@@ -52,7 +58,7 @@ def judged(text: str) -> Verdict:
         mass = sum(item.shares[name] * (item.end - item.start) for item in timeline)
         share = (1 - unregistered) * mass / len(text)
         low, high = max(0.0, share - 0.09), min(1 - unregistered, share + 0.07)
-        shares.append(Share(name, holder, license, share, low, high))
+        shares.append(Share(name, holder, license, share, low, high, basis_of(name)))
     decision = "abstain" if p == 0.03 else "unregistered" if p < 0.01 else "registered"
     return Verdict(
         text_sha256=hashlib.sha256(text.encode()).hexdigest(),
@@ -119,7 +125,12 @@ def build() -> tuple[FastAPI, Behaviour]:
     @app.get("/v1/registry")
     def registry() -> dict[str, Any]:
         entries = [
-            {"sub_dataset": name, "holder": holder, "license": license}
+            {
+                "sub_dataset": name,
+                "holder": holder,
+                "license": license,
+                "basis": basis_of(name),
+            }
             for name, (holder, license) in RIGHTS.items()
         ]
         model = {"name": "copylens", "version": "7", "probe": "p", "probe_revision": None}

@@ -69,8 +69,13 @@ def test_a_text_is_judged(visit):
     verdict = judged(MIXED)
     top = verdict.shares[0]
     row = page.locator("#bars .bar-row").first
-    for said in (top.sub_dataset, top.holder, top.license, f"{top.share:.0%}"[:-1]):
+    for said in (top.sub_dataset, top.holder, top.license, top.basis, f"{top.share:.0%}"[:-1]):
         assert said in row.inner_text()
+    assert page.locator("#bars .basis").all_inner_texts() == [
+        share.basis for share in verdict.shares[: page.locator("#bars .bar-row").count()]
+    ]
+    bases = page.locator("#bases").inner_text()
+    assert "contribution" in bases and "the LM was trained on" in bases and "resemblance" in bases
     assert "12\u00a0%" in page.locator("#bars-apart").inner_text()
     assert page.locator("#passage").evaluate("box => box.textContent") == MIXED
     assert coloured(page) == expected(MIXED)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, Field, model_validator
 
+from copylens.evidence.settings import EvidenceConfig
 from copylens.section import Section
 
 Tap = Literal["heads", "attention", "mlp", "residual"]
@@ -240,6 +241,7 @@ class RunConfig(Section):
     detector: DetectorConfig = DetectorConfig()
     calibration: CalibrationConfig = CalibrationConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
+    evidence: EvidenceConfig = EvidenceConfig()
     tracking: TrackingConfig = TrackingConfig()
     resources: ResourcesConfig = ResourcesConfig()
 

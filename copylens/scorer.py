@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from copylens.attachments import Attachments
 from copylens.bundle import Bundle, load_bundle, save_bundle
 from copylens.config import ProbeConfig, RunConfig
 from copylens.errors import ModelError
+from copylens.evidence.index import EvidenceIndex
 from copylens.model.assembly import FittedModel
 from copylens.model.attributor import Evidence, shares_of
 from copylens.model.detector import measures
@@ -75,6 +76,7 @@ class Scorer:
         self.attachments = attachments or {}
         self._probe = probe
         self._readout = readout
+        self._index: EvidenceIndex | None = None
 
     @classmethod
     def load(
@@ -149,6 +151,26 @@ class Scorer:
         lm = other._probe.lm
         self._probe = Probe(self.config.probe, self.config.seed, lm=lm, readout=self._readout)
         return True
+
+    @property
+    def evidence_index(self) -> EvidenceIndex | None:
+        """The index of this version, opened when first asked for; None where it has none.
+
+        Raises:
+            CorpusError: it is gone, or no longer the one that was registered.
+        """
+        if self._index is None:
+            self._index = EvidenceIndex.attached(self.attachments, self.config.evidence)
+        return self._index
+
+    def with_evidence(self, text: str, verdict: Verdict) -> Verdict:
+        """The verdict with spans and nearest passages of its text; unchanged without an index.
+
+        Raises:
+            CorpusError: see `evidence_index`.
+        """
+        index = self.evidence_index
+        return verdict if index is None else replace(verdict, evidence=index.evidence(text))
 
     def verdicts(self, texts: Sequence[str], alpha: float | None = None) -> list[Verdict]:
         """One verdict per text, in order.

@@ -9,6 +9,10 @@ from copylens.errors import CopyLensError
 
 Stage = Literal["ingest", "embed", "train", "evaluate", "promote"]
 STAGES: tuple[Stage, ...] = ("ingest", "embed", "train", "evaluate", "promote")
+"""Each needs what the one before it left."""
+
+RUN = (*STAGES[:-1], "index", "promote")
+"""What `copylens run` does: the index needs the corpus alone, and is part of what is promoted."""
 
 
 def marker_uri(config: RunConfig, stage: Stage) -> str:

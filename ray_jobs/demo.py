@@ -13,7 +13,7 @@ from copylens.demo.lm import LmRecipe, train_lm
 from copylens.live import generate
 from copylens.progress import progress
 from copylens.scorer import Scorer
-from ray_jobs.pipeline import run_stages
+from ray_jobs.pipeline import run_names, run_stages
 from ray_jobs.session import ray_session
 from ray_jobs.tracking import tracking_uri
 from serve.registry import load_scorer
@@ -36,7 +36,7 @@ def run_demo(output: Path, small: bool) -> None:
     _train_lm_once(config, small, console)
     version = ""
     with ray_session(config):
-        for summary in run_stages(config, ("embed", "train", "evaluate", "promote")):
+        for summary in run_stages(config, run_names(config)[1:]):
             display.stage(summary)
             version = summary.get("version", version)
     display.report(storage.read_json(storage.join(config.output, "report.json")))

@@ -6,8 +6,8 @@ from typing import Any
 from copylens.config import RunConfig
 from copylens.evaluation.studies.runs import check_settings
 from copylens.probe.lm import weight_hash
-from copylens.stages import STAGES
-from ray_jobs import embed, evaluate, ingest, promote, train
+from copylens.stages import RUN
+from ray_jobs import embed, evaluate, index, ingest, promote, train
 from ray_jobs.command import stages_main
 from ray_jobs.session import user_errors
 
@@ -16,8 +16,14 @@ _RUNS = {
     "embed": embed.run,
     "train": train.run,
     "evaluate": evaluate.run,
+    "index": index.run,
     "promote": promote.run,
 }
+
+
+def run_names(config: RunConfig) -> tuple[str, ...]:
+    """The stages of a whole run, in order; no index where `evidence.enabled` is off."""
+    return tuple(name for name in RUN if name != "index" or config.evidence.enabled)
 
 
 def run_stages(config: RunConfig, names: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -40,6 +46,6 @@ def run_stages(config: RunConfig, names: Sequence[str]) -> Iterator[dict[str, An
 if __name__ == "__main__":
     stages_main(
         "All stages in order; finished ones are skipped.",
-        lambda config: run_stages(config, STAGES),
+        lambda config: run_stages(config, run_names(config)),
         tracks=True,
     )

@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 
 from copylens.config import RunConfig
 from copylens.errors import CopyLensError
-from copylens.stages import STAGES
+from copylens.stages import RUN
 from ray_jobs.places import require_absolute
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 JOBS: Mapping[str, str] = {
-    **{stage: f"ray_jobs.{stage}" for stage in STAGES},
+    **{stage: f"ray_jobs.{stage}" for stage in RUN},
     "run": "ray_jobs.pipeline",
     "score": "ray_jobs.score",
 }

@@ -140,7 +140,7 @@ def test_a_missing_config(run):
 def test_help_names_every_verb(run):
     code, out, _ = run("--help")
     assert code == 0
-    stages = ("ingest", "embed", "train", "evaluate", "promote")
+    stages = ("ingest", "embed", "train", "evaluate", "index", "promote")
     for verb in (*stages, "run", "submit", "score", "generate"):
         assert verb in out
     assert Path.cwd().exists()

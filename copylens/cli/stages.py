@@ -36,6 +36,12 @@ def evaluate(config: Config = None, overrides: Overrides = None, as_json: AsJson
 
 
 @app.command()
+def index(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Registered passages -> the evidence of verdicts; only what is new or changed is built."""
+    _stages(("index",), config, overrides, as_json)
+
+
+@app.command()
 def promote(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Registers the scorer; `champion` moves to it if the config's gates pass."""
     _stages(("promote",), config, overrides, as_json)
@@ -59,16 +65,14 @@ def rollback(config: Config = None, overrides: Overrides = None, as_json: AsJson
 
 @app.command()
 def run(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """All stages in order: ingest, embed, train, evaluate, promote. Finished ones are skipped."""
-    from copylens.stages import STAGES
-
-    _stages(STAGES, config, overrides, as_json)
+    """Ingest, embed, train, evaluate, index, promote, in order. Finished ones are skipped."""
+    _stages(None, config, overrides, as_json)
 
 
 @app.command()
 def submit(
     job: Annotated[
-        str, typer.Argument(help="ingest, embed, train, evaluate, promote, score, or run for all.")
+        str, typer.Argument(help="ingest, embed, train, evaluate, index, promote, score, or run.")
     ],
     words: Annotated[
         list[str] | None,
@@ -112,14 +116,15 @@ def demo(
 
 
 def _stages(
-    names: tuple[str, ...], config: Path | None, overrides: list[str] | None, as_json: bool
+    names: tuple[str, ...] | None, config: Path | None, overrides: list[str] | None, as_json: bool
 ) -> None:
+    """The named stages; None: all of a run."""
     from copylens.config_files import load_config
 
     settings = load_config(config, overrides or [])
-    from ray_jobs.pipeline import run_stages
+    from ray_jobs.pipeline import run_names, run_stages
 
-    for summary in run_stages(settings, names):
+    for summary in run_stages(settings, run_names(settings) if names is None else names):
         if as_json:
             typer.echo(json.dumps(summary))
         else:

@@ -10,6 +10,7 @@ import typer
 from copylens import display
 from copylens.cli.app import app
 from copylens.cli.options import AsJson, Model, ProbePath, Tracking
+from copylens.errors import ModelError
 
 keys_app = typer.Typer(help="API keys of the service.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
@@ -26,6 +27,13 @@ def score(
     alpha: Annotated[
         float | None, typer.Option(min=0.0, max=1.0, help="False-alarm level; default: config.")
     ] = None,
+    evidence: Annotated[
+        bool | None,
+        typer.Option(
+            "--evidence/--no-evidence",
+            help="Spans and nearest passages; default: where the model has an index.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Texts -> verdicts: a table on a terminal, JSON lines elsewhere or with --json."""
@@ -34,7 +42,11 @@ def score(
     texts = read_texts(source)
     scorer = _scorer(model, tracking_uri, probe)
     lines = as_json or not sys.stdout.isatty()
+    if evidence and "evidence" not in scorer.attachments:
+        raise ModelError(f"{model} has no evidence index; run `copylens index`, then promote")
     for text, verdict in zip(texts, scorer.verdicts(texts, alpha)):
+        if evidence is not False:
+            verdict = scorer.with_evidence(text, verdict)
         if lines:
             typer.echo(json.dumps(verdict.to_dict(), ensure_ascii=False))
         else:

@@ -12,7 +12,7 @@ from copylens.config_files import load_config
 from tests.k8s.render import K8S, OVERLAYS, ROOT, everything
 from tests.k8s.workloads import find_all, named, pods, ray_clusters, selects, settings
 
-STAGES = ("ingest", "embed", "train", "evaluate", "promote", "score")
+STAGES = ("ingest", "embed", "train", "evaluate", "index", "promote", "score")
 DOCS = {overlay: everything(overlay) for overlay in OVERLAYS}
 
 

@@ -1,0 +1,162 @@
+"""A corpus -> an evidence index: planned here, built part by part, published last.
+
+Every sub-dataset has a folder of its own, made from its passages alone. So a new or changed one
+is built without touching the others, one that is taken down goes with its folder, and the order
+in which they came leaves no trace: the same corpus gives the same bytes.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from copylens import storage
+from copylens.corpus import load_manifest, read_shard
+from copylens.corpus.manifest import corpus_uri
+from copylens.errors import CopyLensError
+from copylens.evidence.arrays import LAYOUT
+from copylens.evidence.manifest import (
+    EvidenceManifest,
+    IndexedSubDataset,
+    find_manifest,
+    folder_name,
+    write_manifest,
+)
+from copylens.evidence.parts import (
+    arrays_key,
+    arrays_uri,
+    build_part,
+    part_record,
+    write_passages,
+)
+from copylens.markers import is_published
+from copylens.records import REGISTERED_SPLITS, Passage
+
+FOLDER = "evidence"
+
+
+@dataclass(frozen=True)
+class PartTask:
+    """One part whose passages are written: build its arrays."""
+
+    sub_dataset: str
+    folder: str
+    name: str
+    passages: int
+    passages_sha256: str
+
+    @property
+    def done(self) -> bool:
+        """True when the arrays stand complete, made from these very passages."""
+        return is_published(arrays_uri(self.folder, self.name), arrays_key(self.passages_sha256))
+
+
+def evidence_uri(output: str) -> str:
+    """The index of a run."""
+    return storage.join(output, FOLDER)
+
+
+def registered_passages(output: str) -> list[Passage]:
+    """All registered passages of a run's corpus, held-out ones too: a holder's text is registered
+    whether or not a network was fitted on it, and no figure is taken from evidence.
+    """
+    shards = [s for s in load_manifest(output).shards if s.split in REGISTERED_SPLITS]
+    return [p for s in shards for p in read_shard(corpus_uri(output, s.path), s.sha256)]
+
+
+def plan_index(folder: str, passages: Iterable[Passage], part_passages: int) -> list[PartTask]:
+    """Writes each sub-dataset's passages in parts; one task per part, done ones too."""
+    by_name: dict[str, list[Passage]] = {}
+    for passage in passages:
+        by_name.setdefault(passage.sub_dataset, []).append(passage)
+    tasks = []
+    for sub_dataset in sorted(by_name):
+        # Its own order: what else is in the corpus, and how it is split, leaves no trace.
+        members = sorted(by_name[sub_dataset], key=lambda p: (p.split_group, p.id))
+        place = storage.join(folder, folder_name(sub_dataset))
+        for number, start in enumerate(range(0, len(members), part_passages)):
+            some, name = members[start : start + part_passages], f"part-{number:05d}"
+            sha256 = write_passages(place, name, some)
+            tasks.append(PartTask(sub_dataset, place, name, len(some), sha256))
+    return tasks
+
+
+def build_task(task: PartTask) -> None:
+    """Builds one part, unless it is complete."""
+    build_part(task.folder, task.name, task.passages_sha256)
+
+
+def up_to_date(folder: str, corpus_manifest: str, part_passages: int) -> EvidenceManifest | None:
+    """The manifest of an index that was made from this very corpus; None: there is work to do."""
+    found = find_manifest(folder)
+    wanted = (corpus_manifest, part_passages, tuple(LAYOUT))
+    if found is None or (found.corpus_manifest, found.part_passages, found.layout) != wanted:
+        return None
+    return found
+
+
+def publish_index(
+    folder: str, tasks: Iterable[PartTask], corpus_manifest: str, part_passages: int
+) -> EvidenceManifest:
+    """Writes the manifest once every part is complete, and deletes what it no longer names."""
+    parts: dict[str, list[PartTask]] = {}
+    for task in tasks:
+        parts.setdefault(task.sub_dataset, []).append(task)
+    entries = [
+        IndexedSubDataset(
+            name, folder_name(name), tuple(part_record(t.folder, t.name) for t in parts[name])
+        )
+        for name in sorted(parts)
+    ]
+    before = find_manifest(folder)
+    manifest = EvidenceManifest(tuple(entries), corpus_manifest, part_passages)
+    write_manifest(folder, manifest)
+    _delete_stale(folder, before, manifest)
+    return manifest
+
+
+def build_index(
+    folder: str, passages: Iterable[Passage], part_passages: int = 16_000
+) -> EvidenceManifest:
+    """Builds, or brings up to date, an index in this process; what is complete is kept."""
+    tasks = plan_index(folder, passages, part_passages)
+    for task in tasks:
+        build_task(task)
+    return publish_index(folder, tasks, "", part_passages)
+
+
+def remove(folder: str, sub_dataset: str, corpus_manifest: str = "") -> EvidenceManifest:
+    """Takes a sub-dataset out of an index: first from the manifest, then its files.
+
+    Args:
+        corpus_manifest: hash of the corpus without it; "" where that is not known, so that the
+            next `copylens index` compares all parts with the corpus.
+
+    Raises:
+        CopyLensError: there is no index, or it has no such sub-dataset.
+    """
+    manifest = find_manifest(folder)
+    if manifest is None:
+        raise CopyLensError(f"'{storage.shown(folder)}' holds no evidence index; nothing to remove")
+    names = [entry.name for entry in manifest.sub_datasets]
+    if sub_dataset not in names:
+        raise CopyLensError(
+            f"the evidence index has no sub-dataset '{sub_dataset}'; it has {', '.join(names)}"
+        )
+    left = tuple(entry for entry in manifest.sub_datasets if entry.name != sub_dataset)
+    smaller = EvidenceManifest(left, corpus_manifest, manifest.part_passages)
+    write_manifest(folder, smaller)
+    storage.remove_tree(storage.join(folder, folder_name(sub_dataset)))
+    return smaller
+
+
+def _delete_stale(folder: str, before: EvidenceManifest | None, manifest: EvidenceManifest) -> None:
+    kept = {(entry.folder, part.name) for entry in manifest.sub_datasets for part in entry.parts}
+    folders = {place for place, _ in kept}
+    for entry in before.sub_datasets if before else ():
+        place = storage.join(folder, entry.folder)
+        if entry.folder not in folders:
+            storage.remove_tree(place)
+            continue
+        gone = {part.name for part in entry.parts if (entry.folder, part.name) not in kept}
+        for uri in storage.list_files(place, ""):
+            if storage.name_of(uri).partition(".")[0] in gone:
+                storage.remove_file(uri)

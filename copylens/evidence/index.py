@@ -1,0 +1,222 @@
+"""An evidence index that is read: a text -> spans and nearest passages in the registered corpus."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from copylens import storage
+from copylens.errors import CorpusError
+from copylens.evidence.arrays import LAYOUT
+from copylens.evidence.boilerplate import boilerplate_words
+from copylens.evidence.manifest import MANIFEST, EvidenceManifest, find_manifest
+from copylens.evidence.matching import exact_runs, find_spans
+from copylens.evidence.parts import Part, PassageRow, part_record
+from copylens.evidence.ranking import bm25_scores, fuse, passage_weights
+from copylens.evidence.selection import Found, select
+from copylens.evidence.settings import EvidenceConfig
+from copylens.evidence.words import Ids, Words, read_words
+from copylens.records import FloatArray
+
+Kind = Literal["verbatim", "near-verbatim", "nearest"]
+
+# Passages that each ranking of `nearest` hands to the fusion.
+_RANKED = 50
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One passage that a text has to do with. It is named, never quoted.
+
+    Attributes:
+        kind: verbatim: the words of the span are the passage's; near-verbatim: but for case,
+            spacing, punctuation or some changed words; nearest: no span, only likeness.
+        start, end: characters of the text; passage_start, passage_end: of the passage. Ends are
+            exclusive; of a nearest passage all of both.
+        words: length of the span; matched: how many of its words agree.
+        score: nats, larger = rarer: the sum over the words that agree of -ln(share of registered
+            passages that have the word). Of a nearest passage the fused rank score.
+        boilerplate: most of its words are stock phrases or notices: of little weight.
+        passages, sub_datasets: in how many registered ones (nearly) all of the span stands.
+    """
+
+    kind: Kind
+    sub_dataset: str
+    holder: str
+    license: str
+    passage_id: str
+    title: str
+    url: str
+    start: int
+    end: int
+    passage_start: int
+    passage_end: int
+    words: int
+    matched: int
+    score: float
+    boilerplate: bool = False
+    passages: int = 1
+    sub_datasets: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-ready values."""
+        return asdict(self)
+
+
+class EvidenceIndex:
+    """A finished index, read in place. Texts are traced one by one; safe for several threads."""
+
+    def __init__(self, folder: str, manifest: EvidenceManifest, settings: EvidenceConfig):
+        self.manifest, self.settings = manifest, settings
+        self._names: list[str] = []
+        self._parts: list[Part] = []
+        for entry in manifest.sub_datasets:
+            place = storage.join(folder, entry.folder)
+            for record in entry.parts:
+                if part_record(place, record.name) != record:
+                    raise CorpusError(
+                        f"the evidence index in '{storage.shown(folder)}' is being rebuilt, or a "
+                        "rebuild broke off; run `copylens index`"
+                    )
+                self._names.append(entry.name)
+                self._parts.append(Part(place, record))
+        self._passages = sum(len(part.arrays.groups) for part in self._parts)
+
+    @classmethod
+    def attached(
+        cls, attachments: Mapping[str, Mapping[str, Any]], settings: EvidenceConfig
+    ) -> "EvidenceIndex | None":
+        """The index that a registered version names in its scorer.json; None: it names none.
+
+        Raises:
+            CorpusError: it is gone, damaged, or no longer the one that was registered.
+        """
+        named = attachments.get("evidence")
+        if named is None:
+            return None
+        folder = str(named["uri"]).removesuffix(f"/{MANIFEST}")
+        return cls.open(folder, settings, str(named["hash"]))
+
+    @classmethod
+    def open(
+        cls, folder: str, settings: EvidenceConfig | None = None, expected: str | None = None
+    ) -> "EvidenceIndex":
+        """Opens what `build_index` left.
+
+        Args:
+            folder: folder or URI.
+            expected: the manifest's hash; another index is refused.
+
+        Raises:
+            CorpusError: there is no finished index, or it is damaged or not the expected one.
+        """
+        manifest = find_manifest(folder)
+        if manifest is None:
+            raise CorpusError(
+                f"'{storage.shown(folder)}' holds no evidence index; run `copylens index`"
+            )
+        if expected is not None and manifest.hash != expected:
+            raise CorpusError(
+                f"the evidence index in '{storage.shown(folder)}' has changed since this model was "
+                f"registered ({manifest.hash}, expected {expected}); promote again"
+            )
+        if manifest.layout != tuple(LAYOUT):
+            raise CorpusError(
+                f"the evidence index in '{storage.shown(folder)}' is of another version; "
+                "run `copylens index` again"
+            )
+        return cls(folder, manifest, settings or EvidenceConfig())
+
+    def trace(self, text: str) -> list[Evidence]:
+        """Spans of the text that stand in a registered passage, rarest first, boilerplate last.
+
+        Every run of `min_words` words is covered by a span, unless a longer span of another
+        sub-dataset holds it, or more than `max_spans` are rarer.
+        """
+        words = read_words(text)
+        weights = self._weights(words.ids)
+        runs = [exact_runs(part.arrays, words.ids) for part in self._parts]
+        stock = boilerplate_words(
+            words.ids,
+            [(n, part.arrays, r) for n, part, r in zip(self._names, self._parts, runs)],
+            self.settings,
+        )
+        spans = [
+            find_spans(part.arrays, words.ids, found, weights, self.settings)
+            for part, found in zip(self._parts, runs)
+        ]
+        chosen = select(self._names, spans, stock, self.settings.max_spans)
+        return [self._span(text, words, found) for found in chosen]
+
+    def nearest(self, text: str) -> list[Evidence]:
+        """The registered passages most like the text by its words (BM25)."""
+        ids = np.unique(read_words(text).ids)
+        if not len(ids) or not self.settings.nearest:
+            return []
+        rankings = [bm25_scores([part.arrays for part in self._parts], ids)]
+        best = fuse(rankings, _RANKED, self.settings.nearest)
+        return [self._near(text, number, score) for number, score in best]
+
+    def evidence(self, text: str) -> tuple[dict[str, Any], ...]:
+        """Spans, then nearest passages: what a verdict carries."""
+        items: Iterable[Evidence] = [*self.trace(text), *self.nearest(text)]
+        return tuple(item.to_dict() for item in items)
+
+    def _weights(self, ids: Ids) -> FloatArray:
+        return passage_weights([part.arrays for part in self._parts], ids, self._passages)
+
+    def _span(self, text: str, words: Words, found: Found) -> Evidence:
+        part = self._parts[found.part]
+        row, first = part.passage(found.passage), int(part.arrays.starts[found.passage])
+        theirs = read_words(row.text)
+        start, end = int(words.starts[found.start]), int(words.ends[found.end - 1])
+        low = int(theirs.starts[found.place_start - first])
+        high = int(theirs.ends[found.place_end - 1 - first])
+        same = text[start:end].split() == row.text[low:high].split()
+        return self._item(
+            "verbatim" if same else "near-verbatim",
+            self._names[found.part],
+            row,
+            (start, end, low, high),
+            words=found.end - found.start,
+            matched=found.matched,
+            score=found.score,
+            boilerplate=found.boilerplate,
+            passages=found.passages,
+            sub_datasets=found.sub_datasets,
+        )
+
+    def _near(self, text: str, number: int, score: float) -> Evidence:
+        """`number` counts the passages of all parts."""
+        for name, part in zip(self._names, self._parts):
+            if number < len(part.arrays.groups):
+                row = part.passage(number)
+                whole = (0, len(text), 0, len(row.text))
+                return self._item("nearest", name, row, whole, words=0, matched=0, score=score)
+            number -= len(part.arrays.groups)
+        raise AssertionError("no such passage")
+
+    def _item(
+        self,
+        kind: Kind,
+        sub_dataset: str,
+        row: PassageRow,
+        place: tuple[int, int, int, int],
+        **figures: Any,
+    ) -> Evidence:
+        start, end, low, high = place
+        return Evidence(
+            kind=kind,
+            sub_dataset=sub_dataset,
+            holder=row.holder,
+            license=row.license,
+            passage_id=row.id,
+            title=row.title,
+            url=row.source_url,
+            start=start,
+            end=end,
+            passage_start=low,
+            passage_end=high,
+            **figures,
+        )

@@ -1,0 +1,108 @@
+"""What an evidence index says of itself: sub-datasets, parts, counts, one hash."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from copylens import storage
+from copylens.config import fingerprint
+from copylens.errors import CorpusError
+from copylens.evidence.arrays import LAYOUT
+from copylens.evidence.parts import PartRecord
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class IndexedSubDataset:
+    """A sub-dataset's folder in the index and what is in it."""
+
+    name: str
+    folder: str
+    parts: tuple[PartRecord, ...]
+
+
+@dataclass(frozen=True)
+class EvidenceManifest:
+    """A finished index, by its sub-datasets, sorted by name.
+
+    Attributes:
+        corpus_manifest: hash of the corpus it was made from; "" where it came from elsewhere.
+        part_passages: passages in one part, at most.
+        layout: version of the arrays; another one means that the index has to be built anew.
+    """
+
+    sub_datasets: tuple[IndexedSubDataset, ...]
+    corpus_manifest: str
+    part_passages: int
+    layout: tuple[int, ...] = tuple(LAYOUT)
+
+    @property
+    def hash(self) -> str:
+        """Hash of all of it, the hashes of all files included: the index in a lineage."""
+        return fingerprint(asdict(self))
+
+    def summary(self) -> dict[str, Any]:
+        """Counts over all parts."""
+        parts = [part for entry in self.sub_datasets for part in entry.parts]
+        return {
+            "sub_datasets": len(self.sub_datasets),
+            "passages": sum(part.passages for part in parts),
+            "words": sum(part.words for part in parts),
+            "bytes": sum(part.bytes for part in parts),
+            "hash": self.hash,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON-ready values, with `hash`."""
+        return asdict(self) | {"hash": self.hash}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> "EvidenceManifest":
+        """The manifest that `to_dict` gave; raises KeyError or TypeError where it is none."""
+        return EvidenceManifest(
+            sub_datasets=tuple(
+                IndexedSubDataset(
+                    entry["name"],
+                    entry["folder"],
+                    tuple(PartRecord(**part) for part in entry["parts"]),
+                )
+                for entry in values["sub_datasets"]
+            ),
+            corpus_manifest=values["corpus_manifest"],
+            part_passages=values["part_passages"],
+            layout=tuple(values["layout"]),
+        )
+
+
+def folder_name(sub_dataset: str) -> str:
+    """A sub-dataset's folder: its name as far as every file system takes it, and its hash."""
+    plain = re.sub(r"[^a-z0-9]+", "-", sub_dataset.lower()).strip("-")[:40]
+    return f"{plain or 'sub-dataset'}-{hashlib.sha256(sub_dataset.encode()).hexdigest()[:8]}"
+
+
+def find_manifest(folder: str) -> EvidenceManifest | None:
+    """The manifest of an index; None where there is none.
+
+    Raises:
+        CorpusError: it is damaged.
+    """
+    uri = storage.join(folder, MANIFEST)
+    if not storage.exists(uri):
+        return None
+    try:
+        values = storage.read_json(uri)
+        manifest = EvidenceManifest.from_dict(values)
+        intact = manifest.hash == values["hash"]
+    except (ValueError, KeyError, TypeError):
+        intact = False
+    if not intact:
+        raise CorpusError(f"'{storage.shown(uri)}' is damaged; run `copylens index` again")
+    return manifest
+
+
+def write_manifest(folder: str, manifest: EvidenceManifest) -> None:
+    """Publishes the index."""
+    storage.write_json(storage.join(folder, MANIFEST), manifest.to_dict())

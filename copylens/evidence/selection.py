@@ -1,0 +1,106 @@
+"""Of all spans that were found, those that tell something: rarest first, none said twice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from copylens.evidence.matching import Spans
+from copylens.records import BoolArray, IntArray
+
+# A span adds something if so much of it is covered by none of the same sub-dataset before it.
+_NEW = 0.5
+# Two spans are about the same words if the smaller overlap is so large a part of either.
+_SAME = 0.8
+
+
+@dataclass(frozen=True)
+class Found:
+    """One span that is reported; fields as in `Spans`, `part` is its part's number."""
+
+    part: int
+    start: int
+    end: int
+    place_start: int
+    place_end: int
+    passage: int
+    matched: int
+    score: float
+    boilerplate: bool
+    passages: int
+    sub_datasets: int
+
+
+def select(
+    names: Sequence[str], parts: Sequence[Spans], stock: BoolArray, most: int
+) -> list[Found]:
+    """Spans of all parts -> those to report, rarest first, boilerplate after all others.
+
+    A span is left out where one of the same sub-dataset says it already, or where a clearly longer
+    one of another sub-dataset holds it: then the longer one is where the words are from.
+
+    Args:
+        names: the sub-dataset of each part.
+        stock: [n] which words of the text are boilerplate.
+        most: how many to report.
+    """
+    part = np.repeat(np.arange(len(parts)), [len(spans.start) for spans in parts])
+    if len(part) == 0:
+        return []
+    rows = {key: np.concatenate([getattr(spans, key) for spans in parts]) for key in vars(parts[0])}
+    start, end = rows["start"], rows["end"]
+    before = np.append(0, np.cumsum(stock))
+    boiler = 2 * (before[end] - before[start]) > end - start
+    owner = np.unique([names[n] for n in range(len(parts))], return_inverse=True)[1][part]
+    # Ties by what the span is, so that the order of the parts does not matter.
+    order = np.lexsort((rows["place_start"], part, start, -rows["weight"], boiler))
+    chosen = _new_ones(start, end, owner, order, len(stock), most)
+    found = []
+    for n in chosen:
+        same = _alike(start, end, int(start[n]), int(end[n]))
+        places = np.unique(np.stack([part[same], rows["passage"][same]]), axis=1)
+        figures = {key: int(values[n]) for key, values in rows.items() if key != "weight"}
+        found.append(
+            Found(
+                part=int(part[n]),
+                score=float(rows["weight"][n]),
+                boilerplate=bool(boiler[n]),
+                passages=places.shape[1],
+                sub_datasets=len(np.unique(owner[same])),
+                **figures,
+            )
+        )
+    return found
+
+
+def _new_ones(
+    start: IntArray, end: IntArray, owner: IntArray, order: IntArray, length: int, most: int
+) -> list[int]:
+    """Numbers of the spans to report, in `order`."""
+    covered: dict[int, BoolArray] = {}
+    # Length of the longest span chosen so far at each word.
+    longest = np.zeros(length, dtype=np.int64)
+    seen: set[tuple[int, int, int]] = set()
+    chosen: list[int] = []
+    for n in order.tolist():
+        low, high, who = int(start[n]), int(end[n]), int(owner[n])
+        if (low, high, who) in seen:
+            continue
+        seen.add((low, high, who))
+        own = covered.setdefault(who, np.zeros(length, dtype=bool))
+        if (high - low) - own[low:high].sum() < _NEW * (high - low):
+            continue
+        if (high - low) < _SAME * np.median(longest[low:high]):
+            continue
+        chosen.append(n)
+        own[low:high] = True
+        longest[low:high] = np.maximum(longest[low:high], high - low)
+        if len(chosen) == most:
+            break
+    return chosen
+
+
+def _alike(starts: IntArray, ends: IntArray, start: int, end: int) -> BoolArray:
+    """Which spans hold nearly all of the words [start, end)."""
+    overlap = np.minimum(ends, end) - np.maximum(starts, start)
+    return np.asarray(overlap >= _SAME * (end - start))

@@ -1,0 +1,99 @@
+"""Runs and spans against a search that tries every pair of positions."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from copylens.evidence.arrays import GUARANTEED, build_arrays
+from copylens.evidence.matching import exact_runs, find_spans
+from copylens.evidence.settings import EvidenceConfig
+from copylens.evidence.words import Ids
+
+# Few different words, so that runs, repeats and near misses are everywhere.
+WORD_LISTS = st.lists(st.integers(1, 3), max_size=40)
+
+
+def as_ids(words) -> Ids:
+    return np.array(words, dtype=np.uint32)
+
+
+def maximal_runs(passages: list[list[int]], text: list[int], least: int) -> set[tuple]:
+    """(first word of the text, passage, first word of it, length), by trying everything."""
+    found = set()
+    for number, words in enumerate(passages):
+        for i in range(len(text)):
+            for j in range(len(words)):
+                if i and j and text[i - 1] == words[j - 1]:
+                    continue
+                length = 0
+                while (
+                    i + length < len(text)
+                    and j + length < len(words)
+                    and text[i + length] == words[j + length]
+                ):
+                    length += 1
+                if length >= least:
+                    found.add((i, number, j, length))
+    return found
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(WORD_LISTS, max_size=5), WORD_LISTS)
+def test_every_maximal_run_of_the_guaranteed_length_is_found_and_no_other(passages, text):
+    part = build_arrays([as_ids(p) for p in passages], list(range(len(passages))))
+    runs = exact_runs(part, as_ids(text))
+    passage = np.searchsorted(part.starts, runs.place, side="right") - 1
+    rows = zip(runs.text, passage, runs.place - part.starts[passage], runs.words)
+    found = [tuple(map(int, row)) for row in rows]
+    assert len(set(found)) == len(found)
+    assert {r for r in found if r[3] >= GUARANTEED} == maximal_runs(passages, text, GUARANTEED)
+    # The shorter ones are maximal too, but not all are there.
+    assert set(found) <= maximal_runs(passages, text, 1)
+
+
+def spans_of(passage, text, **changes):
+    part = build_arrays([as_ids(passage)], [0])
+    ids = as_ids(text)
+    runs = exact_runs(part, ids)
+    config = EvidenceConfig(**changes)
+    return find_spans(part, ids, runs, np.ones(len(ids)), config)
+
+
+OUTSIDE = list(range(1000, 1050))
+QUOTED = list(range(1, 61))
+
+
+@pytest.mark.parametrize("places", [(30,), (10, 20, 30, 40, 50), (20, 21, 22)])
+def test_changed_words_do_not_break_a_span(places):
+    changed = [2000 + n if n in places else word for n, word in enumerate(QUOTED)]
+    spans = spans_of(QUOTED, OUTSIDE[:25] + changed + OUTSIDE[25:])
+    assert spans.start.tolist() == [25] and spans.end.tolist() == [85]
+    assert spans.place_start.tolist() == [0] and spans.place_end.tolist() == [60]
+    assert spans.matched.tolist() == [60 - len(places)] == spans.weight.tolist()
+
+
+@pytest.mark.parametrize("left_out", [(30,), (30, 31, 32)])
+@pytest.mark.parametrize("from_text", [True, False])
+def test_words_left_out_or_put_in_do_not_break_a_span(left_out, from_text):
+    shorter = [word for n, word in enumerate(QUOTED) if n not in left_out]
+    passage, quoted = (QUOTED, shorter) if from_text else (shorter, QUOTED)
+    spans = spans_of(passage, OUTSIDE[:25] + quoted + OUTSIDE[25:])
+    assert spans.start.tolist() == [25] and spans.end.tolist() == [25 + len(quoted)]
+    assert spans.place_end.tolist() == [len(passage)]
+    assert spans.matched.tolist() == [60 - len(left_out)]
+
+
+def test_short_runs_are_reported_only_when_enough_words_around_them_agree():
+    seven = OUTSIDE[:5] + QUOTED[:7] + OUTSIDE[5:]
+    assert len(spans_of(QUOTED, seven, min_words=8).start) == 0
+    assert spans_of(QUOTED, seven, min_words=7).matched.tolist() == [7]
+    twice = OUTSIDE[:5] + QUOTED[:7] + [3000, 3001] + QUOTED[9:15] + OUTSIDE[5:]
+    assert spans_of(QUOTED, twice, min_words=8).matched.tolist() == [13]
+
+
+def test_no_span_crosses_from_one_passage_into_the_next():
+    part = build_arrays([as_ids(QUOTED[:30]), as_ids(QUOTED[30:])], [0, 0])
+    ids = as_ids(QUOTED)
+    spans = find_spans(part, ids, exact_runs(part, ids), np.ones(60), EvidenceConfig())
+    assert sorted(zip(spans.passage, spans.start, spans.end)) == [(0, 0, 30), (1, 30, 60)]

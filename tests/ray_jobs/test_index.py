@@ -1,0 +1,64 @@
+"""The index as a job: in parts on actors, resumed, brought up to date, and in a version."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from copylens import storage
+from copylens.evidence.building import build_index, evidence_uri, registered_passages
+from copylens.evidence.manifest import find_manifest
+from ray_jobs import index
+from ray_jobs.pipeline import run_stages
+from serve.registry import load_scorer
+from tests.evidence.evidence_samples import files
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture
+def copied(finished, tmp_path):
+    """A finished run that may be changed."""
+    config, _ = finished
+    shutil.copytree(config.output, tmp_path / "run")
+    evidence = config.evidence.model_copy(update={"part_passages": 24})
+    return config.model_copy(update={"output": str(tmp_path / "run"), "evidence": evidence})
+
+
+def test_the_job_makes_what_the_library_makes_and_does_it_once(copied, tmp_path):
+    first = index.run(copied)
+    assert (first["parts"], first["parts_resumed"], first["sub_datasets"]) == (6, 0, 3)
+    passages = registered_passages(copied.output)
+    assert first["passages"] == len(passages) == 120
+    build_index(str(tmp_path / "library"), passages, 24)
+    made, expected = files(Path(evidence_uri(copied.output))), files(tmp_path / "library")
+    assert {n: d for n, d in made.items() if n != "manifest.json"} == {
+        n: d for n, d in expected.items() if n != "manifest.json"
+    }
+    again = index.run(copied)
+    assert again["skipped"] and again["hash"] == first["hash"]
+    # Another corpus with the same passages: all parts are there already.
+    storage.remove_file(storage.join(evidence_uri(copied.output), "manifest.json"))
+    resumed = index.run(copied)
+    assert (resumed["parts_resumed"], resumed["hash"]) == (6, first["hash"])
+
+
+def test_a_version_carries_its_index_and_its_verdicts_their_evidence(copied):
+    promoted = list(run_stages(copied, ("index", "promote")))[1]
+    assert promoted["attached"] == ["evidence"]
+    scorer = load_scorer(f"models:/copylens/{promoted['version']}", copied.tracking.uri)
+    source = registered_passages(copied.output)[5]
+    text = " ".join(source.text.split()[20:60])
+    verdict = scorer.with_evidence(text, scorer.verdicts([text])[0])
+    assert verdict.evidence[0]["passage_id"] == source.id
+    assert verdict.evidence[0]["kind"] == "verbatim"
+    assert json.dumps(verdict.to_dict())
+    manifest = find_manifest(evidence_uri(copied.output))
+    assert manifest is not None
+    assert scorer.attachments["evidence"]["hash"] == manifest.hash
+    assert "evidence" in scorer.lineage
+    # A version without an index gives verdicts as before.
+    plain = load_scorer("models:/copylens/1", copied.tracking.uri)
+    assert plain.with_evidence(text, verdict).evidence == verdict.evidence
+    assert plain.evidence_index is None

@@ -10,10 +10,11 @@ _SECONDS = 0.5
 
 
 class PeakMemory:
-    """Samples the proportional set size of this process and all that descend from it."""
+    """Samples the proportional set size of a process (this one) and all that descend from it."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: int | None = None) -> None:
         self.peak_mb = 0.0
+        self._root = os.getpid() if root is None else root
         self._stop = threading.Event()
 
     @contextmanager
@@ -29,8 +30,11 @@ class PeakMemory:
 
     def _watch(self) -> None:
         while not self._stop.wait(_SECONDS):
-            total = sum(_pss_mb(pid) for pid in descendants(os.getpid()))
-            self.peak_mb = max(self.peak_mb, total)
+            self.peak_mb = max(self.peak_mb, self.now_mb())
+
+    def now_mb(self) -> float:
+        """What they have at this moment, in MiB."""
+        return sum(_pss_mb(pid) for pid in descendants(self._root))
 
 
 def descendants(root: int) -> list[int]:

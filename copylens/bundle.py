@@ -21,6 +21,7 @@ from copylens.lexical_arrays import lexical_arrays, lexical_from
 from copylens.model.assembly import FittedModel
 from copylens.model.attributor import Attributor, Channels
 from copylens.model.calibration import Conformal, OpenSet, ShareIntervals
+from copylens.model.confusion import HeldOutShares
 from copylens.model.detector import Detector, Space
 from copylens.model.fusion import ChannelFusion
 from copylens.model.network import AttributorNetwork, NetworkShape
@@ -36,6 +37,7 @@ _ARRAYS, SCORER_FILE = "model.safetensors", "scorer.json"
 FILES = (_ARRAYS, SCORER_FILE)
 _INTERVAL = ("share", "low", "high")
 _TEST = ("centre", "spread", "own")
+_HELD = ("shares", "labels", "groups")
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ def _arrays(model: FittedModel) -> dict[str, AnyArray]:
         arrays |= lexical_arrays(attributor.channels.lexical)
     if attributor.channels.readout is not None:
         arrays |= expert_arrays(attributor.channels.readout)
+    if model.held_shares is not None:
+        arrays |= {f"held.{key}": getattr(model.held_shares, key) for key in _HELD}
     if detector.space is not None:
         arrays |= _module_arrays("projector", detector.space.projector)
         arrays["space.centres"] = detector.space.centres
@@ -182,6 +186,9 @@ def _model(arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> FittedModel:
         conformal=Conformal(arrays["conformal.scores"], arrays["conformal.weights"]),
         open_set=OpenSet(numbers["open_set_shape"]),
         intervals=ShareIntervals(*(arrays[f"interval.{key}"] for key in _INTERVAL)),
+        held_shares=HeldOutShares(*(arrays[f"held.{key}"] for key in _HELD))
+        if "held.shares" in arrays
+        else None,
     )
 
 

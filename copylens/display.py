@@ -125,3 +125,39 @@ def report(figures: Mapping[str, Any]) -> None:
     for name, *numbers in rows:
         table.add_row(name, *("-" if n is None else f"{n:.3f}" for n in numbers))
     _console().print(table)
+
+
+def statement(made: Mapping[str, Any], output: str | None) -> None:
+    """A statement as a table, and where its files are."""
+    console = _console()
+    terms, log = made["terms"], made["log"]
+    trust = f"{100 * made['method']['trust']:.0f} % by shares, the rest by the {terms['fee']} fee"
+    console.print(f"{terms['pool']} {terms['currency']} over {log['texts']:,} texts; {trust}")
+    if not made["method"]["corrected"]:
+        console.print("[yellow]not corrected: this version keeps no held-out shares[/]")
+    table = Table(box=None, padding=(0, 1))
+    table.add_column("sub-dataset", no_wrap=True, min_width=14)
+    table.add_column("holder", no_wrap=True, overflow="ellipsis")
+    widest = max(len(line["amount"]) for line in made["lines"])
+    for column, width in (
+        ("basis", 12),
+        ("share", 6),
+        ("interval", 15),
+        (terms["currency"], widest),
+    ):
+        right = column in ("share", terms["currency"])
+        table.add_column(
+            column, no_wrap=True, min_width=width, justify="right" if right else "left"
+        )
+    for line in made["lines"]:
+        table.add_row(
+            line["sub_dataset"],
+            line["holder"],
+            line["basis"] if line["kind"] == "paid" else line["kind"],
+            f"{100 * line['share']:.1f} %",
+            f"{100 * line['low']:.1f} to {100 * line['high']:.1f} %",
+            line["amount"],
+        )
+    console.print(table)
+    if output is not None:
+        console.print(f"statement.json, .csv and .html: {output}", markup=False)

@@ -27,3 +27,7 @@ class StorageError(CopyLensError):
 
 class TextError(CopyLensError):
     """A text that cannot be scored: empty, blank, or not text at all."""
+
+
+class SettlementError(CopyLensError):
+    """A log of verdicts, a contract or a pool that no statement can be made of."""

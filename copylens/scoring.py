@@ -85,7 +85,7 @@ class ShardScorer:
             if isinstance(verdict, str):
                 refused.append(_refused(row, verdict))
                 continue
-            name = {"row": row["row"]} | ({"id": row["id"]} if row["id"] else {})
+            name = {"row": row["row"]} | {k: row[k] for k in ("id", "document") if row[k]}
             lines.append(json.dumps(name | verdict.to_dict(), ensure_ascii=False) + "\n")
         content = "".join(lines).encode()
         storage.write_bytes(task.target, content)
@@ -156,6 +156,7 @@ def _plain(number: int, row: Row) -> dict[str, Any]:
         "line": row.line,
         "file": row.file,
         "id": str(row.values.get("id") or ""),
+        "document": str(row.values.get("document") or ""),
         "text": "" if problem else text,
         "problem": problem,
     }

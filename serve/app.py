@@ -13,10 +13,10 @@ def build(args: ServeArgs) -> Application:
             "min_replicas": args.replicas_min,
             "max_replicas": args.replicas_max,
             "target_ongoing_requests": 8,
-            "upscale_delay_s": 15,
-            "downscale_delay_s": 300,
+            "upscale_delay_s": args.scale_up_s,
+            "downscale_delay_s": args.scale_down_s,
         },
         ray_actor_options={"num_cpus": 1},
     )
-    ingress = Ingress.options(num_replicas=1, ray_actor_options={"num_cpus": 0.5})
+    ingress = Ingress.options(num_replicas=args.ingresses, ray_actor_options={"num_cpus": 0.5})
     return ingress.bind(args, scorer.bind(args))

@@ -46,6 +46,7 @@ class GreedyBatcher(Generic[T, R]):
         max_items: int,
         max_size: int,
         max_waiting: int,
+        max_seconds: float = float("inf"),
     ):
         """Starts nothing: the first `submit` does, on the loop it is called on.
 
@@ -53,9 +54,12 @@ class GreedyBatcher(Generic[T, R]):
             work: one result per item, in order; runs in a thread.
             size: what `max_size` bounds the sum of; a larger item goes alone.
             max_waiting: items that may wait, those in work not counted.
+            max_seconds: that an item may be foreseen to take, those before it included; where
+                nothing is in work and nothing waits any item is taken.
         """
         self._work, self._size = work, size
         self._max_items, self._max_size, self._max_waiting = max_items, max_size, max_waiting
+        self._max_seconds = max_seconds
         self._waiting: deque[_Entry[T, R]] = deque()
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scorer")
@@ -63,6 +67,7 @@ class GreedyBatcher(Generic[T, R]):
         # Seconds that a unit of size takes, smoothed; 0 until a batch was done.
         self._pace = 0.0
         self._began: float | None = None
+        self._in_work = 0  # size of the batch under way
 
     @property
     def waiting(self) -> int:
@@ -87,12 +92,13 @@ class GreedyBatcher(Generic[T, R]):
         Raises:
             OverloadedError: there is no room for all of them.
         """
-        if len(self._waiting) + len(items) > self._max_waiting:
+        sizes = [self._size(item) for item in items]
+        if not self._room(len(items), sum(sizes)):
             raise OverloadedError(len(self._waiting), self._max_waiting, self.wait_s())
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop.create_task(self._serve())
-        entries = [_Entry(item, self._size(item), loop.create_future()) for item in items]
+        entries = [_Entry(item, n, loop.create_future()) for item, n in zip(items, sizes)]
         self._waiting.extend(entries)
         self._wake.set()
         try:
@@ -107,8 +113,17 @@ class GreedyBatcher(Generic[T, R]):
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def wait_s(self) -> float:
-        """Seconds until what waits now will be done, by the pace of the last batches."""
-        return self._pace * sum(entry.size for entry in self._waiting)
+        """Seconds until all that was taken will be done, by the pace of the last batches."""
+        rest = max(0.0, self._pace * self._in_work - self.busy_s)
+        return rest + self._pace * sum(entry.size for entry in self._waiting)
+
+    def _room(self, items: int, size: int) -> bool:
+        """Whether so many more, of this size together, are still answered in time."""
+        if len(self._waiting) + items > self._max_waiting:
+            return False
+        idle = self._began is None and not self._waiting
+        # What waits goes together, so a later item's work is also an earlier one's wait.
+        return idle or self.wait_s() + self._pace * size <= self._max_seconds
 
     async def close(self) -> None:
         """Ends the loop; whoever waits is cancelled."""
@@ -127,10 +142,11 @@ class GreedyBatcher(Generic[T, R]):
                 await self._wake.wait()
                 continue
             self._began = time.perf_counter()
+            self._in_work = sum(entry.size for entry in batch)
             items = [entry.item for entry in batch]
             results = await loop.run_in_executor(self._thread, self._results, items)
-            self._keep_pace(self.busy_s, sum(entry.size for entry in batch))
-            self._began = None
+            self._keep_pace(self.busy_s, self._in_work)
+            self._began, self._in_work = None, 0
             for entry, result in zip(batch, results, strict=True):
                 _give(entry.answer, result)
 

@@ -78,8 +78,8 @@ def make_context(
     return context
 
 
-def context_of(request: Request) -> Context:
-    """The replica's context, for routes."""
+async def context_of(request: Request) -> Context:
+    """The replica's context, for routes. No coroutine would mean a thread for every request."""
     context: Context = request.app.state.context
     return context
 

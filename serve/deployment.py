@@ -70,6 +70,7 @@ class Scorer:
             args.batching.texts,
             args.batching.chars,
             args.batching.queue_texts,
+            args.batching.answer_s,
         )
         source = ModelSource(args)
         self._follower: Follower[Model] = Follower(

@@ -31,8 +31,13 @@ def load_scorer(uri: str, tracking_uri: str, probe: str | None = None) -> Scorer
         ModelError: the registry has no such model, or what it holds is damaged.
         TrackingError: the registry is out of reach.
     """
+    return Scorer.load(*bundle_folder(uri, tracking_uri), probe=probe)
+
+
+def bundle_folder(uri: str, tracking_uri: str) -> tuple[str, str, str]:
+    """Folder, name and version of a saved scorer; see `load_scorer`."""
     if not uri.startswith("models:/"):
-        return Scorer.load(uri, probe=probe)
+        return uri, "copylens", "unregistered"
     name, version = resolve_version(uri, tracking_uri)
     mlflow.set_tracking_uri(tracking_uri)
     with mlflow_errors(tracking_uri):
@@ -41,7 +46,7 @@ def load_scorer(uri: str, tracking_uri: str, probe: str | None = None) -> Scorer
     if not found:
         raise ModelError(f"{uri} is no CopyLens model ({SCORER_FILE} is missing)")
     check_hash(found[0], name, version, tracking_uri)
-    return Scorer.load(str(found[0].parent), name=name, version=version, probe=probe)
+    return str(found[0].parent), name, version
 
 
 def check_hash(scorer_file: Path, name: str, version: str, tracking_uri: str) -> None:

@@ -27,6 +27,12 @@ class Batching(Section):
     texts: int = Field(default=32, ge=1, description="most texts in one pass")
     chars: int = Field(default=60_000, ge=1, description="most characters, a longer text alone")
     queue_texts: int = Field(default=256, ge=1, description="texts that may wait, 429 beyond")
+    answer_s: float = Field(
+        default=20,
+        gt=0,
+        description="seconds that an answer may be foreseen to take, 429 beyond; an idle scorer "
+        "takes any text",
+    )
     stalled_s: float = Field(
         default=600, gt=0, description="a pass that takes longer hangs: the replica is replaced"
     )
@@ -58,6 +64,9 @@ class ServeArgs(Section):
     threads: int = Field(default=1, ge=1, description="torch threads of a Scorer replica")
     replicas_min: int = Field(default=1, ge=1, description="Scorer replicas at rest")
     replicas_max: int = Field(default=1, ge=1, description="Scorer replicas under load")
+    scale_up_s: float = Field(default=15, ge=0, description="seconds of load before one is added")
+    scale_down_s: float = Field(default=300, ge=0, description="of calm before one is removed")
+    ingresses: int = Field(default=1, ge=1, description="Ingress replicas")
     log_texts: bool = Field(default=False, description="log texts too, not their sha256 alone")
     page: bool = Field(default=True, description="serve the page at /")
     limits: Limits = Limits()

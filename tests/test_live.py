@@ -134,6 +134,9 @@ def test_schedule_grows_with_the_text():
     assert [n for n in range(1, 500) if schedule.due(n)] == [32, 64, 96, 128, 192, 288, 416]
     schedule = Schedule(10, growth=0.0)
     assert [n for n in range(1, 45) if schedule.due(n)] == [10, 20, 30, 40]
+    # With a flag from 20 on; the end of the text is the final verdict's.
+    schedule = Schedule(10, growth=0.5, settled_growth=2.0, limit=420)
+    assert [n for n in range(1, 500) if schedule.due(n, settled=n > 20)] == [10, 20, 60, 180]
 
 
 def test_a_flag_needs_confirmation_and_does_not_flicker():

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import typer
 
 from copylens import __version__
-from copylens.cli import stages, verdicts
+from copylens.cli import rights, stages, verdicts
 from copylens.cli.app import app
 from copylens.errors import CopyLensError
 
-__all__ = ["app", "main", "stages", "verdicts"]
+__all__ = ["app", "main", "rights", "stages", "verdicts"]
 
 
 @app.command()

@@ -11,15 +11,17 @@ from itertools import product
 import numpy as np
 
 from copylens.config import RunConfig
-from copylens.model.attributor import Attributor, Channels, segment_weights, shares_of
+from copylens.model.attributor import Attributor, Channels, Evidence, segment_weights, shares_of
 from copylens.model.calibration import (
     Conformal,
     OpenSet,
     ShareIntervals,
+    cross_p_values,
     fit_conformal,
     fit_intervals,
     fit_open_set,
 )
+from copylens.model.confusion import HeldOutShares
 from copylens.model.detector import Detector, Space, cross_fitted_scores, fit_detector, measures
 from copylens.model.fusion import fit_fusion
 from copylens.model.held_out import HeldOut, Parts, TextSet, fit_channels, held_out_evidence
@@ -36,13 +38,18 @@ _MIXED = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.003)
 
 @dataclass(frozen=True)
 class FittedModel:
-    """All that a scorer needs besides the probe."""
+    """All that a scorer needs besides the probe.
+
+    Attributes:
+        held_shares: what statements are corrected by; None in versions that were saved without.
+    """
 
     attributor: Attributor
     detector: Detector
     conformal: Conformal
     open_set: OpenSet
     intervals: ShareIntervals
+    held_shares: HeldOutShares | None = None
 
 
 def assemble(
@@ -72,21 +79,48 @@ def assemble(
     # The space belongs to the networks fitted on all of train: no place for those of a part.
     if projector is not None and parts.count == 0:
         space = Space.fit(projector, channels.features(train.states), train.labels)
+    return calibrated(config, attributor, space, held_out, ood_val)
+
+
+def calibrated(
+    config: RunConfig,
+    attributor: Attributor,
+    space: Space | None,
+    held_out: HeldOut,
+    ood_val: TextSet,
+) -> FittedModel:
+    """Fits the detector and everything that says how sure a verdict is."""
     held = measures(attributor, held_out.pure, space)
-    ood = None
+    ood, outside = None, None
     if len(ood_val):
-        ood = measures(attributor, channels.whole(ood_val.texts, ood_val.states), space)
+        outside = attributor.channels.evidence(ood_val.texts, ood_val.states)
+        ood = measures(attributor, outside, space)
     detector = fit_detector(space, held, held_out.labels, ood)
     held_scores = cross_fitted_scores(detector, held, held_out.labels, held_out.groups, config.seed)
     conformal = fit_conformal(held_scores, held_out.groups)
     ood_p = np.zeros(0) if ood is None else conformal.p_value(detector.score(ood))
-    return FittedModel(
-        attributor,
-        detector,
-        conformal,
-        fit_open_set(ood_p),
-        _intervals(attributor, held_out, config.calibration.interval),
+    open_set = fit_open_set(ood_p)
+    held_p = cross_p_values(held_scores, held_out.groups)
+    shares = [_open_shares(attributor, held_out.pure, open_set.unregistered(held_p))]
+    if outside is not None:
+        shares.append(_open_shares(attributor, outside, open_set.unregistered(ood_p)))
+    K, first = len(attributor.sub_datasets), int(held_out.groups.max()) + 1
+    held_shares = HeldOutShares(
+        np.concatenate(shares),
+        np.concatenate([held_out.labels, np.full(len(ood_val), K)]),
+        np.concatenate([held_out.groups, ood_val.group_index + first]),
     )
+    intervals = _intervals(attributor, held_out, config.calibration.interval)
+    return FittedModel(attributor, detector, conformal, open_set, intervals, held_shares)
+
+
+def _open_shares(
+    attributor: Attributor, evidence: Evidence, unregistered: FloatArray
+) -> FloatArray:
+    """[N, K + 1] shares with that of `unregistered` [N] last, as verdicts give them."""
+    closed = shares_of(attributor.timelines(evidence), evidence.spans)
+    column = unregistered[:, None]
+    return np.concatenate([closed * (1 - column), column], axis=1).astype(np.float32)
 
 
 def _intervals(attributor: Attributor, held_out: HeldOut, coverage: float) -> ShareIntervals:

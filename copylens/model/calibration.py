@@ -41,6 +41,15 @@ def fit_conformal(scores: FloatArray, groups: IntArray) -> Conformal:
     return Conformal(scores[order], (1.0 / sizes[inverse])[order])
 
 
+def cross_p_values(scores: FloatArray, groups: IntArray) -> FloatArray:
+    """P-values [N] of the calibration passages themselves, each by all groups but its own."""
+    result = np.ones(len(scores))
+    for group in np.unique(groups):
+        own = groups == group
+        result[own] = fit_conformal(scores[~own], groups[~own]).p_value(scores[own])
+    return result
+
+
 @dataclass(frozen=True)
 class OpenSet:
     """Share of a text that no registered sub-dataset accounts for, from its p-value (ours).

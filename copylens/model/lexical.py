@@ -105,7 +105,7 @@ class LexicalClassifier:
             return LexicalReading(*(np.zeros((0, K)) for _ in range(5)))
         tokens = tokenize(self.names, self.skeleton, texts)
         parts = [
-            view.matrix(document) @ weight
+            view.scores(document, weight)
             for view, document, weight in zip(self.views, tokens.views, self.weights)
         ]
         natural = [m.mean_log_probs(s) for m, s in zip(self.models, tokens.streams)]

@@ -49,7 +49,7 @@ class ReadOutExpert:
     def scores(self, codes: Sequence[IntArray]) -> FloatArray:
         """[N, K] ridge scores; about 0 when clueless."""
         parts = [
-            view.matrix(documents) @ weight
+            view.scores(documents, weight)
             for view, documents, weight in zip(self.views, code_views(codes), self.weights)
         ]
         return np.asarray(parts[0] + parts[1], np.float64)

@@ -1,0 +1,80 @@
+"""Throughput at many clients and latency of one, against the scorer alone and a plain server."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from benchmarks.serving.inprocess import InProcess
+from benchmarks.serving.load import Job, ask, percentile, rate
+from benchmarks.serving.service import plain, service
+from benchmarks.serving.texts import Case
+
+CLIENTS = 32
+_LENGTHS = (512, 64)
+_ROUNDS = 2
+_SECONDS, _WARM_S = 10.0, 2.0
+_BATCH = 32
+# Of one text at a time: blocks in turns, so that both sides see the same machine.
+_BLOCKS, _REQUESTS = 6, 30
+
+
+def throughput(case: Case, tell: Callable[[str, Any], None]) -> dict[str, float]:
+    """Texts a second: HTTP with 32 clients, the same scorer in-process in batches of 32, and a
+    plain server with 32 clients; all with one thread, in turns."""
+    texts = {tokens: case.texts(tokens, 64) for tokens in _LENGTHS}
+    found: dict[tuple[str, int], list[float]] = {}
+    with InProcess(case) as alone, service(case) as ours, plain(case) as theirs:
+        for _ in range(_ROUNDS):
+            for tokens, asked in texts.items():
+                for name, measured in (
+                    ("in-process", alone.texts_per_second(asked, _BATCH, _SECONDS)),
+                    ("service", _rate(ours.url, asked)),
+                    ("plain", _rate(theirs.url, asked)),
+                ):
+                    found.setdefault((name, tokens), []).append(measured)
+    mean = {key: statistics.mean(values) for key, values in found.items()}
+    for (name, tokens), value in mean.items():
+        rounds = [round(v, 1) for v in found[name, tokens]]
+        tell(f"{name}, {tokens} tokens", {"texts_per_second": round(value, 1), "rounds": rounds})
+    return {
+        "throughput_vs_inprocess": mean["service", 512] / mean["in-process", 512],
+        "throughput_vs_inprocess_64": mean["service", 64] / mean["in-process", 64],
+        "throughput_vs_plain_fastapi_512": mean["service", 512] / mean["plain", 512],
+        "throughput_vs_plain_fastapi_64": mean["service", 64] / mean["plain", 64],
+    }
+
+
+def latency(case: Case, tell: Callable[[str, Any], None]) -> dict[str, float]:
+    """p95 of one text of 512 tokens at a time, by HTTP and in-process, in turns."""
+    texts = case.texts(512, 64)
+    served: list[float] = []
+    alone: list[float] = []
+    with InProcess(case) as scorer, service(case) as ours:
+        unloaded(ours.url, texts, 20)
+        for _ in range(_BLOCKS):
+            alone += scorer.latencies(texts, _REQUESTS)
+            served += unloaded(ours.url, texts, _REQUESTS)
+    for name, values in (("in-process", alone), ("service", served)):
+        tell(f"{name}, one text at a time", milliseconds(values))
+    return {"p95_vs_inprocess": percentile(served, 0.95) / percentile(alone, 0.95)}
+
+
+def unloaded(url: str, texts: Sequence[str], requests: int) -> list[float]:
+    """Seconds of requests that come one after another."""
+    answers = ask(Job(url, tuple(texts), 120.0, clients=1, requests=requests))
+    assert all(answer.ok for answer in answers), "a request failed without any load"
+    return [answer.seconds for answer in answers]
+
+
+def milliseconds(seconds: Sequence[float]) -> dict[str, float]:
+    """Median, p95, p99 and the number of values."""
+    places = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+    found = {name: round(1000 * percentile(seconds, q), 1) for name, q in places.items()}
+    return {**found, "n": len(seconds)}
+
+
+def _rate(url: str, texts: tuple[str, ...]) -> float:
+    seconds = _WARM_S + _SECONDS
+    answers = ask(Job(url, texts, seconds, clients=CLIENTS))
+    assert all(answer.ok for answer in answers), "a request failed at 32 clients"
+    return rate(answers, _WARM_S, _SECONDS)

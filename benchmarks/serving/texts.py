@@ -1,0 +1,59 @@
+"""What is asked: texts of a given number of tokens, and the model that answers."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from copylens.corpus.publish import read_split
+
+_SMALL_RUN = Path("runs/serve-benchmark")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A finished run, the LM it is asked with, and texts that its training has not seen."""
+
+    run: str
+    probe: str | None
+
+    @property
+    def bundle(self) -> str:
+        return str(Path(self.run, "model").absolute())
+
+    def texts(self, tokens: int, count: int) -> tuple[str, ...]:
+        """Test passages, joined and cut to exactly so many tokens of the LM."""
+        from copylens.scorer import Scorer
+
+        tokenizer = Scorer.load(self.bundle, probe=self.probe).probe.lm.tokenizer
+        return cut([p.text for p in read_split(self.run, "test")], tokenizer, tokens, count)
+
+
+def cut(passages: Sequence[str], tokenizer: Any, tokens: int, count: int) -> tuple[str, ...]:
+    """`count` texts of so many tokens each, from passages in their order, over and over."""
+    found: list[str] = []
+    joined, place = "", 0
+    while len(found) < count:
+        joined += passages[place % len(passages)] + "\n"
+        place += 1
+        offsets = tokenizer(
+            joined, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )["offset_mapping"]
+        if len(offsets) >= tokens:
+            # The first token's blanks are no part of a text that stands alone.
+            found.append(joined[: offsets[tokens - 1][1]])
+            joined = ""
+    return tuple(found)
+
+
+def case(run: str | None, probe: str | None) -> Case:
+    """The named run, or a small one that is made at first, as `copylens demo --small` does."""
+    if run is not None:
+        return Case(run, probe)
+    if not (_SMALL_RUN / "model" / "scorer.json").exists():
+        print(f"no run was named: making a small one in {_SMALL_RUN}", file=sys.stderr)
+        words = [sys.executable, "-m", "copylens.cli", "demo", "--small"]
+        subprocess.run([*words, "--output", str(_SMALL_RUN)], check=True, stdout=sys.stderr)
+    return Case(str(_SMALL_RUN), probe)

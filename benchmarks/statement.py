@@ -1,0 +1,166 @@
+"""`python -m benchmarks.statement [--logs N] [RUN ...]`: is a statement right, and how sure?
+
+Three questions. Does every statement sum to its pool (random logs)? Are corrected shares nearer to
+the truth than the verdicts' means, and do the intervals cover it, where the world is generative
+and its truth known? And the same on logs drawn from a finished run's test passages, whose works
+neither training nor the confusion matrix has seen. The last line is one JSON object.
+"""
+
+import argparse
+import json
+from decimal import Decimal
+
+import numpy as np
+
+from copylens import storage
+from copylens.corpus import load_manifest
+from copylens.fitting import load_texts
+from copylens.model.assembly import calibrated
+from copylens.model.confusion import HeldOutShares
+from copylens.model.held_out import held_out_evidence, split_parts
+from copylens.scorer import Scorer
+from copylens.settlement import Grounds, Terms, VerdictLog, make_statement
+from copylens.settlement.correction import estimate
+from tests.settlement.worlds import MODEL, world
+
+_SIZES = (200, 500, 2000)
+# From logs of a few sources to logs of all alike.
+_MIXTURES = (0.3, 1.0, 3.0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="*", help="folders of finished runs")
+    parser.add_argument("--logs", type=int, default=10_000)
+    parser.add_argument("--worlds", type=int, default=600)
+    words = parser.parse_args()
+    found = {"logs": words.logs, "sum_errors": sum_errors(words.logs), **generative(words.worlds)}
+    for run in words.runs:
+        found[storage.name_of(run)] = on_run(run)
+    print(json.dumps(found))
+
+
+def sum_errors(logs: int) -> int:
+    """Statements over random logs whose lines, holders or totals miss the pool."""
+    rng = np.random.default_rng(0)
+    return sum(not _sums(rng) for _ in range(logs))
+
+
+def _sums(rng: np.random.Generator) -> bool:
+    K, texts = int(rng.integers(1, 12)), int(rng.integers(1, 40))
+    names = tuple(f"s{k:02}" for k in range(K))
+    shares = rng.dirichlet(np.full(K + 1, rng.choice([0.05, 1.0])), size=texts)
+    rights = {
+        name: {
+            "holder": f"Holder {k // 2}",
+            "license": "",
+            "basis": str(rng.choice(["contribution", "resemblance"])),
+        }
+        for k, name in enumerate(names)
+    }
+    ones = np.ones(texts, np.int64)
+    log = VerdictLog(names, rights, shares, ones, texts, MODEL, 0, rng.bytes(32).hex())
+    held = HeldOutShares(
+        rng.dirichlet(np.ones(K + 1), size=4 * (K + 1)),
+        np.repeat(np.arange(K + 1), 4),
+        np.arange(4 * (K + 1)),
+    )
+    currency, digits = [("EUR", 2), ("JPY", 0), ("KWD", 3)][rng.integers(3)]
+    pool = str(Decimal(int(rng.integers(1, 10**12))).scaleb(-digits))
+    allow = (names[-1],) if K > 1 and rng.random() < 0.3 else ()
+    grounds = Grounds(names, held if rng.random() < 0.7 else None, "")
+    made = make_statement(log, grounds, Terms(pool, currency, allow=allow), resamples=20)
+    lines = sum(Decimal(line["amount"]) for line in made["lines"])
+    holders = sum(Decimal(entry["amount"]) for entry in made["holders"])
+    kept = Decimal(made["totals"]["kept"])
+    return lines == Decimal(pool) == holders + kept and holders == Decimal(made["totals"]["paid"])
+
+
+def generative(worlds: int) -> dict[str, object]:
+    """Worlds with a known confusion; see tests/settlement/worlds.py."""
+    rng = np.random.default_rng(1)
+    tally = Tally()
+    for _ in range(worlds):
+        made = world(rng, int(rng.integers(4, 17)), float(rng.uniform(0.6, 0.9)))
+        mixture = rng.dirichlet(np.full(made.origins, rng.choice(_MIXTURES)))
+        log = made.log(rng, mixture, int(rng.choice(_SIZES)))
+        tally.add(log, np.arange(len(log)), made.held_out(rng), mixture)
+    return tally.figures()
+
+
+def on_run(run: str, logs: int = 200) -> dict[str, object]:
+    """Logs of a known mixture from a run's test and OOD test passages, by its own scorer."""
+    held, shares, labels, groups = _answers(run)
+    rng = np.random.default_rng(2)
+    tally = Tally()
+    C = shares.shape[1]
+    for _ in range(logs):
+        mixture = rng.dirichlet(np.full(C, rng.choice(_MIXTURES)))
+        origins = rng.choice(C, int(rng.choice(_SIZES)), p=mixture)
+        rows = np.array([rng.choice(np.flatnonzero(labels == origin)) for origin in origins])
+        tally.add(shares[rows], groups[rows], held, mixture)
+    one = int((held.group_counts[:-1] == 1).sum())
+    return {**tally.figures(), "logs": logs, "sub_datasets": C - 1, "of_one_held_out_work": one}
+
+
+def _answers(run: str) -> tuple[HeldOutShares, np.ndarray, np.ndarray, np.ndarray]:
+    """What the scorer keeps of val, and its shares, origins and split groups of test and OOD."""
+    scorer = Scorer.load(storage.join(run, "model"))
+    names = load_manifest(run).sub_datasets
+    model, K = scorer.model, len(names)
+    train, val, test, ood_val, ood_test = (
+        load_texts(run, split, names) for split in ("train", "val", "test", "ood_val", "ood_test")
+    )
+    parts = split_parts(train, val, scorer.config.attributor.folds, scorer.config.seed)
+    if parts.count:
+        raise SystemExit(f"error: val of '{run}' shares works with train; name another run")
+    if model.held_shares is None:  # a version from before they were kept
+        channels = model.attributor.channels
+        held = held_out_evidence(scorer.config, K, {}, parts, train, val, channels)
+        space = model.detector.space
+        scorer.model = calibrated(scorer.config, model.attributor, space, held, ood_val)
+    kept = scorer.model.held_shares
+    assert kept is not None
+    rows, origins, groups = [], [], []
+    for part, label in ((test, test.labels), (ood_test, np.full(len(ood_test), K))):
+        scores = scorer.score(part.texts, part.states)
+        rows.append(np.concatenate([scores.shares, scores.unregistered[:, None]], axis=1))
+        origins.append(label)
+        groups += list(part.groups)
+    places = np.unique(groups, return_inverse=True)[1]
+    return kept, np.concatenate(rows), np.concatenate(origins), places
+
+
+class Tally:
+    """Errors and coverage over logs."""
+
+    def __init__(self) -> None:
+        self.errors: list[list[float]] = []
+        self.covered: list[float] = []
+        self.widths: list[float] = []
+
+    def add(
+        self, log: np.ndarray, documents: np.ndarray, held: HeldOutShares, truth: np.ndarray
+    ) -> None:
+        places = np.unique(documents, return_inverse=True)[1]
+        sums = np.zeros((places.max() + 1, log.shape[1]))
+        np.add.at(sums, places, log)
+        found = estimate(sums, np.bincount(places), held, seed=len(self.errors), resamples=400)
+        low, high = found.interval()
+        self.errors.append([float(np.abs(s - truth).mean()) for s in (found.share, found.observed)])
+        self.covered.append(float(((low <= truth + 1e-9) & (truth <= high + 1e-9)).mean()))
+        self.widths.append(float((high - low).mean()))
+
+    def figures(self) -> dict[str, object]:
+        ours, raw = np.mean(self.errors, axis=0)
+        return {
+            "error_corrected": round(float(ours), 5),
+            "error_observed": round(float(raw), 5),
+            "error_ratio": round(float(ours / raw), 3),
+            "coverage": round(float(np.mean(self.covered)), 3),
+            "interval_width": round(float(np.mean(self.widths)), 4),
+        }
+
+
+if __name__ == "__main__":
+    main()

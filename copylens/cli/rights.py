@@ -1,0 +1,74 @@
+"""What is owed, and what has to go: statements, takedowns, verdicts brought up to date."""
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from copylens import display
+from copylens.cli.app import app
+from copylens.cli.options import AsJson, Tracking
+
+
+@app.command()
+def statement(
+    log: Annotated[
+        str, typer.Option(help="Verdicts: a folder that score wrote, or a .jsonl[.gz]; any URI.")
+    ],
+    pool: Annotated[str, typer.Option(help="The amount to split, e.g. 100000 or 99999.95.")],
+    currency: Annotated[str, typer.Option(help="ISO 4217 code, e.g. EUR.")],
+    fee: Annotated[
+        str,
+        typer.Option(help="What uncertain payment shrinks toward: equal, or a YAML of parts."),
+    ] = "equal",
+    allow: Annotated[
+        list[str] | None,
+        typer.Option(metavar="HOLDER", help="Licensed otherwise: listed, not paid. Repeatable."),
+    ] = None,
+    period: Annotated[str, typer.Option(help="What the log covers; printed as it is.")] = "",
+    model: Annotated[
+        str | None, typer.Option(help="The version that judged the log; default: as it says.")
+    ] = None,
+    tracking_uri: Tracking = None,
+    output: Annotated[
+        str | None, typer.Option(help="Folder or URI for statement.json, .csv and .html.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """A log of verdicts -> who is owed what, on what ground, how sure; to the cent."""
+    from copylens.settlement import Terms, make_statement, read_log
+    from copylens.settlement.pages import write_statement
+    from copylens.settlement.payment import read_contract
+
+    contract = None if fee == "equal" else read_contract(fee)
+    terms = Terms(pool, currency, contract, tuple(allow or ()), period)
+    verdicts = read_log(log)
+    made = make_statement(verdicts, _grounds(verdicts.model, model, tracking_uri), terms)
+    if output is not None:
+        write_statement(output, made)
+    if as_json:
+        typer.echo(json.dumps(made, sort_keys=True, ensure_ascii=False))
+    else:
+        display.statement(made, output)
+
+
+def _grounds(judge: dict[str, Any], model: str | None, tracking_uri: str | None) -> Any:
+    """The version that judged, by its own word unless the user names it."""
+    from copylens.config import RunConfig
+    from copylens.errors import SettlementError
+    from copylens.settlement import read_grounds
+    from ray_jobs.tracking import tracking_uri as default_uri
+    from serve.registry import bundle_folder
+
+    if model is None and judge["version"] == "unregistered":
+        raise SettlementError(
+            "the log was judged by a scorer that is in no registry; name its folder with --model"
+        )
+    uri = model or f"models:/{judge['name']}/{judge['version']}"
+    folder, name, version = bundle_folder(uri, tracking_uri or default_uri(RunConfig()))
+    # A folder does not know its version; that it has the log's sub-datasets is looked at later.
+    if uri.startswith("models:/") and (name, version) != (judge["name"], judge["version"]):
+        raise SettlementError(
+            f"the log was judged by {judge['name']} version {judge['version']}, not by '{uri}'"
+        )
+    return read_grounds(folder)

@@ -1,0 +1,221 @@
+"""A log, a scorer and a pool -> the statement: who is owed what, on what ground, how sure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from copylens.errors import SettlementError
+from copylens.records import FloatArray
+from copylens.settlement.correction import LEVEL, RESAMPLES, Estimate, estimate
+from copylens.settlement.grounds import Grounds
+from copylens.settlement.log import VerdictLog
+from copylens.settlement.payment import (
+    among,
+    amount,
+    contract_fee,
+    decimals,
+    equal_fee,
+    smallest_units,
+    split_exactly,
+    trust,
+)
+from copylens.settlement.wording import limits
+
+UNREGISTERED = "unregistered"
+_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the parties agreed on.
+
+    Attributes:
+        pool: amount to split, e.g. "100000" or "99999.95".
+        currency: ISO 4217 code.
+        contract: parts of holders or sub-datasets that payment shrinks toward; None = equal.
+        allow: holders or sub-datasets that are licensed otherwise: listed, not paid.
+        period: what the log covers, in the parties' own words.
+    """
+
+    pool: str
+    currency: str
+    contract: dict[str, Any] | None = None
+    allow: tuple[str, ...] = ()
+    period: str = ""
+
+    def __post_init__(self) -> None:
+        decimals(self.currency)
+        smallest_units(self.pool, self.currency)
+
+
+def make_statement(
+    log: VerdictLog, grounds: Grounds, terms: Terms, resamples: int = RESAMPLES
+) -> dict[str, Any]:
+    """The statement as JSON-ready values. The same log, version and terms give the same values.
+
+    Raises:
+        SettlementError: the version knows other sub-datasets than the log, an allowed name is
+            unknown, nobody is left to pay, or the contract does not name all who are paid.
+    """
+    names = grounds.sub_datasets
+    if tuple(sorted(names)) != log.sub_datasets:
+        raise SettlementError(
+            f"the log speaks of {len(log.sub_datasets)} sub-datasets, the model of {len(names)} "
+            "others; name the version that judged the log with --model"
+        )
+    paid = _paid(log, names, terms.allow)
+    holders = [log.rights[name]["holder"] for name in np.array(names)[paid]]
+    fee = _fee(terms.contract, [n for n, p in zip(names, paid) if p], holders)
+    seed = int(log.sha256[:16], 16)
+    found = estimate(log.ordered(names), log.texts, grounds.held_out, seed, resamples)
+    weight, followed = _weights(found, paid, fee)
+    units = split_exactly(smallest_units(terms.pool, terms.currency), [*weight])
+    lines = _lines(log, names, found, paid, fee, units, terms.currency)
+    return {
+        "terms": {
+            "pool": amount(smallest_units(terms.pool, terms.currency), terms.currency),
+            "currency": terms.currency,
+            "period": terms.period,
+            "fee": "equal" if terms.contract is None else "contract",
+            "allow": list(terms.allow),
+        },
+        "lines": [{key: value for key, value in e.items() if key != "units"} for e in lines],
+        "holders": _holders(lines, terms.currency),
+        "totals": _totals(lines, terms.currency),
+        "method": {
+            "corrected": found.corrected,
+            "interval": LEVEL,
+            "resamples": len(found.draws),
+            "seed": seed,
+            "trust": _rounded(followed),
+            "held_out_passages": _held_counts(grounds, "counts"),
+            "held_out_groups": _held_counts(grounds, "group_counts"),
+        },
+        "log": {
+            "sha256": log.sha256,
+            "texts": int(log.texts.sum()),
+            "documents": log.documents,
+            "carried": log.carried,
+        },
+        "model": {**log.model, "scorer_sha256": grounds.scorer_sha256, "lineage": grounds.lineage},
+        "limits": limits(log, names, grounds.held_out),
+    }
+
+
+def _paid(log: VerdictLog, names: Sequence[str], allow: Sequence[str]) -> list[bool]:
+    """Which sub-datasets take part in the split."""
+    known = set(names) | {log.rights[name]["holder"] for name in names}
+    unknown = sorted(set(allow) - known)
+    if unknown:
+        raise SettlementError(
+            f"--allow {unknown[0]}: no holder or sub-dataset of that name; there are "
+            f"{', '.join(sorted(known))}"
+        )
+    paid = [not {name, log.rights[name]["holder"]} & set(allow) for name in names]
+    if not any(paid):
+        raise SettlementError("every sub-dataset is allow-listed; there is nobody to pay")
+    return paid
+
+
+def _fee(
+    contract: dict[str, Any] | None, sub_datasets: Sequence[str], holders: Sequence[str]
+) -> FloatArray:
+    return equal_fee(holders) if contract is None else contract_fee(contract, sub_datasets, holders)
+
+
+def _weights(found: Estimate, paid: Sequence[bool], fee: FloatArray) -> tuple[FloatArray, float]:
+    """What each line takes of the pool [C], and how far it follows the shares.
+
+    `unregistered` keeps its part; the others' part goes to those who are paid, by shares shrunk
+    toward the fee. Allow-listed shares count for nobody.
+    """
+    columns = np.flatnonzero(paid)
+    share = among(found.share[columns], fee)
+    followed = trust(among(found.draws[:, columns], fee), share, fee)
+    counted = found.share[columns].sum() + found.share[-1]
+    part = found.share[columns].sum() / counted if counted > 0 else 1.0
+    weight = np.zeros(len(found.share))
+    weight[columns] = part * (followed * share + (1 - followed) * fee)
+    weight[-1] = 1 - part
+    return weight, followed
+
+
+def _lines(
+    log: VerdictLog,
+    names: Sequence[str],
+    found: Estimate,
+    paid: Sequence[bool],
+    fee: FloatArray,
+    units: Sequence[int],
+    currency: str,
+) -> list[dict[str, Any]]:
+    """One line per sub-dataset, the most owed first, allow-listed after them; last what is kept.
+
+    `units` is the amount in the currency's smallest unit.
+    """
+    low, high = found.interval()
+    agreed = dict(zip(np.flatnonzero(paid), fee))
+    lines: list[dict[str, Any]] = []
+    for c, name in enumerate([*names, UNREGISTERED]):
+        registered = c < len(names)
+        rights = log.rights[name] if registered else {"holder": "", "license": "", "basis": ""}
+        lines.append(
+            {
+                "kind": UNREGISTERED if not registered else "paid" if paid[c] else "allow-listed",
+                "sub_dataset": name,
+                **rights,
+                "observed": _rounded(found.observed[c]),
+                "share": _rounded(found.share[c]),
+                "low": _rounded(low[c]),
+                "high": _rounded(high[c]),
+                "fee": _rounded(agreed[c]) if c in agreed else None,
+                "amount": amount(units[c], currency),
+                "units": units[c],
+            }
+        )
+    place = {"paid": 0, "allow-listed": 1, UNREGISTERED: 2}
+    lines.sort(key=lambda e: (place[e["kind"]], -e["units"], -e["share"], e["sub_dataset"]))
+    return lines
+
+
+def _holders(lines: Sequence[dict[str, Any]], currency: str) -> list[dict[str, Any]]:
+    """What each holder is owed; contribution and resemblance are never added up."""
+    owed: dict[tuple[str, str], int] = {}
+    for line in lines:
+        if line["kind"] == "paid":
+            key = (line["holder"], line["basis"])
+            owed[key] = owed.get(key, 0) + line["units"]
+    ordered = sorted(owed.items(), key=lambda item: (-item[1], item[0]))
+    return [
+        {"holder": holder, "basis": basis, "amount": amount(units, currency)}
+        for (holder, basis), units in ordered
+    ]
+
+
+def _totals(lines: Sequence[dict[str, Any]], currency: str) -> dict[str, Any]:
+    paid = [line for line in lines if line["kind"] == "paid"]
+    by_basis = {
+        basis: amount(sum(e["units"] for e in paid if e["basis"] == basis), currency)
+        for basis in sorted({e["basis"] for e in paid})
+    }
+    kept = sum(line["units"] for line in lines if line["kind"] == UNREGISTERED)
+    total = sum(line["units"] for line in lines)
+    return {
+        "paid": amount(total - kept, currency),
+        "kept": amount(kept, currency),
+        "pool": amount(total, currency),
+        "paid_by_basis": by_basis,
+    }
+
+
+def _held_counts(grounds: Grounds, name: str) -> dict[str, int] | None:
+    if grounds.held_out is None:
+        return None
+    counts = getattr(grounds.held_out, name)
+    return dict(zip([*grounds.sub_datasets, UNREGISTERED], map(int, counts)))
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), _DIGITS)

@@ -1,0 +1,67 @@
+"""What a statement says of itself in words: its limits, plainly."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from copylens.model.confusion import HeldOutShares
+from copylens.settlement.log import VerdictLog
+
+BASES = {
+    "contribution": "an audit found that the LLM was trained on it",
+    "resemblance": "the texts resemble it; training on it was not found or not asked",
+}
+
+
+def limits(
+    log: VerdictLog, sub_datasets: Sequence[str], held_out: HeldOutShares | None
+) -> list[str]:
+    """One sentence each: what a reader must know before money changes hands."""
+    said = [
+        "A share tells what the texts resemble. Only the basis says whether the LLM was trained "
+        "on the sub-dataset.",
+        "Every text counts the same, however long it is.",
+    ]
+    if held_out is None:
+        said.append(
+            "The shares are not corrected: this version keeps no held-out shares. Its intervals "
+            "tell the spread over documents, not the scorer's errors. Train and promote again."
+        )
+    else:
+        said += _of_correction(sub_datasets, held_out)
+    if log.carried:
+        said.append(
+            f"{log.carried:,} of {int(log.texts.sum()):,} verdicts were carried over from an "
+            "earlier version and not scored again, since nothing removed had a part in them."
+        )
+    return said
+
+
+def _of_correction(sub_datasets: Sequence[str], held_out: HeldOutShares) -> list[str]:
+    said = [
+        "The correction takes the texts to be like the held-out passages in length and kind; "
+        "texts of a few words, or of several sources, fit it less."
+    ]
+    if held_out.counts[-1] == 0:
+        said.append(
+            "How unregistered texts score was assumed, not measured: the corpus had no OOD "
+            "passages. The amount kept depends on it."
+        )
+    else:
+        said.append(
+            "How unregistered texts score was measured on the OOD passages of the corpus; other "
+            "unregistered texts may score otherwise, and the amount kept with them."
+        )
+    groups = held_out.group_counts[:-1]
+    single = [name for name, count in zip(sub_datasets, groups) if count < 2]
+    if single:
+        said.append(
+            f"{len(single)} of {len(sub_datasets)} sub-datasets have a single held-out work. How "
+            "their works differ is not in the intervals, which are too narrow for that."
+        )
+    elif int(np.min(groups)) < 5:
+        said.append(
+            f"Some sub-datasets have only {int(np.min(groups))} held-out works; their intervals "
+            "are rough."
+        )
+    return said

@@ -161,6 +161,12 @@ class Tracker:
         return old
 
     @_told
+    def forget_previous(self, name: str) -> None:
+        """After a takedown: nothing leads back to a version that has what was removed."""
+        if PREVIOUS in self._aliases(name):
+            self._client.delete_registered_model_alias(name, PREVIOUS)
+
+    @_told
     def roll_back(self, name: str) -> tuple[str, str]:
         """Makes the previous version the champion again, and the champion the previous one.
 

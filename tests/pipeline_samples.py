@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 from copylens.config import RunConfig
@@ -24,16 +25,16 @@ def passage(words: list[str], rng: random.Random) -> str:
     return " ".join(sentences)
 
 
-def write_corpus(folder: Path, per_class: int = 40) -> None:
+def write_corpus(folder: Path, per_class: int = 40, words: Mapping[str, list[str]] = WORDS) -> None:
     """registered.jsonl and ood.jsonl, four passages to a group."""
     rng = random.Random(0)
     rows = []
-    for name, words in WORDS.items():
+    for name, own in words.items():
         for i in range(per_class):
             rows.append(
                 {
                     "id": f"{name}-{i}",
-                    "text": passage(words, rng),
+                    "text": passage(own, rng),
                     "sub_dataset": name,
                     "holder": f"{name.title()} Press",
                     "license": "all rights reserved",

@@ -7,7 +7,7 @@ import typer
 
 from copylens import display
 from copylens.cli.app import app
-from copylens.cli.options import AsJson, Tracking
+from copylens.cli.options import AsJson, Config, Model, Overrides, ProbePath, Tracking
 
 
 @app.command()
@@ -50,6 +50,71 @@ def statement(
         typer.echo(json.dumps(made, sort_keys=True, ensure_ascii=False))
     else:
         display.statement(made, output)
+
+
+@app.command()
+def remove(
+    sub_dataset: Annotated[str, typer.Argument(help="The registered sub-dataset to take down.")],
+    config: Config = None,
+    overrides: Overrides = None,
+    as_json: AsJson = False,
+) -> None:
+    """Takedown: out of corpus, states, index and model; a new version, if the gates pass champion.
+
+    Killed midway, it goes on where it stopped. Verdicts: `copylens rescore`.
+    """
+    from copylens.config_files import load_config
+    from ray_jobs.remove import run
+
+    summary = run(load_config(config, overrides or []), sub_dataset)
+    if as_json:
+        typer.echo(json.dumps(summary))
+    else:
+        display.stage(summary)
+
+
+@app.command()
+def rescore(
+    log: Annotated[str, typer.Option(help="Verdicts of the earlier version; as for statement.")],
+    since: Annotated[str, typer.Option(help="The version that judged them.")],
+    output: Annotated[str, typer.Option(help="Another folder, for the verdicts of the new one.")],
+    texts: Annotated[
+        str | None, typer.Option(help="The texts of the log, where any verdict could change.")
+    ] = None,
+    model: Model = "models:/copylens@champion",
+    tracking_uri: Tracking = None,
+    probe: ProbePath = None,
+    least_share: Annotated[
+        float, typer.Option(min=0.0, max=1.0, help="A removed share below it changes nothing.")
+    ] = 0.01,
+    as_json: AsJson = False,
+) -> None:
+    """After a takedown: scores again what could change, carries the rest over.
+
+    Killed midway, it goes on where it stopped.
+    """
+    from copylens.bundle import SCORER_FILE
+    from copylens.config import RunConfig
+    from copylens.removed import removed_since
+    from copylens.scorer import Scorer
+    from copylens.storage import join, read_json
+    from copylens.takedown.rescoring import Change
+    from copylens.takedown.rescoring import rescore as again
+    from ray_jobs.tracking import tracking_uri as default_uri
+    from serve.registry import bundle_folder
+
+    registry = tracking_uri or default_uri(RunConfig())
+    folder, name, version = bundle_folder(model, registry)
+    scorer = Scorer.load(folder, name, version, probe)
+    earlier, _, _ = bundle_folder(f"models:/{name}/{since}", registry)
+    arrays = read_json(join(earlier, SCORER_FILE))["arrays_sha256"]
+    change = Change(since, removed_since(scorer.lineage, arrays), scorer.identity, least_share)
+    counts = again(log, output, change, texts, scorer.verdicts)
+    summary = {"stage": "rescore", "skipped": False, **counts, "output": output}
+    if as_json:
+        typer.echo(json.dumps(summary))
+    else:
+        display.stage(summary)
 
 
 def _grounds(judge: dict[str, Any], model: str | None, tracking_uri: str | None) -> Any:

@@ -12,6 +12,7 @@ from copylens.corpus.rows import Row
 from copylens.corpus.sources import Kind
 from copylens.errors import CorpusError
 from copylens.records import SplitName
+from copylens.removed import name_hash
 
 # All control characters but tab, line feed, form feed, carriage return and NEL.
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
@@ -67,11 +68,13 @@ class Quarantined:
 class Intake:
     """Takes rows in, one source after the other, and keeps what became of each."""
 
-    def __init__(self, config: CorpusConfig) -> None:
+    def __init__(self, config: CorpusConfig, removed: frozenset[str] = frozenset()) -> None:
+        """Rows of sub-datasets whose hashed name is in `removed` are refused."""
         self.drafts: list[Draft] = []
         self.quarantine: list[Quarantined] = []
         self.rows_read = 0
         self._config = config
+        self._removed = removed
         self._ids: set[str] = set()
 
     def take(self, uri: str, rows: Iterable[Row], kind: Kind) -> int:
@@ -89,7 +92,10 @@ class Intake:
             try:
                 self.drafts += self._passages(row, kind)
             except _RefusedError as refused:
-                entry = Quarantined(row.file, row.line, _plain_id(row), str(refused))
+                reason = str(refused)
+                # Of what was taken down not even an id is kept.
+                named = "" if reason.startswith("removed:") else _plain_id(row)
+                entry = Quarantined(row.file, row.line, named, reason)
                 self.quarantine.append(entry)
         read = self.rows_read - rows_before
         if len(self.drafts) == drafts_before:
@@ -98,6 +104,8 @@ class Intake:
 
     def _passages(self, row: Row, kind: Kind) -> list[Draft]:
         draft = _check_row(row, kind, self.rows_read, self._config.min_chars)
+        if name_hash(draft.sub_dataset) in self._removed:
+            raise _RefusedError("removed: its sub-dataset was taken down")
         if not draft.id:
             draft = replace(draft, id=self._default_id(draft.text))
             draft = replace(draft, split_group=draft.split_group or draft.id)

@@ -18,6 +18,7 @@ from copylens.corpus.sources import Kind, open_sources
 from copylens.corpus.splits import require_splits, split_drafts
 from copylens.errors import CorpusError
 from copylens.records import Passage, Rights
+from copylens.removed import removed_hashes
 
 
 def ingest_corpus(config: RunConfig) -> Manifest:
@@ -33,7 +34,7 @@ def ingest_corpus(config: RunConfig) -> Manifest:
     storage.require_bucket(config.output)
     sources = open_sources(config.corpus)
     _require_apart(config.output, (source for _, source in sources))
-    intake = Intake(config.corpus)
+    intake = Intake(config.corpus, removed_hashes(config.output))
     records = tuple(_take(intake, kind, source) for kind, source in sources)
     names = _registered_names(intake.drafts)
 

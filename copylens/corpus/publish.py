@@ -72,7 +72,7 @@ def write_shards(
         for number, start in enumerate(range(0, len(members), shard_passages)):
             part = members[start : start + shard_passages]
             path = f"{split}/part-{number:05d}.parquet"
-            data = _encode(part)
+            data = encode(part)
             storage.write_bytes(corpus_uri(output, path), data)
             records.append(ShardRecord(path, split, len(part), storage.sha256(data)))
     return tuple(records)
@@ -84,7 +84,8 @@ def write_quarantine(output: str, entries: Iterable[Quarantined]) -> None:
     storage.write_bytes(corpus_uri(output, QUARANTINE), "".join(lines).encode())
 
 
-def _encode(passages: Sequence[Passage]) -> bytes:
+def encode(passages: Sequence[Passage]) -> bytes:
+    """Passages as the bytes of a shard: the same passages, the same bytes."""
     table = pa.Table.from_pylist([asdict(passage) for passage in passages], schema=SCHEMA)
     buffer = io.BytesIO()
     pq.write_table(table, buffer, compression="zstd")

@@ -56,6 +56,11 @@ class NameRecord:
         shared = frozenset(token for token, used in users.items() if len(used) >= min_groups)
         return cls(known.common, known.opening, shared)
 
+    def within(self, texts: Sequence[str]) -> "NameRecord":
+        """The same record of words that these texts use, and of no others."""
+        used = {token.lower() for text in texts for token in TOKEN.findall(text)} | {_NAME}
+        return NameRecord(self.common & used, self.opening & used, self.shared & used)
+
     def names_hidden(self, text: str) -> list[str]:
         """The text's tokens in lower case, each name replaced by one token."""
         return [

@@ -28,6 +28,11 @@ class Skeleton:
         ranked = sorted(users, key=lambda word: (-users[word], word))
         return cls(frozenset(ranked[:_FREQUENT]))
 
+    def within(self, texts: Sequence[str]) -> "Skeleton":
+        """Of the frequent words those that these texts use."""
+        used = {piece.lower() for text in texts for piece in _PIECE.findall(text)}
+        return Skeleton(self.frequent & used)
+
     def pieces(self, text: str) -> list[str]:
         """The text as words, signs and line ends, content words reduced to shape and ending."""
         return [self._shape(piece) for piece in _PIECE.findall(text)]

@@ -1,0 +1,132 @@
+"""A fitted model without one of its sub-datasets: what can be cut out is cut, nothing is refitted.
+
+Each reader of a channel judges sub-datasets by outputs of their own, which are normalised
+afterwards; without one output the others keep their order. docs/takedown.md says of every part
+what goes and what cannot be told apart.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from scipy import sparse
+
+from copylens.model.attributor import Attributor, Channels
+from copylens.model.class_lm import ClassLanguageModel, Level
+from copylens.model.detector import Space
+from copylens.model.held_out import TextSet
+from copylens.model.lexical import LexicalClassifier, tokenize
+from copylens.model.network import AttributorNetwork
+from copylens.model.ngrams import Ids, NgramView
+from copylens.model.readout_expert import ReadOutExpert, code_views
+from copylens.records import FloatArray
+
+_HEADS = ("window_head", "moment_head")
+
+
+def attributor_without(attributor: Attributor, place: int, train: TextSet) -> Attributor:
+    """The attributor without the sub-dataset at `place`.
+
+    Args:
+        train: the training passages that are left; words and n-grams that none of them uses go.
+    """
+    channels = attributor.channels
+    lexical, readout = channels.lexical, channels.readout
+    names = attributor.sub_datasets
+    return replace(
+        attributor,
+        sub_datasets=names[:place] + names[place + 1 :],
+        channels=Channels(
+            {name: network_without(net, place) for name, net in channels.networks.items()},
+            None if lexical is None else lexical_without(lexical, place, train.texts),
+            None if readout is None else readout_without(readout, place, train),
+            channels.network_share,
+            channels.window,
+        ),
+    )
+
+
+def space_without(space: Space | None, place: int) -> Space | None:
+    """Its centre goes from the detector's space."""
+    if space is None:
+        return None
+    return Space(space.projector, np.delete(space.centres, place, axis=0))
+
+
+def network_without(network: AttributorNetwork, place: int) -> AttributorNetwork:
+    """Its row goes from both heads."""
+    shape = replace(network.shape, classes=network.shape.classes - 1)
+    kept = [k for k in range(network.shape.classes) if k != place]
+    smaller = AttributorNetwork(shape)
+    smaller.load_state_dict(
+        {
+            key: value[kept] if key.startswith(_HEADS) else value
+            for key, value in network.state_dict().items()
+        }
+    )
+    return smaller.eval()
+
+
+def lexical_without(
+    lexical: LexicalClassifier, place: int, texts: Sequence[str]
+) -> LexicalClassifier:
+    """Its columns and counts go, and every word and n-gram that no text left uses."""
+    names, skeleton = lexical.names.within(texts), lexical.skeleton.within(texts)
+    documents = tokenize(names, skeleton, texts).views
+    parts = [
+        _view_without(view, weight, place, document)
+        for view, weight, document in zip(lexical.views, lexical.weights, documents)
+    ]
+    return replace(
+        lexical,
+        names=names,
+        skeleton=skeleton,
+        views=tuple(view for view, _ in parts),
+        weights=tuple(weight for _, weight in parts),
+        models=tuple(language_model_without(model, place) for model in lexical.models),
+        centre=np.delete(lexical.centre, place, axis=1),
+    )
+
+
+def readout_without(expert: ReadOutExpert, place: int, train: TextSet) -> ReadOutExpert:
+    """Its columns go, and every code n-gram that no passage left has."""
+    documents = code_views([item.codes for item in train.states])
+    parts = [
+        _view_without(view, weight, place, document)
+        for view, weight, document in zip(expert.views, expert.weights, documents)
+    ]
+    return replace(
+        expert,
+        views=tuple(view for view, _ in parts),
+        weights=tuple(weight for _, weight in parts),
+    )
+
+
+def language_model_without(model: ClassLanguageModel, place: int) -> ClassLanguageModel:
+    """Its counts go, and every n-gram that only it had: as if it had never been counted."""
+    return ClassLanguageModel(tuple(_level_without(level, place) for level in model.levels))
+
+
+def _level_without(level: Level, place: int) -> Level:
+    columns = [k for k in range(level.counts.shape[1]) if k != place]
+    counts = sparse.csr_matrix(level.counts[:, columns])
+    counts.eliminate_zeros()
+    kept = np.flatnonzero(np.diff(counts.indptr)[:-1] > 0)
+    # The last row stands for every n-gram that was not seen.
+    rows = np.append(kept, len(level.ids))
+    used, context_of = np.unique(level.context_of[kept], return_inverse=True)
+    return Level(
+        level.ids[kept],
+        sparse.csr_matrix(counts[rows]),
+        level.contexts[used],
+        context_of.astype(np.int32),
+    )
+
+
+def _view_without(
+    view: NgramView, weight: FloatArray, place: int, documents: Sequence[Ids]
+) -> tuple[NgramView, FloatArray]:
+    used = np.unique(np.concatenate([np.unique(document) for document in documents]))
+    kept = np.isin(view.vocabulary, used)
+    smaller = NgramView(view.vocabulary[kept], view.idf[kept], view.unseen)
+    return smaller, np.ascontiguousarray(np.delete(weight[kept], place, axis=1))

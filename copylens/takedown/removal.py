@@ -1,0 +1,184 @@
+"""The takedown of one run: everything in its folder, step by step; a killed one is repeated."""
+
+import importlib
+import importlib.util
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from copylens import storage
+from copylens.attachments import FILES as ATTACHMENTS
+from copylens.bundle import SCORER_FILE, Bundle, load_bundle, save_bundle
+from copylens.config import RunConfig, fingerprint
+from copylens.config_files import build_config
+from copylens.corpus import load_manifest, read_split
+from copylens.corpus.manifest import Manifest
+from copylens.embedding import plan
+from copylens.errors import CorpusError, ModelError
+from copylens.fitting import FitState, fit_networks, fitted_networks, load_texts
+from copylens.lineage import lineage_of
+from copylens.model.assembly import FittedModel, calibrated
+from copylens.model.attributor import Channels
+from copylens.model.held_out import HeldOut, TextSet, held_out_evidence, split_parts
+from copylens.removed import Removed, add_to_record, name_hash, read_record
+from copylens.shards import published
+from copylens.stages import complete, marker_uri
+from copylens.takedown.data import corpus_without, states_without
+from copylens.takedown.model import attributor_without, space_without
+from copylens.takedown.scrub import scrubbed
+
+_STALE = ("report.json", "report.html", "evaluate.done.json", "promote.done.json")
+
+
+@dataclass(frozen=True)
+class Removal:
+    """What a takedown left.
+
+    Attributes:
+        config: the run's, without sources and settings that name the sub-dataset.
+        lineage: of the new model.
+        inputs: hash of the states, what train depends on.
+        model_hash: what train would leave.
+        passages: how many were removed.
+    """
+
+    config: RunConfig
+    lineage: dict[str, Any]
+    inputs: str
+    model_hash: str
+    passages: int
+
+
+def remove(config: RunConfig, sub_dataset: str) -> Removal:
+    """Takes a sub-dataset out of a finished run: corpus, states, index, audit, model, report.
+
+    The report is to be measured anew, and the model to be registered: `ray_jobs.remove` does.
+
+    Raises:
+        CorpusError: there is no such sub-dataset, or too few would be left.
+        ModelError: the run has no trained model.
+    """
+    output = config.output
+    folder = storage.join(output, "model")
+    bundle, manifest = load_bundle(folder), load_manifest(output)
+    _check(output, sub_dataset, bundle, manifest)
+    arrays = storage.read_json(storage.join(folder, SCORER_FILE))["arrays_sha256"]
+    before = manifest.counts.passages
+    # Written first: from here on ingest does not bring it back, whatever happens.
+    record = add_to_record(output, Removed(name_hash(sub_dataset), arrays, manifest.hash))
+    cleaned = config_without(config, sub_dataset)
+    manifest = corpus_without(output, sub_dataset)
+    states = fingerprint(states_without(config), manifest.hash)
+    _clean_folder(output, sub_dataset, cleaned, manifest)
+    lineage = lineage_of(cleaned) | {"removed": [asdict(entry) for entry in record]}
+    if sub_dataset in bundle.model.attributor.sub_datasets:
+        model = model_without(config, bundle.model, sub_dataset, manifest)
+        left = Bundle(model, bundle.readout, manifest.rights, cleaned, lineage, {})
+        save_bundle(folder, left)
+    _stamp(config, manifest, states)
+    return Removal(
+        cleaned,
+        lineage,
+        states,
+        fingerprint(storage.read_json(storage.join(folder, SCORER_FILE))),
+        before - manifest.counts.passages,
+    )
+
+
+def config_without(config: RunConfig, sub_dataset: str) -> RunConfig:
+    """The config without sources and settings that name the sub-dataset."""
+    values = scrubbed(config.model_dump(mode="json"), sub_dataset)
+    if not values["evaluation"]["never_trained"]:
+        values["evaluation"]["control_model"] = ""
+    return build_config(values)
+
+
+def model_without(
+    config: RunConfig, model: FittedModel, sub_dataset: str, manifest: Manifest
+) -> FittedModel:
+    """Cut out of the attributor; detector and calibration measured anew on what is left."""
+    place = model.attributor.sub_datasets.index(sub_dataset)
+    names = manifest.sub_datasets
+    train, val, ood_val = (
+        load_texts(config.output, split, names) for split in ("train", "val", "ood_val")
+    )
+    attributor = attributor_without(model.attributor, place, train)
+    held_out = _held_out(config, attributor.channels, len(names), train, val)
+    space = space_without(model.detector.space, place)
+    return calibrated(config, attributor, space, held_out, ood_val)
+
+
+def _held_out(
+    config: RunConfig, channels: Channels, classes: int, train: TextSet, val: TextSet
+) -> HeldOut:
+    """Where val shares works with train, the judges without a part of it are fitted again."""
+    parts = split_parts(train, val, config.attributor.folds, config.seed)
+    networks = {-1: channels.networks}
+    if parts.count:
+        state = FitState(
+            {
+                name: {"shape": vars(network.shape), "state": network.state_dict()}
+                for name, network in channels.networks.items()
+            }
+        )
+        fit_networks(config, classes, train, val, state, lambda state, fit: None)
+        networks |= {part: fitted_networks(state, part) for part in range(parts.count)}
+    background = [passage.text for passage in read_split(config.output, "background")]
+    return held_out_evidence(config, classes, networks, parts, train, val, channels, background)
+
+
+def _check(output: str, sub_dataset: str, bundle: Bundle, manifest: Manifest) -> None:
+    known = set(manifest.sub_datasets) | set(bundle.model.attributor.sub_datasets)
+    gone = {entry.sub_dataset_sha256 for entry in read_record(output)}
+    if sub_dataset not in known and name_hash(sub_dataset) not in gone:
+        raise CorpusError(
+            f"'{storage.shown(output)}' has no registered sub-dataset '{sub_dataset}'; it has "
+            f"{', '.join(manifest.sub_datasets)}"
+        )
+    if len(set(manifest.sub_datasets) - {sub_dataset}) < 2:
+        raise CorpusError(
+            f"without '{sub_dataset}' fewer than 2 sub-datasets are left, and nothing can be "
+            "attributed; delete the run and its registered versions instead"
+        )
+    if bundle.model.attributor.sub_datasets != manifest.sub_datasets and sub_dataset not in (
+        set(bundle.model.attributor.sub_datasets) ^ set(manifest.sub_datasets)
+    ):
+        raise ModelError(f"model and corpus of '{storage.shown(output)}' differ; run train first")
+
+
+def _clean_folder(output: str, sub_dataset: str, cleaned: RunConfig, manifest: Manifest) -> None:
+    """What else a run keeps: reports, checkpoints, its config, index and audit."""
+    for name in _STALE:
+        if storage.exists(storage.join(output, name)):
+            storage.remove_file(storage.join(output, name))
+    # Checkpoints hold networks with its outputs.
+    storage.remove_tree(storage.join(output, "ray"))
+    storage.write_bytes(storage.join(output, "config.yaml"), cleaned.to_yaml().encode())
+    _clean_evidence(storage.join(output, "evidence"), sub_dataset, manifest.hash)
+    audit = storage.join(output, *ATTACHMENTS["audit"])
+    if storage.exists(audit):
+        found = scrubbed(storage.read_json(audit), sub_dataset)
+        storage.write_json(audit, found | {"corpus_manifest": manifest.hash})
+
+
+def _clean_evidence(folder: str, sub_dataset: str, corpus_manifest: str) -> None:
+    if importlib.util.find_spec("copylens.evidence") is None:
+        return
+    evidence = importlib.import_module("copylens.evidence.building")
+    index = evidence.find_manifest(folder)
+    if index is not None and sub_dataset in {entry.name for entry in index.sub_datasets}:
+        evidence.remove(folder, sub_dataset, corpus_manifest)
+
+
+def _stamp(config: RunConfig, manifest: Manifest, states: str) -> None:
+    """Ingest and embed are complete as they stand, so that the next run does not do them again."""
+    uri = marker_uri(config, "ingest")
+    marker = storage.read_json(uri)
+    storage.write_json(uri, marker | {"hash": manifest.hash, "summary": manifest.summary()})
+    tasks = plan(config)
+    summary = storage.read_json(marker_uri(config, "embed"))["summary"] | {
+        "shards": len(tasks),
+        "passages_in": sum(task.passages for task in tasks),
+        "states_out": sum(published(task.target).rows for task in tasks),
+        "quarantined": sum(len(published(task.target).quarantined) for task in tasks),
+    }
+    complete(config, "embed", manifest.hash, states, summary)

@@ -1,0 +1,47 @@
+"""One tiny run of four sub-datasets, before and after one of them is taken down."""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from copylens.config import RunConfig
+from copylens.scorer import Scorer
+from tests.pipeline_samples import WORDS, tiny_config, write_corpus
+
+GONE = "qorvex"
+CANARY = "zyxquilom"
+_WORDS = {**WORDS, GONE: [CANARY, *"vrandel ospith karnobe tulvig melkatro ferzan".split()]}
+
+
+@dataclass(frozen=True)
+class Taken:
+    config: RunConfig
+    before: Scorer
+    after: Scorer
+    parent: Path
+    summary: dict
+
+
+@pytest.fixture(scope="session")
+def taken(cluster, lm_folder, tmp_path_factory) -> Taken:
+    from ray_jobs import remove
+    from ray_jobs.pipeline import run_stages
+
+    folder = tmp_path_factory.mktemp("taken")
+    write_corpus(folder, per_class=24, words=_WORDS)
+    config = tiny_config(
+        folder, lm_folder("gpt_neox"), **{"tracking.gates": {"attribution.n": ">= 1"}}
+    )
+    list(run_stages(config, ("ingest", "embed", "train", "evaluate", "promote")))
+    output = Path(config.output)
+    audit = {"sub_datasets": {n: {"finding": "cannot tell"} for n in _WORDS}, "corpus_manifest": ""}
+    audit["corpus_manifest"] = json.loads((output / "corpus/manifest.json").read_text())["hash"]
+    (output / "audit.json").write_text(json.dumps(audit))
+    parent = folder / "parent"
+    shutil.copytree(output, parent)
+    before = Scorer.load(str(parent / "model"))
+    summary = remove.run(config, GONE)
+    return Taken(config, before, Scorer.load(str(output / "model")), parent, summary)

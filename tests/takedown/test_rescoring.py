@@ -1,0 +1,175 @@
+"""Which verdicts a takedown touches, with a scorer that remembers what it was asked."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from copylens.errors import SettlementError
+from copylens.records import ModelIdentity, Share, TimelineItem, Verdict
+from copylens.removed import name_hash
+from copylens.settlement import Grounds, Terms, make_statement, read_log
+from copylens.takedown.rescoring import Change, rescore
+
+NEW = ModelIdentity("copylens", "4", "tiny", None)
+CHANGE = Change("3", frozenset({name_hash("gone")}), NEW)
+# name -> share of `gone`, of its one stretch, and whether evidence names it.
+CASES = {
+    "large share": (0.4, 0.4, False),
+    "none of it": (0.001, 0.001, False),
+    "one stretch": (0.005, 0.9, False),
+    "evidence": (0.0, 0.0, True),
+    "nothing": (0.0, 0.0, False),
+}
+
+
+def sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def row(number: int, text: str) -> dict:
+    share, stretch, evidence = CASES[text]
+    rest = 0.8 - share
+    values = {"gone": share, "a": rest * 0.75, "b": rest * 0.25}
+    return {
+        "row": number,
+        "id": f"t{number}",
+        "text_sha256": sha(text),
+        "decision": "registered",
+        "p_value": 0.5,
+        "ood_score": 0.1,
+        "shares": [
+            {"sub_dataset": n, "holder": n.upper(), "license": "", "basis": "resemblance"}
+            | {"share": v, "low": v / 2, "high": min(1, 1.2 * v)}
+            for n, v in values.items()
+        ],
+        "unregistered": 0.2,
+        "timeline": [
+            {
+                "start": 0,
+                "end": 9,
+                "shares": {"gone": stretch, "a": 0.8 * (1 - stretch), "b": 0.2 * (1 - stretch)},
+            }
+        ],
+        "evidence": [{"kind": "verbatim", "sub_dataset": "gone"}] if evidence else [],
+        "model": {"name": "copylens", "version": "3", "probe": "tiny", "probe_revision": None},
+        "tokens": 9,
+        "truncated": False,
+    }
+
+
+class Recorder:
+    """Gives every text the same verdict and keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __call__(self, texts) -> list[Verdict]:
+        self.asked += texts
+        shares = tuple(Share(n, n.upper(), "", v, 0.0, 1.0) for n, v in (("b", 0.5), ("a", 0.1)))
+        line = (TimelineItem(0, 9, {"a": 0.2, "b": 0.8}),)
+        return [
+            Verdict(sha(t), "abstain", 0.9, 0.0, shares, 0.4, line, NEW, tokens=9) for t in texts
+        ]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    folder = tmp_path / "verdicts"
+    folder.mkdir()
+    rows = [row(n, text) for n, text in enumerate(CASES, 1)]
+    for number, part in enumerate((rows[:2], rows[2:])):
+        text = "".join(json.dumps(r) + "\n" for r in part)
+        (folder / f"part-{number:05d}.jsonl").write_text(text)
+    texts = "".join(json.dumps({"text": text}) + "\n" for text in CASES)
+    (tmp_path / "texts.jsonl").write_text(texts)
+    return folder
+
+
+def run(log: Path, score, change: Change = CHANGE, texts: str | None = "texts.jsonl"):
+    source = None if texts is None else str(log.parent / texts)
+    return rescore(str(log), str(log.parent / "new"), change, source, score)
+
+
+def written(log: Path) -> list[dict]:
+    parts = sorted((log.parent / "new").glob("part-*.jsonl"))
+    return [json.loads(line) for part in parts for line in part.read_text().splitlines()]
+
+
+def test_only_what_could_change_is_scored_again(log: Path) -> None:
+    score = Recorder()
+    counts = run(log, score)
+    assert sorted(score.asked) == ["evidence", "large share", "one stretch"]
+    assert counts == {"verdicts": 5, "rescored": 3, "carried": 2, "changed": 3}
+    rows = {r["text_sha256"]: r for r in written(log)}
+    assert [r["row"] for r in written(log)] == [1, 2, 3, 4, 5]
+    assert rows[sha("large share")]["decision"] == "abstain"
+    assert "carried_from" not in rows[sha("large share")]
+
+
+def test_what_is_carried_over_keeps_its_proportions(log: Path) -> None:
+    run(log, Recorder())
+    rows = {r["text_sha256"]: r for r in written(log)}
+    kept = rows[sha("none of it")]
+    values = {s["sub_dataset"]: s["share"] for s in kept["shares"]}
+    assert values["a"] / values["b"] == pytest.approx(3)
+    assert sum(values.values()) + kept["unregistered"] == pytest.approx(1)
+    assert sum(kept["timeline"][0]["shares"].values()) == pytest.approx(1)
+    assert kept["carried_from"] == "3" and kept["model"]["version"] == "4"
+    assert (kept["p_value"], kept["decision"]) == (0.5, "registered")
+
+
+def test_nothing_written_names_what_was_removed(log: Path) -> None:
+    run(log, Recorder())
+    files = [f for f in (log.parent / "new").rglob("*") if f.is_file()]
+    assert len(files) == 6 and not any("gone" in f.read_text() for f in files)
+    lines = (log.parent / "new/difference/part-00000.jsonl").read_text().splitlines()
+    assert len(lines) == 1
+    difference = json.loads(lines[0])
+    assert difference["removed_share"] == 0.4 and difference["id"] == "t1"
+    assert difference["before"]["decision"] == "registered"
+    assert difference["after"]["decision"] == "abstain"
+
+
+def test_a_second_call_scores_nothing_and_a_killed_one_goes_on(log: Path) -> None:
+    run(log, Recorder())
+    before = {p.name: p.read_bytes() for p in (log.parent / "new").glob("part-*")}
+    again = Recorder()
+    run(log, again)
+    assert again.asked == []
+    (log.parent / "new/part-00001.jsonl.done.json").unlink()
+    counts = run(log, again)
+    assert sorted(again.asked) == ["evidence", "one stretch"]
+    assert counts["verdicts"] == 5
+    assert {p.name: p.read_bytes() for p in (log.parent / "new").glob("part-*")} == before
+
+
+def test_another_model_scores_everything_again(log: Path) -> None:
+    score = Recorder()
+    counts = run(log, score, Change("3", None, NEW))
+    assert counts["rescored"] == 5 and sorted(score.asked) == sorted(CASES)
+
+
+def test_missing_texts_and_wrong_versions_are_told_before_anything_is_written(log: Path) -> None:
+    with pytest.raises(SettlementError, match=r"3 of 3 texts .* --texts"):
+        run(log, Recorder(), texts=None)
+    (log.parent / "few.jsonl").write_text(json.dumps({"text": "large share"}))
+    with pytest.raises(SettlementError, match="2 of 3 texts"):
+        run(log, Recorder(), texts="few.jsonl")
+    with pytest.raises(SettlementError, match="version 3, not 2"):
+        run(log, Recorder(), Change("2", CHANGE.removed, NEW))
+    with pytest.raises(SettlementError, match="another folder"):
+        rescore(str(log), str(log) + "/", CHANGE, None, Recorder())
+    assert not (log.parent / "new").exists()
+
+
+def test_the_statement_after_a_takedown_pays_the_others_and_says_what_was_carried(
+    log: Path,
+) -> None:
+    run(log, Recorder())
+    verdicts = read_log(str(log.parent / "new"))
+    made = make_statement(verdicts, Grounds(("a", "b"), None, ""), Terms("100", "EUR"))
+    assert {line["sub_dataset"] for line in made["lines"]} == {"a", "b", "unregistered"}
+    assert made["log"]["carried"] == 2
+    assert any("2 of 5 verdicts were carried over" in limit for limit in made["limits"])

@@ -1,0 +1,154 @@
+"""After a takedown nothing of the sub-dataset is left, and the others are judged as before."""
+
+from pathlib import Path
+
+import mlflow
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from copylens.bundle import load_bundle
+from copylens.corpus import load_manifest, read_split
+from copylens.corpus.ingest import ingest_corpus
+from copylens.errors import CorpusError
+from copylens.fitting import load_texts
+from copylens.model.ngrams import char_ids, token_ids, word_ids
+from copylens.removed import name_hash, removed_since
+from copylens.stages import completed
+from copylens.takedown import remove
+from copylens.takedown.scrub import scrubbed
+from serve.registry import bundle_folder
+from tests.takedown.conftest import CANARY, GONE
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
+
+
+def content(path: Path) -> str:
+    """A file's content as text; packed columns are unpacked, so that nothing hides in them."""
+    if path.suffix == ".parquet":
+        table = pq.read_table(path)
+        return " ".join(str(table.column(name).to_pylist()) for name in table.column_names)
+    return path.read_bytes().decode("utf-8", "replace")
+
+
+def test_no_file_names_it_or_quotes_it(taken) -> None:
+    version = f"models:/{taken.summary['model']}/{taken.summary['version']}"
+    registered, _, _ = bundle_folder(version, taken.config.tracking.uri)
+    files = [f for root in (taken.config.output, registered) for f in Path(root).rglob("*")]
+    files = [f for f in files if f.is_file()]
+    assert len(files) > 20
+    found = [f.name for f in files if GONE in content(f) or CANARY in content(f).lower()]
+    assert found == []
+    assert any(GONE in content(f) for f in taken.parent.rglob("*.json")), "the search does find"
+    assert CANARY in content(next(taken.parent.rglob("model.safetensors")))
+
+
+def test_no_hashed_word_or_n_gram_of_it_is_left(taken) -> None:
+    def ids_of(scorer) -> np.ndarray:
+        lexical = scorer.model.attributor.channels.lexical
+        levels = [level for model in lexical.models for level in model.levels]
+        return np.concatenate(
+            [v.vocabulary for v in lexical.views] + [x for e in levels for x in (e.ids, e.contexts)]
+        )
+
+    own = np.concatenate([word_ids([CANARY], 1, 1), char_ids(CANARY[:5], 5, 5)])
+    assert np.isin(own, ids_of(taken.before)).all()
+    assert not np.isin(own, ids_of(taken.after)).any()
+    assert len(token_ids([CANARY])) == 1
+
+
+def test_every_part_has_one_less(taken) -> None:
+    names = taken.after.model.attributor.sub_datasets
+    assert names == ("code", "law", "sea") == tuple(sorted(taken.after.rights))
+    for network in taken.after.model.attributor.channels.networks.values():
+        assert network.window_head.out_features == 3
+    held = taken.after.model.held_shares
+    assert held.shares.shape[1] == 4 and set(held.labels) == {0, 1, 2, 3}
+    assert taken.after.model.conformal.weights.sum() < taken.before.model.conformal.weights.sum()
+
+
+def test_others_keep_their_order_on_texts_that_had_none_of_it(taken) -> None:
+    output, names = taken.config.output, taken.after.model.attributor.sub_datasets
+    test = load_texts(output, "test", names)
+    before = taken.before.score(test.texts, test.states).shares
+    after = taken.after.score(test.texts, test.states).shares
+    all_names = taken.before.model.attributor.sub_datasets
+    place = all_names.index(GONE)
+    others = [k for k in range(len(all_names)) if k != place]
+    none = before[:, place] / before.sum(axis=1) < 0.05
+    assert none.sum() >= 8
+    order = np.argsort(-before[none][:, others], axis=1)
+    assert (order == np.argsort(-after[none], axis=1)).mean() > 0.95
+    assert (order[:, 0] == after[none].argmax(axis=1)).all()
+
+
+def test_the_language_models_are_those_of_the_texts_that_are_left(taken) -> None:
+    """Independent truth: counted anew without the sub-dataset."""
+    from copylens.model.class_lm import ClassLanguageModel
+    from copylens.model.lexical import tokenize
+
+    lexical = taken.after.model.attributor.channels.lexical
+    train = load_texts(taken.config.output, "train", taken.after.model.attributor.sub_datasets)
+    streams = tokenize(lexical.names, lexical.skeleton, train.texts).streams
+    for model, stream in zip(lexical.models, streams):
+        fresh = ClassLanguageModel.fit(stream, train.labels, 3, len(model.levels))
+        got, expected = (m.mean_log_probs(stream[:20]) for m in (model, fresh))
+        assert got == pytest.approx(expected, abs=1e-5)
+
+
+def test_the_version_names_its_parent_and_its_gates_ran(taken) -> None:
+    client = mlflow.MlflowClient(taken.config.tracking.uri)
+    name = taken.config.tracking.model_name
+    tags = client.get_model_version(name, taken.summary["version"]).tags
+    assert tags["lineage.parent_version"] == taken.summary["parent"] == "1"
+    assert name_hash(GONE) in tags["lineage.removed"] and GONE not in str(tags)
+    aliases = client.get_registered_model(name).aliases
+    assert taken.summary["champion"] and aliases == {"champion": int(taken.summary["version"])}
+    run = client.get_run(client.get_model_version(name, taken.summary["version"]).run_id)
+    assert GONE not in str(run.data.to_dictionary())
+    arrays = taken.parent / "model" / "scorer.json"
+    assert removed_since(taken.after.lineage, _arrays_hash(arrays)) == {name_hash(GONE)}
+    assert removed_since(taken.after.lineage, "other") is None
+
+
+def test_the_run_is_complete_as_it_stands_and_ingest_does_not_bring_it_back(
+    taken, tmp_path
+) -> None:
+    config = taken.config
+    manifest = load_manifest(config.output)
+    assert completed(config, "embed", manifest.hash) is not None
+    assert all(p.sub_dataset != GONE for p in read_split(config.output, "train"))
+    again = config.model_copy(update={"output": str(tmp_path / "again")})
+    (tmp_path / "again").mkdir()
+    record = (Path(config.output) / "removed.json").read_text()
+    (tmp_path / "again" / "removed.json").write_text(record)
+    fresh = ingest_corpus(again)
+    assert fresh.sub_datasets == manifest.sub_datasets
+    assert fresh.quarantine_reasons == {"removed": 24}
+
+
+def test_what_cannot_be_removed_is_told_before_anything_changes(taken) -> None:
+    with pytest.raises(CorpusError, match="no registered sub-dataset 'nothing'"):
+        remove(taken.config, "nothing")
+    model, _ = load_bundle(str(Path(taken.config.output) / "model")), None
+    assert len(model.rights) == 3
+
+
+def test_scrubbing_takes_keys_entries_and_places_and_leaves_words() -> None:
+    value = {
+        "a": {"x": 1},
+        "list": ["a", "about a thing", {"sub_dataset": "a"}, {"sub_dataset": "b"}],
+        "paths": ["dist://a", "s3://bucket/a.jsonl", "data/abc.jsonl"],
+        "output": "runs/a",
+    }
+    assert scrubbed(value, "a") == {
+        "list": ["about a thing", {"sub_dataset": "b"}],
+        "paths": ["data/abc.jsonl"],
+        "output": "runs/a",
+    }
+
+
+def _arrays_hash(scorer_json: Path) -> str:
+    import json
+
+    return json.loads(scorer_json.read_text())["arrays_sha256"]

@@ -66,10 +66,18 @@ Told = Token | Shares | Flag | Block | ServedVerdict | Done
 
 @dataclass(frozen=True)
 class Registry:
-    """What a service protects, by which model, at which false-alarm level by default."""
+    """What a service protects, and by which model.
+
+    Attributes:
+        alpha: false-alarm level where a request names none.
+        interval: coverage of the shares' intervals.
+        generation: whether its LM can write.
+    """
 
     model: ModelIdentity
     alpha: float
+    interval: float
+    generation: bool
     sub_datasets: tuple[Rights, ...]
     lineage: dict[str, Any]
 
@@ -104,6 +112,8 @@ def registry_from(row: dict[str, Any]) -> Registry:
     return Registry(
         model=_record(ModelIdentity, row["model"]),
         alpha=row["alpha"],
+        interval=row["interval"],
+        generation=row["generation"],
         sub_datasets=tuple(_record(Rights, item) for item in row["sub_datasets"]),
         lineage=row["lineage"],
     )

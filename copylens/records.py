@@ -114,7 +114,12 @@ class TimelineItem:
 
 @dataclass(frozen=True)
 class ModelIdentity:
-    """Which scorer made a verdict."""
+    """Which scorer made a verdict.
+
+    Attributes:
+        probe: the LM's hub id, or its folder's name: where it lies is nobody's business.
+        probe_revision: of the hub; else the first 12 digits of what pins the weights.
+    """
 
     name: str
     version: str

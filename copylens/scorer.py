@@ -18,6 +18,7 @@ from copylens.model.detector import measures
 from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
 from copylens.probe.readout import ReadOut
+from copylens.public import public_name
 from copylens.records import (
     Decision,
     FloatArray,
@@ -72,8 +73,11 @@ class Scorer:
         self.rights = {item.sub_dataset: item for item in rights}
         self.config = config
         self.lineage = lineage
-        self.identity = ModelIdentity(name, version, config.probe.model, config.probe.revision)
         self.attachments = attachments or {}
+        weights = str(lineage.get("probe_weights") or "")[:12] or None
+        self.identity = ModelIdentity(
+            name, version, public_name(config.probe.model), config.probe.revision or weights
+        )
         self._probe = probe
         self._readout = readout
         self._index: EvidenceIndex | None = None

@@ -21,7 +21,7 @@ from serve.wire import Busy, Failed, NotReady, Registered, Scored, Status
 
 # A new replica loads an LM first.
 _RESTART_S = 10.0
-_TRIES = 3
+TRIES = 3
 
 
 class HandleBackend:
@@ -34,7 +34,7 @@ class HandleBackend:
         self, texts: Sequence[str], alpha: float | None, timeline: bool, seconds: float
     ) -> tuple[Verdict | Failed, ...]:
         """See Backend."""
-        outcome = await self._ask("score", seconds, tuple(texts), alpha, timeline)
+        outcome = await self.ask("score", seconds, tuple(texts), alpha, timeline)
         if isinstance(outcome, Busy):
             raise RequestError(
                 429,
@@ -50,7 +50,7 @@ class HandleBackend:
     async def status(self) -> Status:
         """See Backend."""
         try:
-            found = await self._ask("status", 2.0)
+            found = await self.ask("status", 2.0)
         except RequestError as refusal:
             return Status(None, reason=f"no scorer answers: {refusal.message}")
         assert isinstance(found, Status)
@@ -58,24 +58,24 @@ class HandleBackend:
 
     async def registered(self) -> Registered:
         """See Backend."""
-        found = await self._ask("registered", 5.0)
+        found = await self.ask("registered", 5.0)
         assert isinstance(found, Registered)
         return found
 
-    async def _ask(self, method: str, seconds: float, *words: object) -> object:
+    async def ask(self, method: str, seconds: float, *words: object) -> object:
         """Asks any replica; asks another where one died or has no model yet.
 
         Scoring twice does no harm, so a replica that is killed costs time and no request.
         """
         end = time.monotonic() + seconds
         problem: RequestError | None = None
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             try:
-                async with _errors():
+                async with serve_errors():
                     outcome = await self._once(method, words, end - time.monotonic())
             except TimeoutError:
                 raise problem or _late(seconds) from None
-            except _GoneError as gone:
+            except GoneError as gone:
                 problem = gone.refusal
                 continue
             if not isinstance(outcome, NotReady):
@@ -111,7 +111,7 @@ def _look_at(task: "asyncio.Future[object]") -> None:
         task.exception()
 
 
-class _GoneError(Exception):
+class GoneError(Exception):
     """The replica asked is no more; another may answer."""
 
     def __init__(self, refusal: RequestError):
@@ -120,7 +120,7 @@ class _GoneError(Exception):
 
 
 @asynccontextmanager
-async def _errors() -> AsyncIterator[None]:
+async def serve_errors() -> AsyncIterator[None]:
     """What Serve raises becomes a refusal, or a reason to ask another replica."""
     try:
         yield
@@ -140,7 +140,7 @@ async def _errors() -> AsyncIterator[None]:
         raise internal() from None
     except (RayError, DeploymentUnavailableError, ReplicaUnavailableError) as error:
         LOG.warning("a replica is gone: %s", type(error).__name__)
-        raise _GoneError(_unready("a scorer has just died")) from None
+        raise GoneError(_unready("a scorer has just died")) from None
 
 
 def _unready(reason: str) -> RequestError:

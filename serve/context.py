@@ -1,6 +1,5 @@
 """What routes share: built once a replica, reached as `Depends(context_of)`."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Protocol, TypeVar
 
@@ -37,13 +36,34 @@ class Fixed:
         return Policy()
 
 
+class Metrics(Protocol):
+    """What the replica counts."""
+
+    def verdict(self, verdict: Verdict, ruling: Ruling) -> None:
+        """A verdict that is answered."""
+        ...
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """A request that was answered; `route` as in /openapi.json."""
+        ...
+
+
+class Unmetered:
+    """Counts nothing."""
+
+    def verdict(self, verdict: Verdict, ruling: Ruling) -> None:
+        """See Metrics."""
+
+    def request(self, route: str, status: int, seconds: float) -> None:
+        """See Metrics."""
+
+
 @dataclass
 class Context:
     """The Ingress replica's state.
 
     Attributes:
         keys: None where access is open.
-        counted: told of every verdict that is answered.
         generation: who writes; None where nothing is to be written.
         draining: no new request is taken any more.
     """
@@ -53,29 +73,31 @@ class Context:
     policy: Current[Policy]
     keys: Current[tuple[ApiKey, ...]] | None
     limiter: RateLimiter
-    counted: Callable[[Verdict, Ruling], None] = field(default=lambda verdict, ruling: None)
+    metrics: Metrics = field(default_factory=Unmetered)
     generation: GenerationBackend | None = None
     draining: bool = False
 
 
 def make_context(
-    args: ServeArgs, backend: Backend, counted: Callable[[Verdict, Ruling], None] | None = None
+    args: ServeArgs,
+    backend: Backend,
+    generation: GenerationBackend | None = None,
+    metrics: Metrics | None = None,
 ) -> Context:
     """Reads the policy and the keys.
 
     Raises:
         CopyLensError: one of the files cannot be used.
     """
-    context = Context(
+    return Context(
         backend=backend,
         args=args,
         policy=Watched(args.policy, parse_policy) if args.policy else Fixed(),
         keys=Watched(args.keys, parse_keys) if args.keys else None,
         limiter=RateLimiter(args.limits.requests_per_minute),
+        generation=generation,
+        metrics=metrics or Unmetered(),
     )
-    if counted is not None:
-        context.counted = counted
-    return context
 
 
 async def context_of(request: Request) -> Context:

@@ -5,6 +5,7 @@ Everything heavy is imported and loaded by a Scorer replica, nothing by who only
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +20,11 @@ from serve.batcher import GreedyBatcher, OverloadedError
 from serve.context import make_context
 from serve.follow import Follower
 from serve.gate import Gate
-from serve.generation import Event, GenerateRequest, ModelCard
+from serve.generation import Event, GenerateRequest, ModelCard, error_event
 from serve.generation_handle import HandleGeneration
 from serve.log import LOG
-from serve.metrics import ScorerMetrics, VerdictMetrics
-from serve.policy import Policy, ends_text
+from serve.metrics import IngressMetrics, ScorerMetrics
+from serve.policy import Policy
 from serve.settings import ServeArgs
 from serve.web import create_app
 from serve.wire import Busy, Failed, NotReady, Registered, Scored, Status
@@ -82,7 +83,9 @@ class Scorer:
             self._metrics.reload,
         )
         # Generations have threads of their own; they and the batches take turns at the LM.
-        self._generation = LocalBackend(self._model)
+        self._generation = LocalBackend(
+            self._model, args.batching.generations, args.batching.queue_generations
+        )
         await self._follower.poll()
         while args.wait_for_model and self._follower.current is None:
             await asyncio.sleep(args.poll_s)
@@ -110,17 +113,28 @@ class Scorer:
         model = self._follower.current
         if model is None:
             return self._not_ready()
-        rights = tuple(model.rights.values())
-        return Registered(model.identity, model.config.calibration.alpha, rights, model.lineage)
+        calibration = model.config.calibration
+        return Registered(
+            model.identity,
+            calibration.alpha,
+            calibration.interval,
+            model.probe.lm.architecture.causal,
+            tuple(model.rights.values()),
+            model.lineage,
+        )
 
     async def generate(self, request: GenerateRequest, policy: Policy) -> AsyncIterator[Event]:
         """Events of one generation, the policy's block among them."""
         if self._follower.current is None:
-            reason = self._not_ready().reason
-            yield Event("error", {"message": reason, "hint": "try again later", "status": 503})
+            yield error_event(503, "not_ready", self._not_ready().reason, "try again later")
             return
-        async for event in self._generation.stream(request, ends_text(policy)):
-            yield event
+        try:
+            async with aclosing(self._generation.stream(request, policy)) as events:
+                async for event in events:
+                    self._metrics.generations(self._generation.open)
+                    yield event
+        finally:
+            self._metrics.generations(self._generation.open)
 
     async def card(self) -> ModelCard | NotReady:
         """The LM that writes."""
@@ -186,8 +200,9 @@ class Ingress:
         Raises:
             CopyLensError: one of the files cannot be used.
         """
-        self._context = make_context(args, HandleBackend(scorer), VerdictMetrics().count)
-        self._context.generation = HandleGeneration(scorer, self._context.policy.current)
+        self._context = make_context(
+            args, HandleBackend(scorer), HandleGeneration(scorer), IngressMetrics()
+        )
 
     def __serve_build_asgi_app__(self) -> Gate:
         """Called by Serve on the replica."""

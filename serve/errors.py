@@ -1,10 +1,14 @@
 """Refusals: one line each, as JSON, with what was exceeded and what to do."""
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from starlette.responses import JSONResponse
+
+# By then a generation has ended, or the replica is back.
+_RETRY_S = 5.0
 
 
 @dataclass
@@ -14,10 +18,11 @@ class RequestError(Exception):
     Attributes:
         status: HTTP status, 4xx or 5xx.
         code: for programs; stable.
-        message: what and where, one line; never repeats what the client sent.
+        message: what and where, one line; never repeats a text that the client sent.
         limit: the limit that was passed, if one was.
         hint: what to do.
         retry_after_s: when it may work, for 429 and 503.
+        param: the field that is wrong, if it is one.
     """
 
     status: int
@@ -26,15 +31,21 @@ class RequestError(Exception):
     limit: float | None = None
     hint: str | None = None
     retry_after_s: float | None = None
+    param: str | None = None
+
+    def __post_init__(self) -> None:
+        self.message = plain_line(self.message)
 
     def body(self) -> dict[str, Any]:
-        """`{"error": {...}}` with all four keys always there."""
+        """`{"error": {...}}` with all keys always there; `type` and `param` are OpenAI's."""
         return {
             "error": {
                 "code": self.code,
                 "message": self.message,
                 "limit": self.limit,
                 "hint": self.hint,
+                "type": "server_error" if self.status >= 500 else "invalid_request_error",
+                "param": self.param,
             }
         }
 
@@ -47,6 +58,27 @@ class RequestError(Exception):
         if self.status == 401:
             headers["WWW-Authenticate"] = 'Bearer realm="copylens"'
         return JSONResponse(self.body(), self.status, headers)
+
+
+def broken_off(told: Mapping[str, Any]) -> RequestError:
+    """What the `error` event of a generation tells, as an answer of its own."""
+    retry = _RETRY_S if told["status"] in (429, 503) else None
+    return RequestError(
+        told["status"], told["code"], told["message"], hint=told["hint"], retry_after_s=retry
+    )
+
+
+def first_mistake(errors: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Field and rule of the first of pydantic's errors; never the value, which may be a text."""
+    first = errors[0]
+    # Keys come from whoever asks: they may hold anything, and be long.
+    place = plain_line(".".join(str(part) for part in first["loc"]))[:100]
+    return place, plain_line(first["msg"].removeprefix("Value error, "))[:200]
+
+
+def plain_line(text: str) -> str:
+    """One line that any encoding of JSON can carry: halves of surrogate pairs become `?`."""
+    return " ".join(text.encode("utf-8", "replace").decode().split())
 
 
 def internal() -> RequestError:

@@ -5,8 +5,11 @@ a body is refused before anybody parses it.
 """
 
 import asyncio
+import time
+from collections.abc import Sequence
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.auth import MAX_KEY_CHARS, ApiKey, find_key
@@ -34,9 +37,11 @@ KEY = "copylens.key"
 class Gate:
     """Keys, rates, sizes and headers."""
 
-    def __init__(self, app: ASGIApp, context: Context):
+    def __init__(self, app: ASGIApp, context: Context, reading: Sequence[BaseRoute] = ()):
+        """Around `app`; `reading`: its routes that read a body."""
         self.app = app
         self._context = context
+        self._reading = reading
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Passes a request on, or refuses it."""
@@ -49,27 +54,30 @@ class Gate:
             await send({"type": "websocket.close", "code": 1008})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
-        started = False
+        status, start = 0, time.perf_counter()
 
         async def guarded(message: Message) -> None:
-            nonlocal started
+            nonlocal status
             if message["type"] == "http.response.start":
-                started = True
+                status = message["status"]
                 _add_headers(message, scope["path"])
             await send(message)
 
         try:
             headers = Headers(scope=scope)
             self._admit(scope, headers)
-            if scope["method"] not in ("GET", "HEAD", "OPTIONS"):
+            if any(route.matches(scope)[0] is Match.FULL for route in self._reading):
                 receive = await self._body(headers, receive)
             await self.app(scope, receive, guarded)
         except RequestError as refusal:
             await refusal.response()(scope, receive, guarded)
         except Exception:
             LOG.exception("a request failed")
-            if not started:
+            if not status:
                 await internal().response()(scope, receive, guarded)
+        finally:
+            seconds = time.perf_counter() - start
+            self._context.metrics.request(_route(scope), status, seconds)
 
     def _admit(self, scope: Scope, headers: Headers) -> None:
         """Who asks, by which name, and how often."""
@@ -175,6 +183,11 @@ def _too_large(limit: int) -> RequestError:
     return RequestError(
         413, "body_too_large", "the body has too many bytes", limit, "send several requests"
     )
+
+
+def _route(scope: Scope) -> str:
+    """The address as the schema has it: as many as there are routes, whatever is asked for."""
+    return getattr(scope.get("route"), "path", "other")
 
 
 def _given(headers: Headers) -> str:

@@ -8,52 +8,58 @@ on a replica.
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Annotated, Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from copylens.errors import CopyLensError
+from serve.policy import Policy
 
 EventName = Literal["token", "shares", "flag", "blocked", "verdict", "done", "error"]
 
 MAX_TOKENS, MAX_PROMPT = 4096, 200_000
-_M = TypeVar("_M", bound=BaseModel)
+# Beyond it numbers in JSON are not exact everywhere.
+MAX_SEED = 2**53
+
+# Names of registered sub-datasets; bounded, for an unknown one is named in the refusal.
+Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
-class BodyError(CopyLensError):
-    """A request's body is wrong. `param`: the field, "" for the whole body."""
-
-    def __init__(self, message: str, param: str = ""):
-        super().__init__(message)
-        self.param = param
+def _word(text: str) -> str:
+    if not text.strip():
+        raise ValueError("give at least one word")
+    return text
 
 
-def parse(form: type[_M], body: Any) -> _M:
-    """The body in its form; an error names the field and the rule, not the value.
+def _number(value: Any) -> Any:
+    if isinstance(value, str | bool):
+        raise ValueError("give a number")
+    return value
 
-    Raises:
-        BodyError: one line about the first mistake.
-    """
-    try:
-        return form.model_validate(body)
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        reason = first["msg"].removeprefix("Value error, ")
-        raise BodyError(f"{place}: {reason}" if place else reason, place) from None
+
+Prompt = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_PROMPT, json_schema_extra={"pattern": r"\S"}),
+    AfterValidator(_word),
+]
+# "5" is no number, nor is true; but 5.0 is a whole one, as JSON has it. Bounds stand before it:
+# outside /openapi.json would not show them.
+WHOLE = BeforeValidator(_number)
+Count = Annotated[int, Field(ge=1), WHOLE]
+Number = Annotated[float, Field(strict=True)]
+Level = Annotated[Number, Field(gt=0, lt=1)]
 
 
 class Closed(BaseModel):
     """A body whose unknown keys are mistakes."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class BlockRule(Closed):
     """Ends the text once it is flagged as drawing on one of these sources."""
 
-    sub_datasets: tuple[str, ...] = Field(default=(), description="empty = any registered one")
-    share: float = Field(default=0.5, ge=0, le=1, description="of the source, at least")
+    sub_datasets: tuple[Name, ...] = Field(default=(), description="empty = any registered one")
+    share: Number = Field(default=0.5, ge=0, le=1, description="of the source, at least")
 
 
 class Message(Closed):
@@ -66,24 +72,48 @@ class Message(Closed):
 class Watching(Closed):
     """How a generation is watched."""
 
-    every: int = Field(
-        default=64, ge=1, le=MAX_TOKENS, description="tokens before the first verdict"
+    every: Annotated[int, Field(ge=1, le=MAX_TOKENS), WHOLE] = Field(
+        default=64, description="tokens before the first verdict"
     )
-    confirm: int = Field(default=2, ge=1, le=16, description="verdicts in a row that raise a flag")
-    alpha: float | None = Field(default=None, gt=0, lt=1, description="false-alarm level")
+    confirm: Annotated[int, Field(ge=1, le=16), WHOLE] = Field(
+        default=2, description="verdicts in a row that raise a flag"
+    )
+    alpha: Level | None = Field(default=None, description="false-alarm level")
     block: BlockRule | None = Field(default=None, description="null = only the service's own rule")
 
 
 class GenerateRequest(Watching):
     """`POST /v1/generate`: a prompt or a chat, how the LM writes, and how it is watched."""
 
-    prompt: str | None = Field(default=None, min_length=1, max_length=MAX_PROMPT)
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {
+                    "required": ["prompt"],
+                    "properties": {"prompt": {"type": "string"}, "messages": {"maxItems": 0}},
+                },
+                {
+                    "required": ["messages"],
+                    "properties": {"prompt": {"type": "null"}, "messages": {"minItems": 1}},
+                },
+            ],
+            "examples": [
+                {"prompt": "The old captain said", "max_tokens": 64, "seed": 7},
+                {
+                    "messages": [{"role": "user", "content": "Tell me of the sea."}],
+                    "block": {"sub_datasets": ["novels"], "share": 0.5},
+                },
+            ],
+        }
+    )
+
+    prompt: Prompt | None = None
     messages: tuple[Message, ...] = Field(default=(), max_length=1000)
-    max_tokens: int = Field(default=200, ge=1, le=MAX_TOKENS)
-    temperature: float = Field(default=0.8, ge=0, le=10, description="0 = always the likeliest")
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    seed: int | None = Field(
-        default=None, ge=0, lt=2**63, description="the same gives the same text; null = any"
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS), WHOLE] = 200
+    temperature: Number = Field(default=0.8, ge=0, le=10, description="0 = always the likeliest")
+    top_p: Number = Field(default=1.0, gt=0, le=1)
+    seed: Annotated[int, Field(ge=0, lt=MAX_SEED), WHOLE] | None = Field(
+        default=None, description="the same gives the same text; null = any"
     )
     stop: tuple[str, ...] = Field(default=(), max_length=16)
 
@@ -103,9 +133,9 @@ class Event:
       verdict.
     - flag {decision, sub_dataset, holder, share, p_value, tokens}: see `copylens.flags.Flag`.
     - blocked {reason, sub_dataset, holder}: the text ends here.
-    - verdict: on the whole text, as `POST /v1/attribute` gives it; none where the text is blank.
+    - verdict: on the whole text; none where the text is blank.
     - done {finish, seed, usage}: last. `finish` is stop, length or blocked.
-    - error {message, hint, status}: last, instead of all that would have followed.
+    - error {status, code, message, hint}: last, instead of all that would have followed.
     """
 
     name: EventName
@@ -125,13 +155,22 @@ class ModelCard:
 class GenerationBackend(Protocol):
     """What the routes need; the seam to whoever holds LM and scorer."""
 
-    def stream(self, request: GenerateRequest) -> AsyncIterator[Event]:
-        """Events of one generation; closing the iterator ends it."""
+    def stream(self, request: GenerateRequest, policy: Policy) -> AsyncIterator[Event]:
+        """Events of one generation; closing the iterator ends it.
+
+        Args:
+            policy: may end the text; the request's own rule comes on top.
+        """
         ...
 
     async def card(self) -> ModelCard:
         """The one model that is served."""
         ...
+
+
+def error_event(status: int, code: str, message: str, hint: str | None = None) -> Event:
+    """The end of a generation that failed."""
+    return Event("error", {"status": status, "code": code, "message": message, "hint": hint})
 
 
 def sse(event: Event) -> str:

@@ -8,41 +8,48 @@ from contextlib import closing, suppress
 from pathlib import PurePath
 from typing import TypeVar, cast
 
-from copylens.flags import Policy
 from copylens.scorer import Scorer
-from serve.generation import Event, GenerateRequest, ModelCard
+from serve.generation import Event, GenerateRequest, ModelCard, error_event
+from serve.policy import Policy
 from serve.writing import write_events
 
 _T = TypeVar("_T")
 
 
 class LocalBackend:
-    """Serves generations with a scorer of this process; a `serve.generation.GenerationBackend`."""
+    """Serves generations with a scorer of this process; a `serve.generation.GenerationBackend`.
 
-    def __init__(self, current: Callable[[], Scorer], concurrency: int = 2):
+    Attributes:
+        open: generations that are written or wait.
+    """
+
+    def __init__(self, current: Callable[[], Scorer], concurrency: int = 2, waiting: int = 16):
         """Nothing is loaded yet.
 
         Args:
             current: the scorer to use; asked once per generation, so that a change of the model
                 leaves what is being written alone.
-            concurrency: generations at a time, which take turns token by token; others wait.
+            concurrency: generations at a time, which take turns token by token ...
+            waiting: ... while so many others wait; those beyond are refused.
         """
         self._current = current
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="generate")
+        self._most, self._waiting = concurrency + waiting, waiting
+        self.open = 0
 
-    async def stream(
-        self, request: GenerateRequest, policy: Policy | None = None
-    ) -> AsyncIterator[Event]:
-        """Events of one generation; closing the iterator ends it within a token.
-
-        Args:
-            policy: the service's own rule; None = only what the request asks for.
-        """
+    async def stream(self, request: GenerateRequest, policy: Policy) -> AsyncIterator[Event]:
+        """Events of one generation; closing the iterator ends it within a token."""
+        if self.open >= self._most:
+            line = f"{self._waiting} generations are waiting already"
+            yield error_event(429, "queue_full", line, "try again later")
+            return
+        self.open += 1
         events = in_thread(lambda: write_events(self._current(), request, policy), self._threads)
         try:
             async for event in events:
                 yield event
         finally:
+            self.open -= 1
             await events.aclose()
 
     async def card(self) -> ModelCard:

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from serve.errors import broken_off
 from serve.generation import Event, ModelCard
 
 Kind = Literal["completion", "chat"]
@@ -95,7 +96,6 @@ class Told:
     copylens: dict[str, Any] = field(
         default_factory=lambda: {"verdict": None, "flags": [], "blocked": None, "seed": None}
     )
-    error: dict[str, Any] | None = None
 
     def take(self, event: Event) -> None:
         """One more event."""
@@ -111,8 +111,6 @@ class Told:
         elif event.name == "done":
             self.finish, self.usage = _FINISH[data["finish"]], data["usage"]
             self.copylens["seed"] = data["seed"]
-        elif event.name == "error":
-            self.error = data
 
 
 async def chunks(
@@ -129,21 +127,13 @@ async def chunks(
         elif event.name == "flag":
             yield answer.chunk(None, copylens={"flag": event.data})
         elif event.name == "error":
-            yield f"data: {json.dumps(error_body(event.data['message'], event.data['status']))}\n\n"
+            yield f"data: {json.dumps(broken_off(event.data).body())}\n\n"
             return
         elif event.name == "done":
             yield answer.chunk(None, told.finish, copylens=told.copylens)
             if with_usage:
                 yield answer.usage(told.usage)
     yield DONE
-
-
-def error_body(
-    message: str, status: int, param: str | None = None, code: str | None = None
-) -> dict[str, Any]:
-    """OpenAI's error object."""
-    kind = "server_error" if status >= 500 else "invalid_request_error"
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
 def model_list(card: ModelCard, created: int) -> dict[str, Any]:

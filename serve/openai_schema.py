@@ -1,16 +1,20 @@
 """The OpenAI-compatible bodies: what is understood, what is ignored, and what is refused."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
+from serve.errors import RequestError, first_mistake
 from serve.generation import (
     MAX_PROMPT,
+    MAX_SEED,
     MAX_TOKENS,
-    BodyError,
+    WHOLE,
+    Count,
     GenerateRequest,
+    Number,
+    Prompt,
     Watching,
-    parse,
 )
 
 # Fields that ask for something else than one plain text, and values of them that ask for nothing.
@@ -36,24 +40,32 @@ _REFUSED: dict[str, tuple[Any, ...]] = {
 }
 
 
+def _refusals(schema: dict[str, Any]) -> None:
+    """The fields that must ask for nothing, as /openapi.json shows them."""
+    for name, harmless in _REFUSED.items():
+        schema["properties"][name] = {"enum": [None, *harmless]}
+
+
 class StreamOptions(BaseModel):
     """Of a streamed answer."""
 
-    include_usage: bool = False
+    include_usage: StrictBool = False
 
 
 class _Common(BaseModel):
     """What both endpoints share; fields that are not named here are ignored."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(
+        extra="allow", frozen=True, allow_inf_nan=False, json_schema_extra=_refusals
+    )
 
-    model: str | None = None
-    max_tokens: int | None = Field(default=None, ge=1)
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    seed: int | None = None
-    stop: str | tuple[str, ...] | None = None
-    stream: bool | None = False
+    model: str | None = Field(default=None, description="null = the one that is served")
+    max_tokens: Count | None = None
+    temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
+    seed: Annotated[int, WHOLE] | None = None
+    stop: str | Annotated[tuple[str, ...], Field(max_length=16)] | None = None
+    stream: StrictBool | None = False
     stream_options: StreamOptions | None = None
     copylens: Watching = Watching()
 
@@ -71,26 +83,34 @@ class _Common(BaseModel):
             "max_tokens": min(self.max_tokens or most, MAX_TOKENS),
             "temperature": 1.0 if self.temperature is None else self.temperature,
             "top_p": 1.0 if self.top_p is None else self.top_p,
-            "seed": None if self.seed is None else self.seed % 2**63,
+            "seed": None if self.seed is None else self.seed % MAX_SEED,
             "stop": stop,
         }
-        return parse(GenerateRequest, asked)
+        try:
+            return GenerateRequest.model_validate(asked)
+        except ValidationError as error:
+            place, reason = first_mistake(error.errors())
+            raise RequestError(400, "invalid", f"{place}: {reason}", param=place) from None
 
 
 class CompletionBody(_Common):
     """`POST /v1/completions`."""
 
-    prompt: str | tuple[str, ...] = Field(max_length=MAX_PROMPT)
+    prompt: (
+        Prompt
+        | Annotated[tuple[Prompt, ...], Field(json_schema_extra={"minItems": 1, "maxItems": 1})]
+    ) = Field(examples=["The old captain said"])
 
     def request(self) -> GenerateRequest:
         """The same as our own request; OpenAI's default is 16 tokens.
 
         Raises:
-            BodyError: several prompts.
+            RequestError: several prompts.
         """
         prompts = (self.prompt,) if isinstance(self.prompt, str) else self.prompt
         if len(prompts) != 1:
-            raise BodyError(f"prompt: one text per request, got {len(prompts)}", "prompt")
+            line = f"prompt: one text per request, got {len(prompts)}"
+            raise RequestError(400, "invalid", line, param="prompt")
         return self._request(16, prompt=prompts[0])
 
 
@@ -98,14 +118,14 @@ class TextPart(BaseModel):
     """A part of a message's content; other kinds of parts are refused."""
 
     type: Literal["text"]
-    text: str
+    text: str = Field(max_length=MAX_PROMPT)
 
 
 class ChatMessage(BaseModel):
     """One turn; fields such as `name` are ignored."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | tuple[TextPart, ...]
+    content: Annotated[str, Field(max_length=MAX_PROMPT)] | tuple[TextPart, ...]
 
     def plain(self) -> dict[str, str]:
         """As our own `Message`, with its parts joined."""
@@ -117,8 +137,12 @@ class ChatMessage(BaseModel):
 class ChatBody(_Common):
     """`POST /v1/chat/completions`."""
 
-    messages: tuple[ChatMessage, ...] = Field(min_length=1, max_length=1000)
-    max_completion_tokens: int | None = Field(default=None, ge=1)
+    messages: tuple[ChatMessage, ...] = Field(
+        min_length=1,
+        max_length=1000,
+        examples=[[{"role": "user", "content": "Tell me of the sea."}]],
+    )
+    max_completion_tokens: Count | None = None
 
     def request(self) -> GenerateRequest:
         """The same as our own request; without a limit the LM's context is the limit."""
@@ -126,18 +150,23 @@ class ChatBody(_Common):
         return self._request(most, messages=[item.plain() for item in self.messages])
 
 
-def refuse_unsupported(body: Any) -> None:
+def refuse_unsupported(body: _Common) -> None:
     """One line about the first field that asks for what this service does not do.
 
     Raises:
-        BodyError: there is such a field.
+        RequestError: there is such a field.
     """
-    if not isinstance(body, dict):
-        raise BodyError("the body must be a JSON object", "body")
+    given = body.model_extra or {}
     for name, harmless in _REFUSED.items():
-        value = body.get(name)
-        if value is None or any(value == item for item in harmless):
+        value = given.get(name)
+        if value is None or any(_same(value, item) for item in harmless):
             continue
         shown = repr(value)
         shown = shown if len(shown) <= 40 else f"{shown[:40]}..."
-        raise BodyError(f"{name}={shown} is not supported here; leave it out", name)
+        line = f"{name}={shown} is not supported here; leave it out"
+        raise RequestError(400, "unsupported", line, param=name)
+
+
+def _same(value: Any, harmless: Any) -> bool:
+    """Equal as JSON has it, where true is not 1."""
+    return value == harmless and isinstance(value, bool) == isinstance(harmless, bool)

@@ -18,6 +18,7 @@ from copylens.flags import Block, Flag
 from copylens.flags import Policy as LivePolicy
 from copylens.records import Rights, Share, Verdict
 from copylens.section import Section
+from serve.errors import first_mistake
 
 Action = Literal["allow", "flag", "block"]
 _SEVERITY: dict[Action, int] = {"allow": 0, "flag": 1, "block": 2}
@@ -162,7 +163,5 @@ def parse_policy(text: str, where: str) -> Policy:
     try:
         return Policy.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        reason = first["msg"].removeprefix("Value error, ")
+        key, reason = first_mistake(error.errors())
         raise ConfigError(f"policy '{where}': {key + ': ' if key else ''}{reason}") from None

@@ -189,6 +189,7 @@ def local_args(host: str, **values: Any) -> ServeArgs:
     """
     from pydantic import ValidationError
 
+    from serve.errors import first_mistake
     from serve.models import default_tracking_uri
 
     given = {key: value for key, value in values.items() if value is not None}
@@ -211,9 +212,7 @@ def local_args(host: str, **values: Any) -> ServeArgs:
         check_files(args)
         return args
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        reason = first["msg"].removeprefix("Value error, ")
+        key, reason = first_mistake(error.errors())
         raise ConfigError(f"{key + ': ' if key else ''}{reason}") from None
 
 

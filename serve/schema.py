@@ -4,7 +4,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
+from copylens.corpus.checks import CONTROL
 from copylens.records import Basis, Decision
+from serve.generation import Level
 from serve.policy import Action
 
 _SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
@@ -46,28 +48,46 @@ _BASIS = (
     "resemblance: no audit found that, the share says that the text is like it and no more"
 )
 
+# What `serve.limits` refuses one by one, as /openapi.json can say it: a word, no control character.
+_CONTROL = CONTROL.pattern[1:-1]
+_PATTERN = rf"^[^{_CONTROL}]*[^\s\x85{_CONTROL}][^{_CONTROL}]*$"
 # Strict: a number is no text.
-Text = Annotated[str, StringConstraints(strict=True)]
+Text = Annotated[
+    str,
+    StringConstraints(strict=True),
+    Field(json_schema_extra={"pattern": _PATTERN}),
+]
 
 
-class _In(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Out(BaseModel):
+    """A part of an answer."""
 
-
-class _Out(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class AttributeRequest(_In):
+class AttributeRequest(BaseModel):
     """One text or several; several are answered in their order."""
 
     model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        allow_inf_nan=False,
         json_schema_extra={
+            "oneOf": [
+                {
+                    "required": ["text"],
+                    "properties": {"text": {"type": "string"}, "texts": {"type": "null"}},
+                },
+                {
+                    "required": ["texts"],
+                    "properties": {"text": {"type": "null"}, "texts": {"type": "array"}},
+                },
+            ],
             "examples": [
                 {"text": "The old captain said nothing, and the ship went on."},
                 {"texts": ["One text.", "Another one."], "timeline": False, "alpha": 0.01},
-            ]
-        }
+            ],
+        },
     )
 
     text: Text | None = Field(default=None, description="the text; or give `texts`")
@@ -76,12 +96,8 @@ class AttributeRequest(_In):
     evidence: StrictBool = Field(
         default=False, description="passages that support the verdict; none are given as yet"
     )
-    alpha: float | None = Field(
+    alpha: Level | None = Field(
         default=None,
-        gt=0,
-        lt=1,
-        strict=True,
-        allow_inf_nan=False,
         description="false-alarm level of `decision`; default: the model's. The policy is not "
         "affected by it.",
     )
@@ -93,7 +109,7 @@ class AttributeRequest(_In):
         return self
 
 
-class ShareOut(_Out):
+class ShareOut(Out):
     """One sub-dataset's share of the text with its interval, all in [0, 1]."""
 
     sub_dataset: str
@@ -105,7 +121,7 @@ class ShareOut(_Out):
     basis: Basis = Field(description=_BASIS)
 
 
-class TimelineOut(_Out):
+class TimelineOut(Out):
     """Shares of one stretch; character offsets, end exclusive."""
 
     start: int
@@ -113,7 +129,7 @@ class TimelineOut(_Out):
     shares: dict[str, float]
 
 
-class ModelOut(_Out):
+class ModelOut(Out):
     """Which scorer made the verdict."""
 
     name: str
@@ -122,7 +138,7 @@ class ModelOut(_Out):
     probe_revision: str | None
 
 
-class PolicyOut(_Out):
+class PolicyOut(Out):
     """What the policy says: the rule that decided, and on what it did."""
 
     action: Action
@@ -133,7 +149,7 @@ class PolicyOut(_Out):
     policy: str = Field(description="changes with the policy's content")
 
 
-class VerdictOut(_Out):
+class VerdictOut(Out):
     """The answer for one text, and what the policy makes of it."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_VERDICT]})
@@ -152,43 +168,30 @@ class VerdictOut(_Out):
     policy: PolicyOut
 
 
-class ErrorBody(_Out):
+class ErrorBody(Out):
     """Why a request was refused."""
 
     code: str
     message: str
-    limit: float | None = None
-    hint: str | None = None
+    limit: float | None = Field(description="the limit that was passed, if one was")
+    hint: str | None = Field(description="what to do")
+    type: Literal["invalid_request_error", "server_error"] = Field(description="as OpenAI has it")
+    param: str | None = Field(description="the field that is wrong, if it is one")
 
 
-class ErrorOut(_Out):
+class ErrorOut(Out):
     """Every refusal has this form."""
-
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "error": {
-                        "code": "text_too_long",
-                        "message": "text has 61000 characters",
-                        "limit": 50000,
-                        "hint": "cut it, or score it with `copylens score`",
-                    }
-                }
-            ]
-        }
-    )
 
     error: ErrorBody
 
 
-class BatchOut(_Out):
+class BatchOut(Out):
     """One entry a text, in order. A text that could not be scored costs only itself."""
 
     verdicts: list[VerdictOut | ErrorOut]
 
 
-class RightsOut(_Out):
+class RightsOut(Out):
     """A sub-dataset's entry in the registry."""
 
     sub_dataset: str
@@ -197,7 +200,7 @@ class RightsOut(_Out):
     basis: Basis = Field(description=_BASIS)
 
 
-class PolicyInfo(_Out):
+class PolicyInfo(Out):
     """The policy that holds, by its id, and rules of it that can never apply."""
 
     id: str
@@ -205,7 +208,7 @@ class PolicyInfo(_Out):
     problem: str | None = Field(description="why the newest policy file is not in use")
 
 
-class RegistryOut(_Out):
+class RegistryOut(Out):
     """What the service protects, and by which model."""
 
     model_config = ConfigDict(
@@ -214,6 +217,8 @@ class RegistryOut(_Out):
                 {
                     "model": {**_MODEL, "probe_revision": None},
                     "alpha": 0.05,
+                    "interval": 0.9,
+                    "generation": True,
                     "sub_datasets": [
                         {
                             "sub_dataset": "novels",
@@ -231,12 +236,14 @@ class RegistryOut(_Out):
 
     model: ModelOut
     alpha: float = Field(description="false-alarm level where a request names none")
+    interval: float = Field(description="coverage of the interval [low, high] of a share")
+    generation: bool = Field(description="whether the LM can write: POST /v1/generate")
     sub_datasets: list[RightsOut]
     lineage: dict[str, Any]
     policy: PolicyInfo
 
 
-class ReloadOut(_Out):
+class ReloadOut(Out):
     """The last change of the model that was tried."""
 
     outcome: Literal["loaded", "failed"] | None
@@ -245,27 +252,10 @@ class ReloadOut(_Out):
     seconds_ago: float | None
 
 
-class ReadyOut(_Out):
+class ReadyOut(Out):
     """Whether verdicts can be given, by which version, and how the last change went."""
 
     ready: bool
     draining: bool
     model: ModelOut | None
     reload: ReloadOut
-
-
-# For the schema of every endpoint under /v1/.
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorOut, "description": what}
-    for status, what in {
-        400: "no JSON",
-        401: "no API key",
-        403: "an unknown API key",
-        413: "too much at once",
-        415: "not sent as JSON",
-        422: "a field is wrong, or a text cannot be scored",
-        429: "too often, or the queue is full (Retry-After)",
-        503: "no model is loaded, or the service stops (Retry-After)",
-        504: "no verdict in time",
-    }.items()
-}

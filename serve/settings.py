@@ -15,7 +15,10 @@ class Limits(Section):
     texts: int = Field(default=64, ge=1, description="texts per request")
     text_chars: int = Field(default=50_000, ge=1, description="characters per text")
     request_chars: int = Field(default=200_000, ge=1, description="characters of all its texts")
-    deadline_s: float = Field(default=30, gt=0, description="seconds until the answer, 504 beyond")
+    deadline_s: float = Field(
+        default=30, gt=0, description="seconds until the verdict or the first token, 504 beyond"
+    )
+    generation_s: float = Field(default=300, gt=0, description="seconds that a generation may take")
     requests_per_minute: float = Field(
         default=600, gt=0, description="per API key, where the keys file says nothing else"
     )
@@ -33,6 +36,8 @@ class Batching(Section):
         description="seconds that an answer may be foreseen to take, 429 beyond; an idle scorer "
         "takes any text",
     )
+    generations: int = Field(default=2, ge=1, description="written at a time, token by token")
+    queue_generations: int = Field(default=16, ge=0, description="that may wait, 429 beyond")
     stalled_s: float = Field(
         default=600, gt=0, description="a pass that takes longer hangs: the replica is replaced"
     )

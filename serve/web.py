@@ -10,13 +10,17 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from copylens import __version__
-from serve import generation_routes, page
+from serve import page
 from serve.context import Context
-from serve.errors import RequestError, internal
+from serve.errors import RequestError, first_mistake, internal
 from serve.gate import Gate
-from serve.routes import attribute, status
+from serve.openapi import describe
+from serve.routes import attribute, generation, openai, status
+
+_BODILESS = {"GET", "HEAD", "OPTIONS"}
 
 
 def create_app(context: Context) -> Gate:
@@ -31,21 +35,28 @@ def create_app(context: Context) -> Gate:
         redoc_url=None,
     )
     app.state.context = context
+    reading: list[Route] = []
     for router in _routers(context):
         app.include_router(router)
+        reading += [
+            route
+            for route in router.routes
+            if isinstance(route, Route) and (route.methods or set()) - _BODILESS
+        ]
     app.add_exception_handler(RequestError, _refused)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _failed)
-    return Gate(app, context)
+    describe(app, context.keys is not None)
+    return Gate(app, context, reading)
 
 
 def _routers(context: Context) -> Iterator[APIRouter]:
     yield status.router
     yield attribute.router
-    generation = context.generation
-    if generation is not None:
-        yield generation_routes.router(lambda: generation)
+    if context.generation is not None:
+        yield generation.router
+        yield openai.router
     if context.args.page:
         yield page.router()
 
@@ -58,13 +69,16 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
     """Names the field and the rule, never the value: it may be a text."""
     assert isinstance(error, RequestValidationError)
-    first = error.errors()[0]
-    place = ".".join(str(part) for part in first["loc"][1:])
-    if first["type"] == "json_invalid":
-        return RequestError(400, "no_json", f"the body is no JSON (character {place})").response()
-    reason = first["msg"].removeprefix("Value error, ")
+    errors = error.errors()
+    if errors[0]["type"] == "json_invalid":
+        line = f"the body is no JSON (character {errors[0]['loc'][1]})"
+        return RequestError(400, "no_json", line).response()
+    # The first part says "body", which is the only place there is.
+    place, reason = first_mistake([{**errors[0], "loc": errors[0]["loc"][1:]}])
+    status = 400 if openai.TAG in request.scope["route"].tags else 422
+    line = f"{place or 'the body'}: {reason}"
     return RequestError(
-        422, "invalid", f"{place or 'the body'}: {reason}", hint="see /openapi.json"
+        status, "invalid", line, hint="see /openapi.json", param=place or None
     ).response()
 
 

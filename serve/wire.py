@@ -50,10 +50,17 @@ class Status:
 
 @dataclass(frozen=True)
 class Registered:
-    """What the loaded model knows."""
+    """What the loaded model knows.
+
+    Attributes:
+        interval: coverage of the shares' intervals.
+        writes: whether its LM can write; an encoder cannot.
+    """
 
     model: ModelIdentity
     alpha: float
+    interval: float
+    writes: bool
     rights: tuple[Rights, ...]
     lineage: dict[str, Any]
 

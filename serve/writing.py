@@ -7,20 +7,20 @@ from dataclasses import asdict
 from typing import Any
 
 from copylens.errors import CopyLensError, TextError
-from copylens.flags import Block, Flag, Policy, block_sources, known_sources
+from copylens.flags import Block, Flag, block_sources, known_sources
+from copylens.flags import Policy as LivePolicy
 from copylens.live import LiveStep, generate
 from copylens.probe.writer import prompt_tokens
 from copylens.records import Verdict
 from copylens.scorer import Scorer
-from serve.generation import BlockRule, Event, GenerateRequest
+from serve.generation import BlockRule, Event, GenerateRequest, error_event
+from serve.policy import Policy, ends_text
 
 _CHAT_STOP = "\nuser:"  # where a plain transcript would go on with the other side's turn
 _log = logging.getLogger(__name__)
 
 
-def write_events(
-    scorer: Scorer, request: GenerateRequest, policy: Policy | None = None
-) -> Iterator[Event]:
+def write_events(scorer: Scorer, request: GenerateRequest, policy: Policy) -> Iterator[Event]:
     """Runs one generation; whatever goes wrong is its last event.
 
     Args:
@@ -29,17 +29,14 @@ def write_events(
     try:
         yield from _write(scorer, request, policy)
     except CopyLensError as error:
-        yield _error(str(error), 422)
+        yield error_event(422, "cannot_write", str(error))
     except Exception:
         _log.exception("a generation failed")
-        yield _error("the generation failed for a reason of ours", 500, "see the service's log")
+        line = "the generation failed for a reason of ours"
+        yield error_event(500, "internal", line, "see the service's log")
 
 
-def _error(message: str, status: int, hint: str | None = None) -> Event:
-    return Event("error", {"message": message, "hint": hint, "status": status})
-
-
-def _write(scorer: Scorer, request: GenerateRequest, policy: Policy | None) -> Iterator[Event]:
+def _write(scorer: Scorer, request: GenerateRequest, policy: Policy) -> Iterator[Event]:
     if request.block is not None:
         known_sources(request.block.sub_datasets, scorer.rights)
     prompt, stop = prompt_of(scorer.probe.lm.tokenizer, request)
@@ -54,7 +51,7 @@ def _write(scorer: Scorer, request: GenerateRequest, policy: Policy | None) -> I
         seed=seed,
         top_p=request.top_p,
         stop=stop,
-        policy=_both(policy, request.block),
+        policy=_both(ends_text(policy), request.block),
         confirm=request.confirm,
         alpha=request.alpha,
     )
@@ -93,15 +90,14 @@ def running(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _both(policy: Policy | None, rule: BlockRule | None) -> Policy | None:
+def _both(service: LivePolicy, rule: BlockRule | None) -> LivePolicy:
     """The service's policy first, then the request's rule."""
-    asked = None if rule is None else block_sources(rule.sub_datasets, rule.share)
-    policies = [item for item in (policy, asked) if item is not None]
-    if len(policies) < 2:
-        return policies[0] if policies else None
+    if rule is None:
+        return service
+    asked = block_sources(rule.sub_datasets, rule.share)
 
     def first(verdict: Verdict, flag: Flag | None) -> Block | None:
-        return policies[0](verdict, flag) or policies[1](verdict, flag)
+        return service(verdict, flag) or asked(verdict, flag)
 
     return first
 

@@ -113,11 +113,13 @@ def test_many_texts_go_in_batches_and_a_bad_one_costs_only_itself(service, waits
 
 def test_the_registry(service, waits):
     rights = {"sub_dataset": "sea", "holder": "Sea Press", "license": "all rights reserved"}
-    row = {"model": VERDICT["model"], "alpha": 0.05, "sub_datasets": [rights], "lineage": {"a": 1}}
+    levels = {"alpha": 0.05, "interval": 0.9, "generation": True}
+    row = {"model": VERDICT["model"], **levels, "sub_datasets": [rights], "lineage": {"a": 1}}
     server = service((200, {**row, "policy": {}}))
     found = client_of(server, waits).registry()
     assert found.sub_datasets == (Rights(**rights),)
     assert (found.model.version, found.alpha, found.lineage) == ("1", 0.05, {"a": 1})
+    assert (found.interval, found.generation) == (0.9, True)
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -7,7 +7,7 @@ import { Palette, SLOTS } from "./palette.js";
 import { announced, showVerdict } from "./result.js";
 import { SAMPLES } from "./samples.js";
 import * as service from "./service.js";
-import { basisOf, counted } from "./words.js";
+import { basisOf, counted, percent } from "./words.js";
 
 const palette = new Palette();
 const rights = new Map();
@@ -83,8 +83,9 @@ async function loadRegistry() {
     return el("li", {}, el("span", { class: "name" }, entry.sub_dataset), el("span", { class: "hint" }, facts));
   };
   $("registry-list").replaceChildren(...entries.map(item));
-  // Not before: without the right key the service does not tell.
-  if (!(await service.canWrite())) withoutWriting();
+  $("shares-interval").textContent = percent(found.interval);
+  // Some LMs only read. Until the service has told, the tab is there and not yet shown.
+  if (!found.generation) withoutWriting();
   $("tab-write").classList.remove("pending");
 }
 

@@ -40,15 +40,6 @@ async function content(response) {
   }
 }
 
-/** Asks whether the service can write at all: the address takes only POST, unless it is not there. */
-export async function canWrite() {
-  try {
-    return (await fetch("v1/generate", { headers: keyHeader() })).status !== 404;
-  } catch {
-    return true;
-  }
-}
-
 /** Lets the LM write; yields `{event, data}` as they come. */
 export async function* generate(prompt, maxTokens, signal) {
   const response = await call("v1/generate", { prompt, max_tokens: maxTokens }, signal);

@@ -6,9 +6,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
+from copylens.public import public_lineage
 from serve.context import Context, Ctx
 from serve.gate import KEY
-from serve.schema import REFUSALS, ReadyOut, RegistryOut
+from serve.openapi import COMMON, RETRY
+from serve.schema import ReadyOut, RegistryOut
 
 router = APIRouter()
 
@@ -19,7 +21,9 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/readyz", response_model=ReadyOut, responses={503: {"model": ReadyOut}})
+@router.get(
+    "/readyz", response_model=ReadyOut, responses={503: {"model": ReadyOut, "headers": RETRY}}
+)
 async def readyz(request: Request, context: Ctx) -> JSONResponse:
     """200 when verdicts can be given, 503 before that and while the service stops."""
     status = await context.backend.status()
@@ -43,15 +47,17 @@ async def readyz(request: Request, context: Ctx) -> JSONResponse:
     return JSONResponse(body, 200 if ready else 503, headers)
 
 
-@router.get("/v1/registry", response_model=RegistryOut, responses=REFUSALS)
+@router.get("/v1/registry", response_model=RegistryOut, responses=COMMON)
 async def registry(context: Ctx) -> JSONResponse:
     """Sub-datasets with their holders and licences, the model and its lineage, the policy."""
     found = await context.backend.registered()
     body: dict[str, Any] = {
         "model": asdict(found.model),
         "alpha": found.alpha,
+        "interval": found.interval,
+        "generation": found.writes and context.generation is not None,
         "sub_datasets": [asdict(item) for item in found.rights],
-        "lineage": found.lineage,
+        "lineage": public_lineage(found.lineage),
         "policy": _policy(context, found.rights),
     }
     return JSONResponse(body)

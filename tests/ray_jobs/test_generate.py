@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 from fastapi import FastAPI
+from serve.generation_routes import router
 from starlette.testclient import TestClient
 
 from copylens.live import generate
 from copylens.probe.stream import StateStream
 from serve.generation_backend import LocalBackend
-from serve.generation_routes import router
 from serve.registry import load_scorer
 
 pytestmark = pytest.mark.ray

@@ -68,6 +68,7 @@ class Watch:
     def __init__(self, context: Any) -> None:
         self.foreign: list[str] = []
         self.complaints: list[str] = []
+        self.refused: list[str] = []
         context.route(lambda url: not _local(url), lambda route: route.abort())
         context.on("request", self._request)
         context.on("console", self._console)
@@ -78,9 +79,11 @@ class Watch:
             self.foreign.append(request.url)
 
     def _console(self, message: Any) -> None:
-        # The browser notes every answer that is not a 2xx; those are the service's.
-        if message.type in {"error", "warning"} and "the server responded with" not in message.text:
-            self.complaints.append(message.text)
+        if message.type not in {"error", "warning"}:
+            return
+        # The browser notes every answer that is not a 2xx; a test may have made the service refuse.
+        refused = "the server responded with" in message.text
+        (self.refused if refused else self.complaints).append(message.text)
 
 
 def _local(url: str) -> bool:

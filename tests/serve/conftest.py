@@ -40,7 +40,10 @@ def behaviour(service):
 
 @pytest.fixture
 def visit(browser, service, behaviour):
-    """Returns a function that opens the page; afterwards, nothing may have gone wrong."""
+    """Returns a function that opens the page; afterwards, nothing may have gone wrong.
+
+    Its `watches` know what each visit's browser complained of.
+    """
     watches, contexts = [], []
 
     def open_page(width=1180, height=900, **options):
@@ -52,6 +55,7 @@ def visit(browser, service, behaviour):
         page.goto(service[0], wait_until="networkidle")
         return page
 
+    open_page.watches = watches
     yield open_page
     for context in contexts:
         context.close()

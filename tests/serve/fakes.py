@@ -9,8 +9,10 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from copylens.records import ModelIdentity, Rights, Share, TimelineItem, Verdict
-from serve.context import make_context
+from serve.context import Metrics, make_context
 from serve.errors import RequestError
+from serve.gate import Gate
+from serve.generation import GenerationBackend
 from serve.settings import ServeArgs
 from serve.web import create_app
 from serve.wire import Failed, Registered, Status
@@ -77,18 +79,30 @@ class FakeBackend:
     async def registered(self) -> Registered:
         if not self.ready:
             raise RequestError(503, "not_ready", "no model is loaded yet", retry_after_s=10)
-        return Registered(IDENTITY, 0.05, RIGHTS, {"copylens": "0.1.0"})
+        lineage = {"copylens": "0.1.0", "probe": "/home/alice/lms/tiny"}
+        return Registered(IDENTITY, 0.05, 0.9, True, RIGHTS, lineage)
 
 
-def make_client(backend: FakeBackend | None = None, **args: Any) -> TestClient:
-    """A client of the whole application, gate included, with a fake scorer behind it."""
+def make_app(
+    backend: FakeBackend | None = None,
+    generation: GenerationBackend | None = None,
+    metrics: Metrics | None = None,
+    **args: Any,
+) -> Gate:
+    """The whole application, gate included, with a fake scorer behind it."""
     if "keys" not in args:
         args.setdefault("open_access", True)
-    context = make_context(ServeArgs(**args), backend or FakeBackend())
-    app = create_app(context)
+    return create_app(
+        make_context(ServeArgs(**args), backend or FakeBackend(), generation, metrics)
+    )
+
+
+def make_client(*given: Any, **args: Any) -> TestClient:
+    """A client of `make_app`."""
+    app = make_app(*given, **args)
     client = TestClient(app, base_url="http://localhost", raise_server_exceptions=True)
-    client.context = context
     client.api = app.app
+    client.context = app.app.state.context
     return client
 
 
@@ -96,6 +110,6 @@ def error_of(response: Any) -> dict[str, Any]:
     """The error of a refusal, checked for its form."""
     body = response.json()
     assert set(body) == {"error"}
-    assert set(body["error"]) == {"code", "message", "limit", "hint"}
+    assert set(body["error"]) == {"code", "message", "limit", "hint", "type", "param"}
     assert "\n" not in body["error"]["message"]
     return body["error"]

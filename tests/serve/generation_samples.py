@@ -7,12 +7,12 @@ import time
 from contextlib import contextmanager
 
 import uvicorn
-from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from serve.generation import Event, GenerateRequest, ModelCard
-from serve.generation_routes import router
+from serve.policy import Policy
 from tests.live_samples import verdict
+from tests.serve.fakes import make_app, make_client
 from tests.servers import free_port
 
 VERDICT = json.loads(json.dumps(verdict("sea").to_dict()))
@@ -33,6 +33,15 @@ TOLD = [
     Event("verdict", VERDICT),
     Event("done", {"finish": "length", "seed": 4, "usage": USAGE}),
 ]
+# The default policy's word on it.
+RULING = {
+    "action": "flag",
+    "rule": "default",
+    "holder": "Sea Press",
+    "sub_dataset": "sea",
+    "share": 0.5,
+    "policy": Policy().id,
+}
 BLOCKED = [
     *TOLD[:3],
     Event("blocked", {"reason": "the text draws on sea", "sub_dataset": "sea", "holder": "Sea"}),
@@ -50,7 +59,7 @@ class FakeBackend:
         self.given = 0
         self.closed = threading.Event()
 
-    async def stream(self, request):
+    async def stream(self, request, policy):
         self.asked.append(request)
         try:
             for event in self.told:
@@ -65,17 +74,14 @@ class FakeBackend:
 
 
 def client_of(backend) -> TestClient:
-    app = FastAPI()
-    app.include_router(router(lambda: backend))
-    return TestClient(app)
+    return make_client(generation=backend)
 
 
 @contextmanager
 def served(backend):
-    """The routes on a real server in a thread; yields its address."""
-    app = FastAPI()
-    app.include_router(router(lambda: backend))
+    """The application on a real server in a thread; yields its address."""
     port = free_port()
+    app = make_app(generation=backend)
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -86,6 +92,12 @@ def served(backend):
     finally:
         server.should_exit = True
         thread.join(10)
+
+
+def sent(told: list[Event]) -> list[tuple[str, dict]]:
+    """What clients get of it: the policy's word stands in the verdict."""
+    added = {"verdict": {"policy": RULING}}
+    return [(event.name, event.data | added.get(event.name, {})) for event in told]
 
 
 def events_of(text: str) -> list[tuple[str, dict]]:

@@ -134,7 +134,8 @@ def build() -> tuple[FastAPI, Behaviour]:
             for name, (holder, license) in RIGHTS.items()
         ]
         model = {"name": "copylens", "version": "7", "probe": "p", "probe_revision": None}
-        return {"model": model, "alpha": 0.05, "sub_datasets": entries}
+        levels = {"alpha": 0.05, "interval": 0.8, "generation": behaviour.writes}
+        return {"model": model, **levels, "sub_datasets": entries}
 
     @app.post("/v1/attribute")
     async def attribute(request: Request):

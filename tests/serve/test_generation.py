@@ -9,17 +9,20 @@ import httpx2
 import pytest
 
 from copylens.errors import TextError
-from copylens.flags import block_sources
-from serve.generation import Event, GenerateRequest
+from serve.generation import GenerateRequest, error_event
 from serve.generation_backend import LocalBackend
+from serve.policy import Policy
 from serve.writing import prompt_of
 from tests.live_samples import verdict
+from tests.serve.fakes import error_of, make_client
 from tests.serve.generation_samples import (
     PROMPT,
+    RULING,
     TOLD,
     FakeBackend,
     client_of,
     events_of,
+    sent,
     served,
 )
 
@@ -29,7 +32,7 @@ def test_events_go_out_as_they_are():
     answer = client_of(backend).post("/v1/generate", json={"prompt": PROMPT, "max_tokens": 7})
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/event-stream")
-    assert events_of(answer.text) == [(event.name, event.data) for event in TOLD]
+    assert events_of(answer.text) == sent(TOLD)
     assert (backend.asked[0].prompt, backend.asked[0].max_tokens) == (PROMPT, 7)
 
 
@@ -44,7 +47,7 @@ def test_a_real_lm_tells_text_shares_flags_and_verdict(scorer):
     assert scorer.asked[0] == text
     told = dict(first)
     assert told["shares"]["shares"] == pytest.approx({"sea": 0.5, "law": 0.4})
-    assert told["verdict"] == json.loads(json.dumps(verdict("sea").to_dict()))
+    assert told["verdict"] == {**json.loads(json.dumps(verdict("sea").to_dict())), "policy": RULING}
     read = len(scorer.probe.lm.tokenizer(PROMPT)["input_ids"])
     assert told["done"] == {
         "finish": "length",
@@ -56,7 +59,7 @@ def test_a_real_lm_tells_text_shares_flags_and_verdict(scorer):
 def test_generations_at_the_same_time_do_not_mix(scorer):
     async def run(seed):
         request = GenerateRequest(prompt=PROMPT, max_tokens=25, every=8, seed=seed)
-        return [event async for event in backend.stream(request)]
+        return [event async for event in backend.stream(request, Policy())]
 
     async def both():
         return await asyncio.gather(run(1), run(2), run(1), run(2))
@@ -66,26 +69,20 @@ def test_generations_at_the_same_time_do_not_mix(scorer):
     assert asyncio.run(both()) == alone * 2
 
 
-class Ruled(LocalBackend):
-    """A backend whose service has a rule of its own."""
-
-    def __init__(self, scorer, policy):
-        super().__init__(lambda: scorer)
-        self.policy = policy
-
-    def stream(self, request):
-        return super().stream(request, self.policy)
-
-
-@pytest.mark.parametrize("policy", [None, block_sources({"sea"})])
-def test_a_block_ends_the_text(scorer, policy):
-    rule = {"sub_datasets": ["law"]} if policy else {}
-    body = {"prompt": PROMPT, "every": 8, "block": rule}
-    told = events_of(client_of(Ruled(scorer, policy)).post("/v1/generate", json=body).text)
+@pytest.mark.parametrize("rules", ["", "rules: [{name: ours, holder: Sea Press, action: block}]"])
+def test_a_block_ends_the_text(scorer, rules, tmp_path):
+    """The service's own policy does, and so does the request's rule."""
+    path = tmp_path / "policy.yaml"
+    path.write_text(rules or "default: {action: allow}")
+    client = make_client(generation=LocalBackend(lambda: scorer), policy=str(path))
+    body = {"prompt": PROMPT, "every": 8, "block": {"sub_datasets": ["law"] if rules else []}}
+    told = events_of(client.post("/v1/generate", json=body).text)
     names = [name for name, _ in told if name != "token"]
     assert names == ["shares", "shares", "flag", "blocked", "verdict", "done"]
     data = dict(told)
-    assert data["blocked"]["sub_dataset"] == "sea"
+    assert (data["blocked"]["sub_dataset"], data["blocked"]["holder"]) == ("sea", "Sea Press")
+    assert ("the rule 'ours' blocks it" in data["blocked"]["reason"]) == bool(rules)
+    assert data["verdict"]["policy"]["action"] == ("block" if rules else "allow")
     assert data["done"]["finish"] == "blocked"
     assert data["done"]["usage"]["completion_tokens"] == 16
 
@@ -104,47 +101,82 @@ def test_a_block_ends_the_text(scorer, policy):
 )
 def test_a_wrong_body_is_one_line(body, line):
     content = body if isinstance(body, str) else json.dumps(body)
-    answer = client_of(FakeBackend(TOLD)).post("/v1/generate", content=content)
-    assert answer.status_code == 422
-    error = answer.json()["error"]
-    assert line in error["message"]
-    assert "\n" not in error["message"]
-    assert set(error) == {"code", "message", "limit", "hint"}
+    headers = {"Content-Type": "application/json"}
+    answer = client_of(FakeBackend(TOLD)).post("/v1/generate", content=content, headers=headers)
+    assert answer.status_code == (400 if body == "{" else 422)
+    assert line in error_of(answer)["message"]
 
 
 def test_what_the_lm_refuses_has_a_status(scorer):
     client = client_of(LocalBackend(lambda: scorer))
-    answer = client.post("/v1/generate", json={"prompt": "  "})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "invalid")
-    assert "prompt is empty" in answer.json()["error"]["message"]
+    for path, status in (("/v1/generate", 422), ("/v1/completions", 400)):
+        answer = client.post(path, json={"prompt": " \n"})
+        assert (answer.status_code, error_of(answer)["code"]) == (status, "invalid")
+        assert error_of(answer)["message"].endswith("give at least one word")
+        assert error_of(answer)["type"] == "invalid_request_error"
     body = {"prompt": "a", "block": {"sub_datasets": ["see"]}}
-    error = client.post("/v1/generate", json=body).json()["error"]
-    assert error["message"] == "no sub-dataset 'see' is registered; there are sea, law"
+    answer = client.post("/v1/generate", json=body)
+    assert (answer.status_code, error_of(answer)["code"]) == (422, "cannot_write")
+    assert error_of(answer)["message"] == "no sub-dataset 'see' is registered; there are sea, law"
     broken = client_of(LocalBackend(lambda: None))
     answer = broken.post("/v1/generate", json={"prompt": "a"})
-    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "internal")
-    answer = client.post("/v1/completions", json={"prompt": " "})
-    assert answer.status_code == 422
-    assert answer.json()["error"]["type"] == "invalid_request_error"
+    assert (answer.status_code, error_of(answer)["code"]) == (500, "internal")
+
+
+def test_too_many_generations_are_refused_at_once_and_room_is_made(scorer):
+    request = GenerateRequest(prompt=PROMPT, max_tokens=8, every=8, seed=1)
+    backend = LocalBackend(lambda: scorer, concurrency=1, waiting=1)
+
+    async def run():
+        first, second, third = (backend.stream(request, Policy()) for _ in range(3))
+        await anext(first)
+        waiting = asyncio.ensure_future(anext(second))
+        await asyncio.sleep(0)
+        refused = [event async for event in third]
+        told = [event async for event in first]
+        return refused, told, [await waiting, *[event async for event in second]]
+
+    refused, first, second = asyncio.run(run())
+    assert [(e.name, e.data["status"], e.data["code"]) for e in refused] == [
+        ("error", 429, "queue_full")
+    ]
+    assert first[-1].name == second[-1].name == "done"
+    assert backend.open == 0
+    answer = client_of(LocalBackend(lambda: scorer, waiting=-2)).post(
+        "/v1/generate", json={"prompt": PROMPT}
+    )
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "5")
+
+
+def test_a_generation_has_a_time_to_begin_and_a_time_to_end():
+    slow = FakeBackend([TOLD[0]] * 500, pause=0.02)
+    client = make_client(generation=slow, limits={"generation_s": 0.1})
+    told = events_of(client.post("/v1/generate", json={"prompt": "a"}).text)
+    assert [name for name, _ in told][-2:] == ["token", "error"]
+    assert (told[-1][1]["status"], told[-1][1]["code"]) == (504, "deadline")
+    assert slow.closed.wait(5) and slow.given < 50
+    answer = client.post("/v1/completions", json={"prompt": "a"})
+    assert (answer.status_code, error_of(answer)["code"]) == (504, "deadline")
+
+    class Stuck(FakeBackend):
+        async def stream(self, request, policy):
+            await asyncio.sleep(60)
+            yield TOLD[0]
+
+    client = make_client(generation=Stuck(TOLD), limits={"deadline_s": 0.1})
+    for path in ("/v1/generate", "/v1/completions"):
+        answer = client.post(path, json={"prompt": "a"})
+        assert (answer.status_code, error_of(answer)["limit"]) == (504, 0.1)
 
 
 def test_an_error_midway_ends_the_stream():
-    error = Event("error", {"message": "the LM is gone", "hint": None, "status": 500})
+    error = error_event(500, "internal", "the LM is gone")
     client = client_of(FakeBackend([TOLD[0], error]))
     told = events_of(client.post("/v1/generate", json={"prompt": "a"}).text)
     assert [name for name, _ in told] == ["token", "error"]
     lines = client.post("/v1/completions", json={"prompt": "a", "stream": True}).text
     assert "[DONE]" not in lines
     assert json.loads(lines.strip().split("\n\n")[-1][6:])["error"]["type"] == "server_error"
-
-
-def test_openapi_holds_the_bodies():
-    schema = client_of(FakeBackend(TOLD)).get("/openapi.json").json()
-    assert "$defs" not in json.dumps(schema)
-    for path in ("/v1/generate", "/v1/completions", "/v1/chat/completions"):
-        body = schema["paths"][path]["post"]["requestBody"]["content"]["application/json"]
-        assert "max_tokens" in body["schema"]["properties"]
-    assert "/v1/models" in schema["paths"]
 
 
 def test_curl_reads_events():
@@ -156,7 +188,7 @@ def test_curl_reads_events():
             )
         except FileNotFoundError:
             pytest.skip("no curl here")
-    assert events_of(done.stdout.decode()) == [(event.name, event.data) for event in TOLD]
+    assert events_of(done.stdout.decode()) == sent(TOLD)
 
 
 @pytest.mark.parametrize("path", ["/v1/generate", "/v1/completions"])
@@ -183,7 +215,7 @@ def test_a_generation_that_nobody_reads_stops_writing(scorer):
     """The thread that writes ends soon after the iterator is closed."""
 
     async def leave():
-        events = backend.stream(GenerateRequest(prompt=PROMPT, max_tokens=50, every=50))
+        events = backend.stream(GenerateRequest(prompt=PROMPT, max_tokens=50, every=50), Policy())
         await anext(events)
         await events.aclose()
 

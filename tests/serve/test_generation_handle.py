@@ -23,7 +23,7 @@ class Replica:
     async def generate(self, request, policy):
         assert policy.rules == ()
         backend = self.slow if request.prompt == "slow" else self.backend
-        async for event in backend.stream(request):
+        async for event in backend.stream(request, policy):
             yield event
 
     async def card(self):
@@ -41,8 +41,8 @@ def handle(cluster):
 
 def test_events_come_from_the_replica(handle):
     async def run():
-        backend = HandleGeneration(handle, Policy)
-        told = [event async for event in backend.stream(GenerateRequest(prompt="a"))]
+        backend = HandleGeneration(handle)
+        told = [event async for event in backend.stream(GenerateRequest(prompt="a"), Policy())]
         return told, await backend.card()
 
     told, card = asyncio.run(run())
@@ -52,7 +52,7 @@ def test_events_come_from_the_replica(handle):
 
 def test_closing_the_iterator_ends_it_on_the_replica(handle):
     async def leave():
-        events = HandleGeneration(handle, Policy).stream(GenerateRequest(prompt="slow"))
+        events = HandleGeneration(handle).stream(GenerateRequest(prompt="slow"), Policy())
         await anext(events)
         await events.aclose()
 

@@ -77,6 +77,7 @@ def test_a_text_is_judged(visit):
     bases = page.locator("#bases").inner_text()
     assert "contribution" in bases and "the LM was trained on" in bases and "resemblance" in bases
     assert "12\u00a0%" in page.locator("#bars-apart").inner_text()
+    assert "The thin line is the 80\u00a0% interval." in page.locator("#shares-note").inner_text()
     assert page.locator("#passage").evaluate("box => box.textContent") == MIXED
     assert coloured(page) == expected(MIXED)
     assert {colour for colour, _ in coloured(page)} >= {"s0", "s1", "s4", "even"}

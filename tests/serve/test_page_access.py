@@ -182,8 +182,11 @@ def test_the_lm_breaks_off_or_is_stopped(visit, behaviour):
     assert page.locator("#flags").is_hidden()
 
 
-def test_a_service_that_does_not_write(visit, behaviour):
-    behaviour.writes = False
+@pytest.mark.parametrize("writes", [True, False])
+def test_whether_the_lm_writes_is_known_without_a_refusal(visit, behaviour, writes):
+    behaviour.writes = writes
     page = visit()
-    page.locator("#tab-write").wait_for(state="hidden")
+    page.locator("#tab-write:not(.pending)").wait_for(state="visible" if writes else "hidden")
     assert page.locator("#panel-judge").is_visible()
+    judge(page, MIXED)
+    assert visit.watches[0].refused == []

@@ -1,0 +1,56 @@
+"""The HTTP application over a scorer in this process, without Ray, for `benchmarks.fuzz`."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+
+from copylens.errors import TextError
+from copylens.isolation import reason
+from copylens.records import Verdict
+from copylens.scorer import Scorer
+from serve.context import make_context
+from serve.gate import Gate
+from serve.generation_backend import LocalBackend
+from serve.settings import ServeArgs
+from serve.web import create_app
+from serve.wire import Failed, Registered, Status
+
+
+class InProcess:
+    """A `serve.wire.Backend` over a scorer of this process."""
+
+    def __init__(self, scorer: Scorer):
+        self._scorer = scorer
+
+    async def score(
+        self, texts: Sequence[str], alpha: float | None, timeline: bool, seconds: float
+    ) -> tuple[Verdict | Failed, ...]:
+        """See Backend; there is no deadline here."""
+        entries = [await asyncio.to_thread(self._entry, text, alpha) for text in texts]
+        if timeline:
+            return tuple(entries)
+        return tuple(replace(e, timeline=()) if isinstance(e, Verdict) else e for e in entries)
+
+    def _entry(self, text: str, alpha: float | None) -> Verdict | Failed:
+        try:
+            return self._scorer.verdicts([text], alpha)[0]
+        except TextError as error:
+            return Failed(reason(error))
+
+    async def status(self) -> Status:
+        """See Backend."""
+        return Status(self._scorer.identity)
+
+    async def registered(self) -> Registered:
+        """See Backend."""
+        calibration = self._scorer.config.calibration
+        rights = tuple(self._scorer.rights.values())
+        levels = (calibration.alpha, calibration.interval)
+        return Registered(self._scorer.identity, *levels, True, rights, self._scorer.lineage)
+
+
+def application(folder: str, probe: str | None) -> Gate:
+    """The whole application over a saved scorer, open to localhost."""
+    scorer = Scorer.load(folder, probe=probe)
+    args = ServeArgs(open_access=True)
+    return create_app(make_context(args, InProcess(scorer), LocalBackend(lambda: scorer)))

@@ -110,14 +110,19 @@ class Client:
         self._http.close()
 
     def attribute(
-        self, text: str, alpha: float | None = None, timeline: bool = True
+        self,
+        text: str,
+        alpha: float | None = None,
+        timeline: bool = True,
+        evidence: bool = False,
     ) -> ServedVerdict:
         """The verdict on one text.
 
         Raises:
             ServiceError: the text cannot be scored, or there is no answer.
         """
-        body = {"text": text, "timeline": timeline, **_given(alpha=alpha)}
+        options = _given(alpha=alpha, evidence=evidence or None)
+        body = {"text": text, "timeline": timeline, **options}
         return verdict_from(self._call("POST", "/v1/attribute", body))
 
     def attribute_many(
@@ -125,6 +130,7 @@ class Client:
         texts: Sequence[str],
         alpha: float | None = None,
         timeline: bool = True,
+        evidence: bool = False,
         batch: int = 32,
     ) -> list[ServedVerdict | ServiceError]:
         """One verdict per text, in order; a text that cannot be scored costs only itself.
@@ -138,7 +144,8 @@ class Client:
         found: list[ServedVerdict | ServiceError] = []
         for start in range(0, len(texts), batch):
             part = list(texts[start : start + batch])
-            body = {"texts": part, "timeline": timeline, **_given(alpha=alpha)}
+            options = _given(alpha=alpha, evidence=evidence or None)
+            body = {"texts": part, "timeline": timeline, **options}
             rows = self._call("POST", "/v1/attribute", body)["verdicts"]
             found += [_refusal(row, 422) if "error" in row else verdict_from(row) for row in rows]
         return found

@@ -17,6 +17,10 @@ REGISTERED_SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 
 Decision = Literal["registered", "unregistered", "abstain"]
 
+EvidenceKind = Literal["verbatim", "near-verbatim", "nearest"]
+"""verbatim: the words of the span are the passage's; near-verbatim: but for case, spacing,
+punctuation or some changed words; nearest: no span, only likeness."""
+
 Basis = Literal["contribution", "resemblance"]
 """What a share rests on. `contribution`: an audit found that the LM was trained on the sub-dataset.
 `resemblance`: no audit found that; the text is like the sub-dataset, and that is all."""

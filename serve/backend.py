@@ -31,10 +31,15 @@ class HandleBackend:
         self._scorer = scorer
 
     async def score(
-        self, texts: Sequence[str], alpha: float | None, timeline: bool, seconds: float
+        self,
+        texts: Sequence[str],
+        alpha: float | None,
+        timeline: bool,
+        evidence: bool,
+        seconds: float,
     ) -> tuple[Verdict | Failed, ...]:
         """See Backend."""
-        outcome = await self.ask("score", seconds, tuple(texts), alpha, timeline)
+        outcome = await self.ask("score", seconds, tuple(texts), alpha, timeline, evidence)
         if isinstance(outcome, Busy):
             raise RequestError(
                 429,

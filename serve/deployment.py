@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from copylens.errors import TextError
+from copylens.errors import CopyLensError, TextError
 from copylens.isolation import reason
 from copylens.records import Verdict
 from serve.backend import HandleBackend
@@ -41,6 +41,7 @@ class Item:
 
     text: str
     alpha: float | None
+    evidence: bool
 
 
 # The Scorer's queue is the one that is bounded by texts; what Serve itself holds back waits for
@@ -93,13 +94,13 @@ class Scorer:
         self._following = asyncio.create_task(self._follower.run(args.poll_s))
 
     async def score(
-        self, texts: Sequence[str], alpha: float | None, timeline: bool
+        self, texts: Sequence[str], alpha: float | None, timeline: bool, evidence: bool
     ) -> Scored | Busy | NotReady:
         """One entry a text. What can go wrong comes back as data: nothing is raised on purpose."""
         if self._follower.current is None:
             return self._not_ready()
         try:
-            results = await self._batcher.submit([Item(text, alpha) for text in texts])
+            results = await self._batcher.submit([Item(text, alpha, evidence) for text in texts])
         except OverloadedError as full:
             return Busy(full.waiting, full.limit, full.wait_s)
         return Scored(tuple(_entry(result, timeline) for result in results))
@@ -172,7 +173,18 @@ class Scorer:
             places = [n for n, item in enumerate(items) if item.alpha == alpha]
             found = model.verdicts([items[n].text for n in places], alpha)
             verdicts |= dict(zip(places, found, strict=True))
-        return [verdicts[n] for n in range(len(items))]
+        return [_with_evidence(model, item, verdicts[n]) for n, item in enumerate(items)]
+
+
+def _with_evidence(model: "Model", item: Item, verdict: Verdict) -> Verdict:
+    """A verdict stands without its evidence: an index that is gone is the log's business."""
+    if not item.evidence:
+        return verdict
+    try:
+        return model.with_evidence(item.text, verdict)
+    except CopyLensError as error:
+        LOG.error("there is no evidence to give: %s", error)
+        return verdict
 
 
 def _entry(result: Verdict | Exception, timeline: bool) -> Verdict | Failed:

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints
 
 from copylens.corpus.checks import CONTROL
 from copylens.records import Basis, Decision
+from serve.evidence_schema import EXAMPLE, EvidenceOut
 from serve.generation import Level
 from serve.policy import Action
 
@@ -32,7 +33,7 @@ _VERDICT: dict[str, Any] = {
     "model": {**_MODEL, "probe_revision": None},
     "tokens": 33,
     "truncated": False,
-    "evidence": [],
+    "evidence": [EXAMPLE],
     "policy": {
         "action": "flag",
         "rule": "default",
@@ -94,7 +95,8 @@ class AttributeRequest(BaseModel):
     texts: tuple[Text, ...] | None = Field(default=None, min_length=1)
     timeline: StrictBool = Field(default=True, description="shares of each stretch of the text")
     evidence: StrictBool = Field(
-        default=False, description="passages that support the verdict; none are given as yet"
+        default=False,
+        description="spans of the text that stand in registered passages, and the nearest ones",
     )
     alpha: Level | None = Field(
         default=None,
@@ -164,7 +166,10 @@ class VerdictOut(Out):
     model: ModelOut
     tokens: int
     truncated: bool
-    evidence: list[dict[str, Any]]
+    evidence: list[EvidenceOut] = Field(
+        description="spans, rarest first, boilerplate last, then nearest passages; empty where "
+        "none was asked for, or the model has no index"
+    )
     policy: PolicyOut
 
 

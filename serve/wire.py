@@ -69,7 +69,12 @@ class Backend(Protocol):
     """The scorer side, as routes see it. Every method may raise RequestError."""
 
     async def score(
-        self, texts: Sequence[str], alpha: float | None, timeline: bool, seconds: float
+        self,
+        texts: Sequence[str],
+        alpha: float | None,
+        timeline: bool,
+        evidence: bool,
+        seconds: float,
     ) -> tuple[Verdict | Failed, ...]:
         """One entry a text, in order, within so many seconds (504 beyond)."""
         ...

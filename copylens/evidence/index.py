@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +17,7 @@ from copylens.evidence.ranking import bm25_scores, fuse, passage_weights
 from copylens.evidence.selection import Found, select
 from copylens.evidence.settings import EvidenceConfig
 from copylens.evidence.words import Ids, Words, read_words
-from copylens.records import FloatArray
-
-Kind = Literal["verbatim", "near-verbatim", "nearest"]
+from copylens.records import EvidenceKind, FloatArray
 
 # Passages that each ranking of `nearest` hands to the fusion.
 _RANKED = 50
@@ -30,8 +28,7 @@ class Evidence:
     """One passage that a text has to do with. It is named, never quoted.
 
     Attributes:
-        kind: verbatim: the words of the span are the passage's; near-verbatim: but for case,
-            spacing, punctuation or some changed words; nearest: no span, only likeness.
+        kind: see EvidenceKind.
         start, end: characters of the text; passage_start, passage_end: of the passage. Ends are
             exclusive; of a nearest passage all of both.
         words: length of the span; matched: how many of its words agree.
@@ -41,7 +38,7 @@ class Evidence:
         passages, sub_datasets: in how many registered ones (nearly) all of the span stands.
     """
 
-    kind: Kind
+    kind: EvidenceKind
     sub_dataset: str
     holder: str
     license: str
@@ -199,7 +196,7 @@ class EvidenceIndex:
 
     def _item(
         self,
-        kind: Kind,
+        kind: EvidenceKind,
         sub_dataset: str,
         row: PassageRow,
         place: tuple[int, int, int, int],

@@ -17,6 +17,7 @@ FILES = {
     for name in (
         "app",
         "dom",
+        "evidence",
         "lanes",
         "live",
         "offsets",

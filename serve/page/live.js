@@ -117,6 +117,8 @@ export class Live {
   #verdict(verdict) {
     this.#judged = true;
     showVerdict(this.#text, verdict, this.#palette, this.#alpha);
+    // While it writes nobody looks for evidence; a finished text can be judged like any other.
+    $("evidence").hidden = !verdict.evidence?.length;
     $("status").textContent = announced(verdict);
     if (this.#blocked) this.#showBlock();
   }

@@ -1,6 +1,7 @@
 // One verdict, from the decision down to the record of how it was made.
 
 import { $, el, svg } from "./dom.js";
+import { showEvidence } from "./evidence.js";
 import { codePoints } from "./offsets.js";
 import { LEAD, showPassage, stretches } from "./passage.js";
 import { showLanes } from "./lanes.js";
@@ -18,7 +19,7 @@ export function showVerdict(text, verdict, palette, alpha) {
   showShares(verdict.shares, verdict.unregistered, palette);
   $("shares-note").hidden = false;
   showAlong(text, verdict, palette);
-  showEvidence(verdict.evidence ?? []);
+  showEvidence(text, verdict.evidence ?? []);
   showRecord(text, verdict);
   for (const id of ["evidence", "record", "odds"]) $(id).hidden = false;
 }
@@ -85,23 +86,6 @@ function showLegend(list, unregistered, palette) {
   $("legend-note").textContent = list.length
     ? `Colour, underline and letter: which sub-dataset the words resemble most here; stronger where it is further ahead, none where nobody is. Resemblance is not proof of copying.${faint}`
     : "This answer says nothing about places in the text.";
-}
-
-function showEvidence(evidence) {
-  $("evidence-none").hidden = evidence.length > 0;
-  $("evidence-list").replaceChildren(...evidence.map(piece));
-}
-
-/** Its keys may grow: whatever an item says is shown as name and value, its text as a quotation. */
-function piece(item) {
-  const quoted = ["text", "quote", "passage"].find((key) => typeof item[key] === "string");
-  const facts = el("dl");
-  for (const [key, value] of Object.entries(item)) {
-    if (key === quoted || value === null) continue;
-    const said = typeof value === "object" ? JSON.stringify(value) : String(value);
-    facts.append(el("div", {}, el("dt", {}, key.replaceAll("_", " ")), el("dd", {}, said)));
-  }
-  return el("li", {}, quoted ? el("blockquote", { dir: "auto" }, item[quoted]) : null, facts);
 }
 
 function showRecord(text, verdict) {

@@ -30,7 +30,7 @@ export function useKey(key) {
 export const registry = async () => content(await call("v1/registry"));
 
 export const attribute = async (text) =>
-  content(await call("v1/attribute", { text, timeline: true }));
+  content(await call("v1/attribute", { text, timeline: true, evidence: true }));
 
 async function content(response) {
   try {

@@ -27,7 +27,9 @@ async def attribute(body: AttributeRequest, request: Request, context: Ctx) -> J
     texts = body.texts if body.texts is not None else (body.text or "",)
     limits = context.args.limits
     check_texts(texts, limits, batch)
-    answers = await context.backend.score(texts, body.alpha, body.timeline, limits.deadline_s)
+    answers = await context.backend.score(
+        texts, body.alpha, body.timeline, body.evidence, limits.deadline_s
+    )
     policy = context.policy.current()
     rows = [_row(context, policy, answer) for answer in answers]
     seconds = time.perf_counter() - start

@@ -56,7 +56,12 @@ class FakeBackend:
     reason: str | None = None
 
     async def score(
-        self, texts: Sequence[str], alpha: float | None, timeline: bool, seconds: float
+        self,
+        texts: Sequence[str],
+        alpha: float | None,
+        timeline: bool,
+        evidence: bool,
+        seconds: float,
     ) -> tuple[Verdict | Failed, ...]:
         self.asked.append((tuple(texts), alpha))
         if self.refusal is not None:

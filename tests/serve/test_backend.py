@@ -48,7 +48,7 @@ class FakeHandle:
 
 
 def ask(handle, seconds=5.0):
-    return asyncio.run(HandleBackend(handle).score(["a"], None, True, seconds))
+    return asyncio.run(HandleBackend(handle).score(["a"], None, True, False, seconds))
 
 
 def refused(handle, seconds=5.0):
@@ -98,7 +98,7 @@ def test_a_client_that_leaves_calls_its_texts_off():
     handle = FakeHandle("hangs")
 
     async def run():
-        task = asyncio.create_task(HandleBackend(handle).score(["a"], None, True, 5.0))
+        task = asyncio.create_task(HandleBackend(handle).score(["a"], None, True, False, 5.0))
         await asyncio.sleep(0.02)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -81,7 +81,7 @@ def test_a_text_is_judged(visit):
     assert page.locator("#passage").evaluate("box => box.textContent") == MIXED
     assert coloured(page) == expected(MIXED)
     assert {colour for colour, _ in coloured(page)} >= {"s0", "s1", "s4", "even"}
-    assert page.locator("#evidence-none").is_visible()
+    assert "has no index" in page.locator("#evidence-note").inner_text()
     record = page.locator("#record").inner_text()
     assert hashlib.sha256(MIXED.encode()).hexdigest() in record
     assert "copylens, version 7" in record and "EleutherAI/pythia-70m" in record
@@ -110,9 +110,8 @@ def test_other_decisions(visit, word, title, odds):
     screenshot(page, f"decision-{word}")
 
 
-def test_what_policy_and_evidence_say(visit, behaviour):
+def test_what_the_policy_says(visit):
     text = "The captain said: the sea, the sea! " * 20
-    behaviour.verdict = {"evidence": [{"text": "the <sea>", "sub_dataset": "x", "start": 3}]}
     page = visit()
     judge(page, text)
     assert page.locator("#policy-title").inner_text() == "Policy: flagged"
@@ -122,8 +121,6 @@ def test_what_policy_and_evidence_say(visit, behaviour):
         f"{share:.0%}.".replace("%", "\u00a0%")
     )
     assert "Holder: Harbour Press Ltd" in page.locator("#policy-facts").inner_text()
-    assert page.locator("#evidence-none").is_hidden()
-    assert page.locator("#evidence blockquote").inner_text() == "the <sea>"
     assert barriers(page) == []
 
 

@@ -1,7 +1,5 @@
 """The takedown of one run: everything in its folder, step by step; a killed one is repeated."""
 
-import importlib
-import importlib.util
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +12,9 @@ from copylens.corpus import load_manifest, read_split
 from copylens.corpus.manifest import Manifest
 from copylens.embedding import plan
 from copylens.errors import CorpusError, ModelError
+from copylens.evidence.building import evidence_uri
+from copylens.evidence.building import remove as remove_entries
+from copylens.evidence.manifest import find_manifest, folder_name
 from copylens.fitting import FitState, fit_networks, fitted_networks, load_texts
 from copylens.lineage import lineage_of
 from copylens.model.assembly import FittedModel, calibrated
@@ -153,7 +154,7 @@ def _clean_folder(output: str, sub_dataset: str, cleaned: RunConfig, manifest: M
     # Checkpoints hold networks with its outputs.
     storage.remove_tree(storage.join(output, "ray"))
     storage.write_bytes(storage.join(output, "config.yaml"), cleaned.to_yaml().encode())
-    _clean_evidence(storage.join(output, "evidence"), sub_dataset, manifest.hash)
+    _clean_evidence(evidence_uri(output), sub_dataset, manifest.hash)
     audit = storage.join(output, *ATTACHMENTS["audit"])
     if storage.exists(audit):
         found = scrubbed(storage.read_json(audit), sub_dataset)
@@ -161,12 +162,11 @@ def _clean_folder(output: str, sub_dataset: str, cleaned: RunConfig, manifest: M
 
 
 def _clean_evidence(folder: str, sub_dataset: str, corpus_manifest: str) -> None:
-    if importlib.util.find_spec("copylens.evidence") is None:
-        return
-    evidence = importlib.import_module("copylens.evidence.building")
-    index = evidence.find_manifest(folder)
+    index = find_manifest(folder)
     if index is not None and sub_dataset in {entry.name for entry in index.sub_datasets}:
-        evidence.remove(folder, sub_dataset, corpus_manifest)
+        remove_entries(folder, sub_dataset, corpus_manifest)
+    # Killed between manifest and files, the manifest no longer names them.
+    storage.remove_tree(storage.join(folder, folder_name(sub_dataset)))
 
 
 def _stamp(config: RunConfig, manifest: Manifest, states: str) -> None:

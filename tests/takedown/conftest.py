@@ -8,6 +8,14 @@ from pathlib import Path
 import pytest
 
 from copylens.config import RunConfig
+from copylens.corpus import load_manifest
+from copylens.evidence.building import (
+    build_task,
+    evidence_uri,
+    plan_index,
+    publish_index,
+    registered_passages,
+)
 from copylens.scorer import Scorer
 from tests.pipeline_samples import WORDS, tiny_config, write_corpus
 
@@ -37,9 +45,16 @@ def taken(cluster, lm_folder, tmp_path_factory) -> Taken:
     )
     list(run_stages(config, ("ingest", "embed", "train", "evaluate", "promote")))
     output = Path(config.output)
-    audit = {"sub_datasets": {n: {"finding": "cannot tell"} for n in _WORDS}, "corpus_manifest": ""}
-    audit["corpus_manifest"] = json.loads((output / "corpus/manifest.json").read_text())["hash"]
+    corpus = load_manifest(config.output).hash
+    index = evidence_uri(config.output)
+    tasks = plan_index(index, registered_passages(config.output), 50)
+    for task in tasks:
+        build_task(task)
+    publish_index(index, tasks, corpus, 50)
+    findings = {name: {"finding": "trained on"} for name in _WORDS}
+    audit = {"sub_datasets": findings, "corpus_manifest": corpus}
     (output / "audit.json").write_text(json.dumps(audit))
+    list(run_stages(config, ("promote",)))
     parent = folder / "parent"
     shutil.copytree(output, parent)
     before = Scorer.load(str(parent / "model"))

@@ -1,23 +1,26 @@
 """After a takedown nothing of the sub-dataset is left, and the others are judged as before."""
 
+import json
 from pathlib import Path
 
 import mlflow
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from copylens.bundle import load_bundle
+from copylens.cli import app
 from copylens.corpus import load_manifest, read_split
 from copylens.corpus.ingest import ingest_corpus
-from copylens.errors import CorpusError
+from copylens.errors import CorpusError, SettlementError
 from copylens.fitting import load_texts
 from copylens.model.ngrams import char_ids, token_ids, word_ids
 from copylens.removed import name_hash, removed_since
 from copylens.stages import completed
 from copylens.takedown import remove
 from copylens.takedown.scrub import scrubbed
-from serve.registry import bundle_folder
+from serve.registry import bundle_folder, load_scorer
 from tests.takedown.conftest import CANARY, GONE
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -100,7 +103,7 @@ def test_the_version_names_its_parent_and_its_gates_ran(taken) -> None:
     client = mlflow.MlflowClient(taken.config.tracking.uri)
     name = taken.config.tracking.model_name
     tags = client.get_model_version(name, taken.summary["version"]).tags
-    assert tags["lineage.parent_version"] == taken.summary["parent"] == "1"
+    assert tags["lineage.parent_version"] == taken.summary["parent"] == "2"
     assert name_hash(GONE) in tags["lineage.removed"] and GONE not in str(tags)
     aliases = client.get_registered_model(name).aliases
     assert taken.summary["champion"] and aliases == {"champion": int(taken.summary["version"])}
@@ -134,6 +137,46 @@ def test_what_cannot_be_removed_is_told_before_anything_changes(taken) -> None:
     assert len(model.rights) == 3
 
 
+def test_the_registered_version_carries_what_is_left_of_index_and_audit(taken) -> None:
+    version = f"models:/{taken.summary['model']}/{taken.summary['version']}"
+    bundle = load_bundle(bundle_folder(version, taken.config.tracking.uri)[0])
+    assert set(bundle.attachments["audit"]["sub_datasets"]) == {"code", "law", "sea"}
+    assert "evidence" in bundle.attachments
+    assert {item.basis for item in bundle.rights} == {"contribution"}
+
+
+def test_a_log_is_brought_up_to_date_and_paid_from(taken, tmp_path, monkeypatch) -> None:
+    """The commands themselves: verdicts of the parent, rescore, statement."""
+    uri = taken.config.tracking.uri
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    parent = load_scorer(f"models:/copylens/{taken.summary['parent']}", uri)
+    names = parent.model.attributor.sub_datasets
+    test = load_texts(str(taken.parent), "test", names)
+    rows = [{"text": text} for text in test.texts]
+    texts, log = tmp_path / "texts.jsonl", tmp_path / "log.jsonl"
+    texts.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    verdicts = [verdict.to_dict() for verdict in parent.judge(test.texts, test.states)]
+    log.write_text("".join(json.dumps(verdict) + "\n" for verdict in verdicts))
+    words = ["rescore", "--log", str(log), "--since", taken.summary["parent"], "--json"]
+    words += ["--texts", str(texts), "--output", str(tmp_path / "new")]
+    done = CliRunner().invoke(app, words, catch_exceptions=False)
+    counts = json.loads(done.stdout)
+    own = int((test.labels == names.index(GONE)).sum())
+    assert counts["verdicts"] == len(rows) and counts["rescored"] >= own > 0
+    words = ["statement", "--log", str(tmp_path / "new"), "--pool", "1000", "--currency", "EUR"]
+    words += ["--json", "--output", str(tmp_path / "statement")]
+    made = json.loads(CliRunner().invoke(app, words, catch_exceptions=False).stdout)
+    assert made["model"]["version"] == taken.summary["version"]
+    assert made["method"]["corrected"] and made["log"]["carried"] == counts["carried"]
+    assert sum(float(line["amount"]) for line in made["lines"]) == pytest.approx(1000)
+    written = [f for place in ("new", "statement") for f in (tmp_path / place).rglob("*")]
+    assert not any(GONE in f.read_text() for f in written if f.is_file())
+    wrong = CliRunner().invoke(
+        app, [*words[:2], str(log), *words[3:], "--model", "models:/copylens/3"]
+    )
+    assert isinstance(wrong.exception, SettlementError)
+
+
 def test_scrubbing_takes_keys_entries_and_places_and_leaves_words() -> None:
     value = {
         "a": {"x": 1},
@@ -149,6 +192,4 @@ def test_scrubbing_takes_keys_entries_and_places_and_leaves_words() -> None:
 
 
 def _arrays_hash(scorer_json: Path) -> str:
-    import json
-
     return json.loads(scorer_json.read_text())["arrays_sha256"]

@@ -24,7 +24,7 @@ def ray_session(config: RunConfig) -> Iterator[None]:
     # News of the platform about itself is none to a user; what fails is raised.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    with _native_stderr_closed():
+    with native_stderr_closed():
         if os.environ.get("RAY_ADDRESS"):
             ray.init(address="auto", **quiet)
         else:
@@ -44,7 +44,7 @@ def ray_session(config: RunConfig) -> Iterator[None]:
 
 
 @contextmanager
-def _native_stderr_closed() -> Iterator[None]:
+def native_stderr_closed() -> Iterator[None]:
     """Ray's native part announces its log level on the process' stderr, past Python."""
     saved = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

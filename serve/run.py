@@ -77,17 +77,20 @@ def _ray(args: ServeArgs) -> Iterator[None]:
     """A local Ray of our own; its dashboard is for this machine only, and off by default."""
     import ray
 
+    from ray_jobs.session import native_stderr_closed
+
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    ray.init(
-        address="local",
-        # Logical: Ray waits for ever where replicas leave none, and the proxy needs some.
-        num_cpus=max(4, args.replicas_max + 2),
-        object_store_memory=200 * 2**20,
-        include_dashboard=False,
-        dashboard_host="127.0.0.1",
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    with native_stderr_closed():
+        ray.init(
+            address="local",
+            # Logical: Ray waits for ever where replicas leave none, and the proxy needs some.
+            num_cpus=max(4, args.replicas_max + 2),
+            object_store_memory=200 * 2**20,
+            include_dashboard=False,
+            dashboard_host="127.0.0.1",
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     try:
         yield
     finally:

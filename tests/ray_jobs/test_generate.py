@@ -1,17 +1,18 @@
 """A fitted scorer watches its LM write: what is told live is what it says of the text."""
 
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pytest
-from fastapi import FastAPI
-from serve.generation_routes import router
-from starlette.testclient import TestClient
 
 from copylens.live import generate
 from copylens.probe.stream import StateStream
 from serve.generation_backend import LocalBackend
+from serve.policy import Policy
 from serve.registry import load_scorer
+from tests.serve.fakes import make_client
+from tests.serve.generation_samples import events_of
 
 pytestmark = pytest.mark.ray
 PROMPT = "The captain of the ship"
@@ -64,13 +65,12 @@ def test_without_a_prompt_running_and_final_verdicts_agree(scorer):
 
 
 def test_over_http(scorer):
-    backend = LocalBackend(lambda: scorer)
-    app = FastAPI()
-    app.include_router(router(lambda: backend))
+    client = make_client(generation=LocalBackend(lambda: scorer))
     body = {"prompt": PROMPT, "max_tokens": 40, "seed": 2}
-    lines = TestClient(app).post("/v1/generate", json=body).text.strip().split("\n\n")
-    events = [block.split("\n", 1) for block in lines]
-    data = {name[7:]: json.loads(rest[6:]) for name, rest in events}
-    text = "".join(json.loads(r[6:])["text"] for n, r in events if n == "event: token")
-    assert data["verdict"] == json.loads(json.dumps(scorer.verdicts([text])[0].to_dict()))
+    events = events_of(client.post("/v1/generate", json=body).text)
+    text = "".join(values["text"] for name, values in events if name == "token")
+    data = dict(events)
+    verdict = scorer.verdicts([text])[0]
+    expected = json.loads(json.dumps(verdict.to_dict()))
+    assert data["verdict"] == {**expected, "policy": asdict(Policy().rule_on(verdict))}
     assert data["done"]["usage"]["completion_tokens"] == 40

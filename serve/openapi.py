@@ -91,15 +91,19 @@ BODY: _Responses = COMMON | _responses(
     ),
 )
 
+# Of those that let the LM write.
+GENERATION: _Responses = BODY | _responses(
+    (
+        "there is no such model or sub-dataset",
+        RequestError(404, "no_such_sub_dataset", "no sub-dataset 'novel' is registered"),
+    ),
+)
+
 # Of those that speak OpenAI's language: what is wrong in a body is a 400.
-OPENAI: _Responses = BODY | _responses(
+OPENAI: _Responses = GENERATION | _responses(
     (
         "no JSON, or a field that is wrong or asks for what is not done here",
         RequestError(400, "unsupported", "n=2 is not supported here; leave it out", param="n"),
-    ),
-    (
-        "another model is asked for",
-        RequestError(404, "model_not_found", "the model 'x' is not served here", param="model"),
     ),
 )
 

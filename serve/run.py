@@ -28,15 +28,20 @@ def is_local(host: str) -> bool:
     return host in _LOCAL_HOSTS
 
 
-def serve(args: ServeArgs, host: str, port: int) -> None:
+def serve(args: ServeArgs, host: str, port: int, metrics_port: int | None = None) -> None:
     """Starts the service, says so in one line, and stops it at Ctrl-C without dropping a request.
+
+    Args:
+        metrics_port: where Prometheus finds the metrics, at /metrics; None = any free one.
 
     Raises:
         CopyLensError: the port is taken, the model is not there or cannot be loaded.
     """
     _check_port(host, port)
+    if metrics_port is not None:
+        _check_port("0.0.0.0", metrics_port)
     _check_model(args)
-    with _ray(args), _stop_signals() as stop:
+    with _ray(args, metrics_port), _stop_signals() as stop:
         handle = _start(args, host, port)
         try:
             status = _wait_until_ready(handle, stop)
@@ -73,7 +78,7 @@ def _check_model(args: ServeArgs) -> None:
 
 
 @contextmanager
-def _ray(args: ServeArgs) -> Iterator[None]:
+def _ray(args: ServeArgs, metrics_port: int | None) -> Iterator[None]:
     """A local Ray of our own; its dashboard is for this machine only, and off by default."""
     import ray
 
@@ -88,6 +93,7 @@ def _ray(args: ServeArgs) -> Iterator[None]:
             object_store_memory=200 * 2**20,
             include_dashboard=False,
             dashboard_host="127.0.0.1",
+            _metrics_export_port=metrics_port,
             log_to_driver=False,
             logging_level=logging.ERROR,
         )

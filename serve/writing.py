@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from copylens.errors import CopyLensError, TextError
+from copylens.errors import ConfigError, CopyLensError, TextError
 from copylens.flags import Block, Flag, block_sources, known_sources
 from copylens.flags import Policy as LivePolicy
 from copylens.live import LiveStep, generate
@@ -38,7 +38,11 @@ def write_events(scorer: Scorer, request: GenerateRequest, policy: Policy) -> It
 
 def _write(scorer: Scorer, request: GenerateRequest, policy: Policy) -> Iterator[Event]:
     if request.block is not None:
-        known_sources(request.block.sub_datasets, scorer.rights)
+        try:
+            known_sources(request.block.sub_datasets, scorer.rights)
+        except ConfigError as error:
+            yield error_event(404, "no_such_sub_dataset", str(error))
+            return
     prompt, stop = prompt_of(scorer.probe.lm.tokenizer, request)
     read = len(prompt_tokens(scorer.probe.lm, prompt))
     seed = secrets.randbits(31) if request.seed is None else request.seed

@@ -99,6 +99,9 @@ def serve(
     keys: Annotated[
         Path | None, typer.Option(help="File of API keys, made with `copylens keys new`.")
     ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Prometheus metrics, at /metrics there.")
+    ] = None,
     replicas_min: Annotated[int, typer.Option(min=1, help="Scorers at rest.")] = 1,
     replicas_max: Annotated[int, typer.Option(min=1, help="Scorers under load.")] = 1,
 ) -> None:
@@ -116,7 +119,7 @@ def serve(
         replicas_min=replicas_min,
         replicas_max=max(replicas_min, replicas_max),
     )
-    run_service(args, host, port)
+    run_service(args, host, port, metrics_port)
 
 
 @keys_app.command("new")

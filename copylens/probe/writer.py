@@ -6,6 +6,9 @@ from copylens.errors import ConfigError, ProbeError, TextError
 from copylens.probe.lm import LanguageModel
 from copylens.probe.stream import StateStream
 
+# Below it logits over temperature leave float32, and the likeliest token has all of the weight.
+_GREEDY = 1e-6
+
 
 class Writer:
     """Draws the next token of a text again and again; the same seed draws the same text.
@@ -77,13 +80,16 @@ class Writer:
 
     @torch.inference_mode()
     def _choose(self, logits: torch.Tensor) -> int:
-        if self._temperature == 0:
+        if self._temperature < _GREEDY:
             return int(logits.argmax())
         probabilities = torch.softmax(logits.float() / self._temperature, dim=0).cpu()
         if self._top_p < 1:
             ordered, order = probabilities.sort(descending=True)
-            # What comes before a token decides, so that the likeliest one always stays.
-            ordered[ordered.cumsum(0) - ordered >= self._top_p] = 0
+            # What comes before a token decides, and the likeliest one always stays: a `top_p` may
+            # be too small for a float32.
+            beyond = ordered.cumsum(0) - ordered >= self._top_p
+            beyond[0] = False
+            ordered[beyond] = 0
             probabilities = torch.zeros_like(probabilities).scatter_(0, order, ordered)
         return int(torch.multinomial(probabilities, 1, generator=self._generator))
 

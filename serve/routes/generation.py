@@ -14,7 +14,7 @@ from serve.answers import note, ruled
 from serve.context import Context, Ctx
 from serve.errors import RequestError, broken_off
 from serve.generation import Event, EventName, GenerateRequest, error_event, sse
-from serve.openapi import BODY, event_stream
+from serve.openapi import GENERATION, event_stream
 
 router = APIRouter(tags=["generation"])
 
@@ -44,7 +44,7 @@ class EventResponse(StreamingResponse):
     "/v1/generate",
     status_code=200,
     response_class=EventResponse,
-    responses=BODY,
+    responses=GENERATION,
     openapi_extra=event_stream(*get_args(EventName)),
 )
 async def generate(body: GenerateRequest, request: Request, context: Ctx) -> EventResponse:

@@ -273,3 +273,9 @@ def test_writer_draws_as_the_full_softmax_says(lm_folder):
     }
     assert drawn <= kept
     assert len(drawn) > 1
+    # Values that a float32 does not tell from 0 leave the likeliest token.
+    for tiny in ({"temperature": 5e-324}, {"top_p": 5e-324}):
+        assert (
+            Writer(probe.lm, ids, None, **{"temperature": 1.0} | tiny).draw()
+            == expected[0, len(ids)]
+        )

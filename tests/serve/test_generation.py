@@ -75,7 +75,12 @@ def test_a_block_ends_the_text(scorer, rules, tmp_path):
     path = tmp_path / "policy.yaml"
     path.write_text(rules or "default: {action: allow}")
     client = make_client(generation=LocalBackend(lambda: scorer), policy=str(path))
-    body = {"prompt": PROMPT, "every": 8, "block": {"sub_datasets": ["law"] if rules else []}}
+    body = {
+        "prompt": PROMPT,
+        "seed": 1,
+        "every": 8,
+        "block": {"sub_datasets": ["law"] if rules else []},
+    }
     told = events_of(client.post("/v1/generate", json=body).text)
     names = [name for name, _ in told if name != "token"]
     assert names == ["shares", "shares", "flag", "blocked", "verdict", "done"]
@@ -116,7 +121,7 @@ def test_what_the_lm_refuses_has_a_status(scorer):
         assert error_of(answer)["type"] == "invalid_request_error"
     body = {"prompt": "a", "block": {"sub_datasets": ["see"]}}
     answer = client.post("/v1/generate", json=body)
-    assert (answer.status_code, error_of(answer)["code"]) == (422, "cannot_write")
+    assert (answer.status_code, error_of(answer)["code"]) == (404, "no_such_sub_dataset")
     assert error_of(answer)["message"] == "no sub-dataset 'see' is registered; there are sea, law"
     broken = client_of(LocalBackend(lambda: None))
     answer = broken.post("/v1/generate", json={"prompt": "a"})

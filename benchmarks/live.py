@@ -38,7 +38,7 @@ def main() -> None:
     torch.set_num_threads(1)
     asked = _arguments()
     scorer = Scorer.load(storage.join(asked.run, "model"), probe=asked.probe)
-    passages = read_split(asked.run, "test")
+    passages = read_split(asked.run, asked.split)
     chosen = passages[:: max(1, len(passages) // asked.passages)][: asked.passages]
     options = {"every": asked.every, "confirm": asked.confirm}
     figures = {
@@ -166,6 +166,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="the output of `copylens run`")
     parser.add_argument("--probe", help="where the LM lies now, if it has moved")
+    parser.add_argument("--split", default="test", help="val, to choose `every` and `confirm` by")
     parser.add_argument("--passages", type=int, default=150)
     parser.add_argument("--prompts", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=256, help="written after each prompt")

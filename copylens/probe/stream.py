@@ -9,7 +9,7 @@ states are those of `prompt + text` at the text's positions, with windows that b
 token; and the tokens are those the LM wrote, which re-tokenising the text need not give again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ from copylens.probe.chunks import Tokens
 from copylens.probe.detokenize import Detokenizer
 from copylens.probe.fusion import window_index, window_mean
 from copylens.probe.likelihood import row_features
+from copylens.probe.listen import listen
 from copylens.probe.probe import Part, Probe
 from copylens.records import States
 
@@ -77,9 +78,8 @@ class StateStream:
 
         with ExitStack() as hooks:
             hooks.enter_context(self._probe.listening(receive, early_exit=False))
-            begin = lm.base.register_forward_pre_hook(self._begin, with_kwargs=True)
-            hooks.callback(begin.remove)
-            hooks.callback(lm.model.register_forward_hook(self._end).remove)
+            hooks.callback(listen(lm.base, before=self._begin))
+            hooks.callback(listen(lm.model, after=self._end))
             yield
 
     @contextmanager
@@ -118,7 +118,7 @@ class StateStream:
         """Tokens in closed windows."""
         return len(self._closed) * self._probe.config.window
 
-    def _begin(self, _module: Any, args: tuple[Any, ...], named: dict[str, Any]) -> None:
+    def _begin(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> None:
         """Sorts a pass's tokens into prompt and text."""
         if not self._listening:
             return
@@ -131,7 +131,7 @@ class StateStream:
         if self._fresh:
             self.ids += ids.tolist()[0][-self._fresh :]
 
-    def _end(self, _module: Any, _args: tuple[Any, ...], output: Any) -> None:
+    def _end(self, output: Any) -> None:
         """Keeps the predictions of the text's tokens; the first is made by the prompt's last."""
         if not self._listening or not self._probe.config.likelihood:
             return

@@ -1,7 +1,8 @@
-"""Forward hooks that hand over what a layer computes, and stop the pass when nothing is left."""
+"""Listeners that hand over what a layer computes, and stop the pass when nothing is left."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from copylens.config import Tap
 from copylens.errors import ProbeError
 from copylens.probe.architectures import Architecture, submodule
+from copylens.probe.listen import Before, listen
 
 Receive = Callable[[int, Tensor], None]
 
@@ -40,7 +42,7 @@ def tapped(
     receive: Receive,
     early_exit: bool,
 ) -> Iterator[None]:
-    """Installs the hooks for the time of a `with` block.
+    """Listens for the time of a `with` block.
 
     Args:
         base: the stack of layers.
@@ -57,24 +59,17 @@ def tapped(
         if early_exit and layer == layers[-1]:
             raise PassDone
 
-    def input_hook(layer: int) -> Callable[..., None]:
-        return lambda _module, inputs: deliver(layer, inputs)
+    def hearing(layer: int) -> Before:
+        return lambda args, _named: deliver(layer, args)
 
-    def output_hook(layer: int) -> Callable[..., None]:
-        return lambda _module, _inputs, output: deliver(layer, output)
-
-    handles = []
-    try:
+    with ExitStack() as ends:
         for layer in layers:
             module = tapped_module(base, architecture, tap, layer)
             if tap == "heads":
-                handles.append(module.register_forward_pre_hook(input_hook(layer)))
+                ends.callback(listen(module, before=hearing(layer)))
             else:
-                handles.append(module.register_forward_hook(output_hook(layer)))
+                ends.callback(listen(module, after=partial(deliver, layer)))
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def tapped_module(base: nn.Module, architecture: Architecture, tap: Tap, layer: int) -> nn.Module:

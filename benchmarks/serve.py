@@ -15,6 +15,7 @@ The load generator is a process of its own on the same machine; starts are not m
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -56,6 +57,8 @@ KEYS = (
 def main() -> None:
     """Runs the parts, tells details as they come, and prints the JSON line last."""
     asked = _arguments()
+    # Whoever ends it early ends what it has started too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # Children are modules of this very tree, wherever they are started.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     case = texts.case(asked.run, asked.probe)

@@ -20,9 +20,9 @@ from copylens.scorer import Scorer
 Finish = Literal["stop", "length", "blocked"]
 
 # A verdict costs more the longer the text is, so the longer it is the rarer they come: never
-# before the text has grown by this part since the last one. Once a flag stands there is less to
-# learn, and beside a small LM a verdict costs as much as several tokens: then rarer still.
-_GROWTH, _SETTLED_GROWTH = 1.0, 3.0
+# before the text has grown by this part since the last one. Beside a small LM a verdict costs as
+# much as several tokens, and more of them find no more flags (docs/generation.md).
+_GROWTH = 3.0
 
 
 @dataclass(frozen=True)
@@ -157,29 +157,21 @@ class Schedule:
     `every`, so that windows are whole where `every` is a multiple of the window.
     """
 
-    def __init__(
-        self,
-        every: int,
-        growth: float = _GROWTH,
-        settled_growth: float = _SETTLED_GROWTH,
-        limit: int | None = None,
-    ):
+    def __init__(self, every: int, growth: float = _GROWTH, limit: int | None = None):
         """Nothing was scored yet.
 
         Args:
-            growth: part by which the text must grow between two verdicts ...
-            settled_growth: ... and once a flag stands.
+            growth: part by which the text must grow between two verdicts.
             limit: tokens at which the text ends. Nothing is due there: the final verdict follows.
         """
-        self._every, self._limit, self._last = every, limit, 0
-        self._growths = (growth, settled_growth)
+        self._every, self._growth, self._next, self._limit = every, growth, every, limit
 
-    def due(self, tokens: int, settled: bool = False) -> bool:
-        """Whether to score now; asked once per token, and told whether a flag stands."""
-        gaps = max(1, int(self._last * self._growths[settled]) // self._every)
-        if tokens < self._last + gaps * self._every or tokens == self._limit:
+    def due(self, tokens: int) -> bool:
+        """Whether to score now; asked once per token."""
+        if tokens < self._next or tokens == self._limit:
             return False
-        self._last = tokens
+        gaps = max(1, int(tokens * self._growth) // self._every)
+        self._next = tokens + gaps * self._every
         return True
 
 
@@ -201,7 +193,7 @@ class Watch:
 
     def due(self, tokens: int) -> bool:
         """Whether the schedule wants a verdict after so many tokens; asked once per token."""
-        return self._schedule.due(tokens, self._keeper.standing is not None)
+        return self._schedule.due(tokens)
 
     def look(self) -> Look:
         """A running verdict on what the stream has read."""

@@ -33,7 +33,7 @@ def text_of(steps) -> str:
 def test_pieces_add_up_and_the_last_step_ends_it(scorer):
     steps = write(scorer)
     assert text_of(steps) == steps[-1].text
-    assert [n for n, step in enumerate(steps, 1) if step.verdict is not None] == [8, 16, 31]
+    assert [n for n, step in enumerate(steps, 1) if step.verdict is not None] == [8, 31]
     assert [step.finish for step in steps] == [None] * 30 + ["length"]
     assert [step.tokens for step in steps] == [*range(1, 31), 30]
 
@@ -41,7 +41,7 @@ def test_pieces_add_up_and_the_last_step_ends_it(scorer):
 def test_running_verdicts_are_of_what_was_written_so_far(scorer):
     steps = write(scorer)
     scored = [step for step in steps if step.verdict is not None]
-    assert [states.tokens for _, states in scorer.judged] == [8, 16]
+    assert [states.tokens for _, states in scorer.judged] == [8]
     for (text, _), step in zip(scorer.judged, scored):
         assert text == step.text
     # The final one is asked for by the text alone, as anybody else would.
@@ -134,9 +134,9 @@ def test_schedule_grows_with_the_text():
     assert [n for n in range(1, 500) if schedule.due(n)] == [32, 64, 96, 128, 192, 288, 416]
     schedule = Schedule(10, growth=0.0)
     assert [n for n in range(1, 45) if schedule.due(n)] == [10, 20, 30, 40]
-    # With a flag from 20 on; the end of the text is the final verdict's.
-    schedule = Schedule(10, growth=0.5, settled_growth=2.0, limit=420)
-    assert [n for n in range(1, 500) if schedule.due(n, settled=n > 20)] == [10, 20, 60, 180]
+    # The end of the text is the final verdict's.
+    schedule = Schedule(10, growth=1.0, limit=40)
+    assert [n for n in range(1, 41) if schedule.due(n)] == [10, 20]
 
 
 def test_a_flag_needs_confirmation_and_does_not_flicker():
@@ -169,16 +169,16 @@ def test_a_clear_share_needs_no_confirmation():
 
 
 def test_flags_come_with_the_verdict_that_confirms_them(scorer):
-    scorer.says = [verdict("sea"), verdict("law"), verdict("law"), verdict("law")]
+    scorer.says = [verdict("law"), verdict("law"), verdict("sea")]
     steps = write(scorer, max_tokens=34)
     flags = [(step.tokens, step.flag.sub_dataset) for step in steps if step.flag]
-    assert flags == [(32, "law")]
+    assert flags == [(32, "law"), (34, "sea")]
     assert next(s.flag for s in steps if s.flag).holder == "Law Press"
 
 
 def test_a_policy_ends_the_text(scorer):
     scorer.says = [verdict("sea"), verdict("sea"), verdict("sea")]
-    steps = write(scorer, policy=block_sources({"sea"}))
+    steps = write(scorer, every=4, policy=block_sources({"sea"}))
     assert steps[-1].finish == "blocked"
     assert [step.tokens for step in steps] == [*range(1, 17), 16]
     assert steps[-2].blocked == Block(

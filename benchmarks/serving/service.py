@@ -33,7 +33,8 @@ class Server:
             [sys.executable, "-m", *self._words, str(self.port)],
             stdout=subprocess.DEVNULL,
             stderr=None if os.environ.get("COPYLENS_VERBOSE") else subprocess.DEVNULL,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            # Ray's workers would otherwise stand back behind whatever else runs.
+            env={**os.environ, "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"},
         )
         wait_for(lambda: self.get(self._ready) is not None, _START_S, "the service did not start")
         return self

@@ -37,7 +37,7 @@ def test_events_go_out_as_they_are():
 
 
 def test_a_real_lm_tells_text_shares_flags_and_verdict(scorer):
-    body = {"prompt": PROMPT, "max_tokens": 20, "every": 8, "seed": 1}
+    body = {"prompt": PROMPT, "max_tokens": 20, "every": 4, "seed": 1}
     client = client_of(LocalBackend(lambda: scorer))
     first, again = (events_of(client.post("/v1/generate", json=body).text) for _ in range(2))
     assert first == again
@@ -78,7 +78,7 @@ def test_a_block_ends_the_text(scorer, rules, tmp_path):
     body = {
         "prompt": PROMPT,
         "seed": 1,
-        "every": 8,
+        "every": 4,
         "block": {"sub_datasets": ["law"] if rules else []},
     }
     told = events_of(client.post("/v1/generate", json=body).text)

@@ -27,7 +27,9 @@ class Limits(Section):
 class Batching(Section):
     """How texts of many requests share a pass of the LM."""
 
-    texts: int = Field(default=32, ge=1, description="most texts in one pass")
+    # Large enough that a pass's fixed cost is shared; small enough that others' answers and next
+    # requests travel meanwhile. One batch of all that waits would let the LM idle after it.
+    texts: int = Field(default=8, ge=1, description="most texts in one pass; more on a GPU")
     chars: int = Field(default=60_000, ge=1, description="most characters, a longer text alone")
     queue_texts: int = Field(default=256, ge=1, description="texts that may wait, 429 beyond")
     answer_s: float = Field(

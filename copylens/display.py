@@ -131,7 +131,8 @@ def statement(made: Mapping[str, Any], output: str | None) -> None:
     """A statement as a table, and where its files are."""
     console = _console()
     terms, log = made["terms"], made["log"]
-    trust = f"{100 * made['method']['trust']:.0f} % by shares, the rest by the {terms['fee']} fee"
+    fee = "equal fee" if terms["fee"] == "equal" else "fee of the contract"
+    trust = f"{100 * made['method']['trust']:.0f} % by shares, the rest by the {fee}"
     console.print(f"{terms['pool']} {terms['currency']} over {log['texts']:,} texts; {trust}")
     if not made["method"]["corrected"]:
         console.print("[yellow]not corrected: this version keeps no held-out shares[/]")

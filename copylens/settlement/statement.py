@@ -71,28 +71,15 @@ def make_statement(
     seed = int(log.sha256[:16], 16)
     found = estimate(log.ordered(names), log.texts, grounds.held_out, seed, resamples)
     weight, followed = _weights(found, paid, fee)
-    units = split_exactly(smallest_units(terms.pool, terms.currency), [*weight])
-    lines = _lines(log, names, found, paid, fee, units, terms.currency)
+    pool = smallest_units(terms.pool, terms.currency)
+    lines = _lines(log, names, found, paid, fee, split_exactly(pool, [*weight]), terms.currency)
+    method = {"seed": seed, "trust": _rounded(followed), "resamples": resamples}
     return {
-        "terms": {
-            "pool": amount(smallest_units(terms.pool, terms.currency), terms.currency),
-            "currency": terms.currency,
-            "period": terms.period,
-            "fee": "equal" if terms.contract is None else "contract",
-            "allow": list(terms.allow),
-        },
+        "terms": _terms(terms),
         "lines": [{key: value for key, value in e.items() if key != "units"} for e in lines],
         "holders": _holders(lines, terms.currency),
         "totals": _totals(lines, terms.currency),
-        "method": {
-            "corrected": found.corrected,
-            "interval": LEVEL,
-            "resamples": len(found.draws),
-            "seed": seed,
-            "trust": _rounded(followed),
-            "held_out_passages": _held_counts(grounds, "counts"),
-            "held_out_groups": _held_counts(grounds, "group_counts"),
-        },
+        "method": method | {"corrected": found.corrected, "interval": LEVEL} | _held(grounds),
         "log": {
             "sha256": log.sha256,
             "texts": int(log.texts.sum()),
@@ -101,6 +88,16 @@ def make_statement(
         },
         "model": {**log.model, "scorer_sha256": grounds.scorer_sha256, "lineage": grounds.lineage},
         "limits": limits(log, names, grounds.held_out),
+    }
+
+
+def _terms(terms: Terms) -> dict[str, Any]:
+    return {
+        "pool": amount(smallest_units(terms.pool, terms.currency), terms.currency),
+        "currency": terms.currency,
+        "period": terms.period,
+        "fee": "equal" if terms.contract is None else terms.contract,
+        "allow": list(terms.allow),
     }
 
 
@@ -210,11 +207,16 @@ def _totals(lines: Sequence[dict[str, Any]], currency: str) -> dict[str, Any]:
     }
 
 
-def _held_counts(grounds: Grounds, name: str) -> dict[str, int] | None:
+def _held(grounds: Grounds) -> dict[str, dict[str, int] | None]:
+    """What the correction rests on: passages and works of each origin."""
     if grounds.held_out is None:
-        return None
-    counts = getattr(grounds.held_out, name)
-    return dict(zip([*grounds.sub_datasets, UNREGISTERED], map(int, counts)))
+        return {"held_out_passages": None, "held_out_groups": None}
+    names = [*grounds.sub_datasets, UNREGISTERED]
+    counts, groups = grounds.held_out.counts, grounds.held_out.group_counts
+    return {
+        "held_out_passages": dict(zip(names, map(int, counts))),
+        "held_out_groups": dict(zip(names, map(int, groups))),
+    }
 
 
 def _rounded(value: float) -> float:

@@ -84,17 +84,7 @@ def rescore(
         )
     shards = list(_shards(log, target, change))
     pending = [shard for shard in shards if not is_published(shard.target, shard.key)]
-    wanted = {sha for shard in pending for sha in shard.wanted}
-    found = _texts(texts, wanted)
-    if missing := len(wanted - found.keys()):
-        raise SettlementError(
-            f"{missing:,} of {len(wanted):,} texts whose verdicts could change are not "
-            + (
-                f"in '{storage.shown(texts)}'"
-                if texts
-                else "at hand; name their source with --texts"
-            )
-        )
+    found = _texts(texts, {sha for shard in pending for sha in shard.wanted})
     for shard in pending:
         _publish(shard, change, found, score)
     counts: Counter[str] = Counter()
@@ -172,16 +162,20 @@ def _shards(log: str, target: str, change: Change) -> Iterator[_Shard]:
 
 
 def _texts(source: str | None, wanted: set[str]) -> dict[str, str]:
-    """The wanted texts by their hash."""
+    """The wanted texts by their hash; an error where one is missing."""
     found: dict[str, str] = {}
-    if source is None or not wanted:
-        return found
-    for row in open_source(source).rows():
+    for row in open_source(source).rows() if source is not None and wanted else ():
         text = row.values.get("text")
         if isinstance(text, str):
             sha = storage.sha256(text.encode("utf-8", "replace"))
             if sha in wanted:
                 found[sha] = text
+    if missing := len(wanted - found.keys()):
+        place = "at hand; name their source with --texts"
+        raise SettlementError(
+            f"{missing:,} of {len(wanted):,} texts whose verdicts could change are not "
+            + (f"in '{storage.shown(source)}'" if source else place)
+        )
     return found
 
 

@@ -12,24 +12,17 @@ right. Settings were chosen with --seed 0. Ends with one line of JSON.
 """
 
 import argparse
-import gzip
 import json
-import os
-import random
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from importlib import metadata
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 
 from benchmarks.quotations import Planted, holds, plant, words_between
-from copylens.corpus.cutting import cut_text
-from copylens.corpus.distributions import canonical, open_distribution
-from copylens.errors import CorpusError
+from benchmarks.registered import development, source_code, speed_texts
 from copylens.evidence.building import build_index
 from copylens.evidence.index import Evidence, EvidenceIndex
 from copylens.records import Passage
@@ -37,58 +30,6 @@ from copylens.records import Passage
 SHARES = (0.0, 0.05, 0.10)
 COVERED = 0.8
 CLOSE = 2
-MOST_OF_ONE = 4_000_000
-SPEED_CHARS, SPEED_TEXTS = 2_000, 400
-
-
-def development(split: str) -> list[Passage]:
-    folder = Path(os.environ.get("COPYLENS_SHARED", "../shared")) / "data"
-    keys = set(Passage.__dataclass_fields__)
-    found = []
-    for name in ("books", "sources"):
-        with gzip.open(folder / f"{name}.jsonl.gz", "rt", encoding="utf-8") as lines:
-            rows = (json.loads(line) for line in lines)
-            found += [
-                Passage(**{key: row[key] for key in keys}) for row in rows if row["split"] == split
-            ]
-    return found
-
-
-def source_code(most_bytes: int) -> Iterator[Passage]:
-    """Passages of installed distributions, until there are so many bytes."""
-    total = 0
-    for name in sorted({canonical(str(d.metadata["Name"])) for d in metadata.distributions()}):
-        own = 0
-        for passage in _distribution(name):
-            own += len(passage.text.encode())
-            if own > MOST_OF_ONE:
-                break
-            total += len(passage.text.encode())
-            if total > most_bytes:
-                return
-            yield passage
-
-
-def _distribution(name: str) -> Iterator[Passage]:
-    try:
-        source = open_distribution(f"dist://{name}")
-    except CorpusError:
-        return
-    for row in source.rows():
-        if row.problem:
-            continue
-        values = row.values
-        for number, text in enumerate(cut_text(values["text"], 1600)):
-            if len(text) >= 100:
-                rights = {key: values[key] for key in ("holder", "license", "title", "source_url")}
-                yield Passage(
-                    id=f"{values['id']}#{number}",
-                    text=text,
-                    sub_dataset=name,
-                    split_group=values["split_group"],
-                    split="train",
-                    **rights,
-                )
 
 
 def measure_recall(
@@ -136,21 +77,6 @@ def measure_speed(index: EvidenceIndex, texts: list[str]) -> dict[str, float]:
         "trace_p50_seconds": float(np.percentile(seconds, 50)),
         "trace_p95_seconds": float(np.percentile(seconds, 95)),
     }
-
-
-def speed_texts(passages: list[Passage], hosts: list[Passage], seed: int) -> list[str]:
-    """Texts of 2,000 characters: half of registered passages (so all of it is found, mostly code),
-    half of passages that are not registered.
-    """
-    rng = random.Random(seed)
-    texts = []
-    for pool in (passages, hosts):
-        for _ in range(SPEED_TEXTS // 2):
-            text = ""
-            while len(text) < SPEED_CHARS:
-                text += rng.choice(pool).text + "\n"
-            texts.append(text[:SPEED_CHARS])
-    return texts
 
 
 def main() -> None:

@@ -167,37 +167,43 @@ class Scorer:
             self._index = EvidenceIndex.attached(self.attachments, self.config.evidence)
         return self._index
 
-    def with_evidence(self, text: str, verdict: Verdict) -> Verdict:
-        """The verdict with spans and nearest passages of its text; unchanged without an index.
-
-        Raises:
-            CorpusError: see `evidence_index`.
-        """
-        index = self.evidence_index
-        return verdict if index is None else replace(verdict, evidence=index.evidence(text))
-
-    def verdicts(self, texts: Sequence[str], alpha: float | None = None) -> list[Verdict]:
+    def verdicts(
+        self, texts: Sequence[str], alpha: float | None = None, evidence: bool = False
+    ) -> list[Verdict]:
         """One verdict per text, in order.
 
         Args:
             texts: any length; long ones are read in overlapping chunks.
             alpha: false-alarm level; default: `calibration.alpha`.
+            evidence: with spans and nearest passages; none where this version has no index.
 
         Raises:
             TextError: a text is empty or blank.
+            CorpusError: the index is gone, or no longer the one that was registered.
         """
         result: list[Verdict] = []
         for start in range(0, len(texts), _BATCH):
             batch = texts[start : start + _BATCH]
-            result += self.judge(batch, self.probe.states(batch), alpha)
+            result += self.judge(batch, self.probe.states(batch), alpha, evidence)
         return result
 
     def judge(
-        self, texts: Sequence[str], states: Sequence[States], alpha: float | None = None
+        self,
+        texts: Sequence[str],
+        states: Sequence[States],
+        alpha: float | None = None,
+        evidence: bool = False,
     ) -> list[Verdict]:
         """One verdict per text whose states are at hand, in order; see `verdicts`."""
         scores = self.score(texts, states)
-        return [self._verdict(scores, n, text, states[n], alpha) for n, text in enumerate(texts)]
+        found = [self._verdict(scores, n, text, states[n], alpha) for n, text in enumerate(texts)]
+        index = self.evidence_index if evidence else None
+        if index is None:
+            return found
+        return [
+            replace(verdict, evidence=index.evidence(text, state.values))
+            for text, state, verdict in zip(texts, states, found)
+        ]
 
     def score(self, texts: Sequence[str], states: Sequence[States]) -> Scores:
         """Scores texts whose states are at hand: the numbers behind the verdicts."""

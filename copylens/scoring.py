@@ -18,6 +18,7 @@ from copylens.corpus.sources import open_source
 from copylens.errors import CorpusError
 from copylens.isolation import each
 from copylens.markers import facts_of, is_published, mark
+from copylens.records import Verdict
 from copylens.scorer import Scorer
 
 SHARD_ROWS = 256
@@ -67,8 +68,8 @@ def plan_scores(source: str, target: str, model: str, shard_rows: int) -> list[S
 class ShardScorer:
     """Turns staged rows into published verdicts."""
 
-    def __init__(self, scorer: Scorer):
-        self._scorer = scorer
+    def __init__(self, scorer: Scorer, evidence: bool = False):
+        self._scorer, self._evidence = scorer, evidence
 
     def __call__(self, task: ScoreTask) -> None:
         """Publishes one shard; a row that cannot be scored goes into the marker with its reason."""
@@ -79,7 +80,7 @@ class ShardScorer:
             raise CorpusError(f"'{task.source}' is damaged; delete it and score again")
         rows = [json.loads(line) for line in data.splitlines()]
         good = [row for row in rows if not row["problem"]]
-        verdicts = each(good, lambda some: self._scorer.verdicts([row["text"] for row in some]))
+        verdicts = each(good, self._verdicts)
         lines, refused = [], [_refused(row, row["problem"]) for row in rows if row["problem"]]
         for row, verdict in zip(good, verdicts):
             if isinstance(verdict, str):
@@ -91,6 +92,10 @@ class ShardScorer:
         storage.write_bytes(task.target, content)
         facts = {"rows": len(lines), "quarantined": refused, "sha256": storage.sha256(content)}
         mark(task.target, task.key, facts)
+
+    def _verdicts(self, rows: Sequence[dict[str, Any]]) -> list[Verdict]:
+        texts = [row["text"] for row in rows]
+        return self._scorer.verdicts(texts, evidence=self._evidence)
 
 
 def finish_scores(target: str, tasks: Sequence[ScoreTask]) -> dict[str, int]:

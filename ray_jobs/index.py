@@ -2,21 +2,31 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from copylens import storage
 from copylens.config import RunConfig
-from copylens.corpus import load_manifest
+from copylens.corpus import load_manifest, shard_uris
 from copylens.evidence.building import (
+    POOLS,
+    Origin,
     PartTask,
+    add_vectors,
     build_task,
     evidence_uri,
+    lacks_vectors,
     plan_index,
     publish_index,
     registered_passages,
     up_to_date,
 )
+from copylens.evidence.vectors import pool_shard
 from copylens.progress import progress
+from copylens.records import REGISTERED_SPLITS
+from copylens.shards import shard_uri
+from copylens.stages import marker_uri
 from ray_jobs.command import stage_main
 from ray_jobs.pool import ShardActor, over_shards
 from ray_jobs.session import ray_session, user_errors
@@ -32,23 +42,30 @@ class IndexActor(ShardActor):
         return task.passages
 
 
+class PoolActor(ShardActor):
+    """One worker: averages the states of a shard at a time."""
+
+    def work(self, values: dict[str, Any]) -> int:
+        """Pools a state shard; returns its number of passages."""
+        return pool_shard(values["source"], values["target"])
+
+
 def run(config: RunConfig) -> dict[str, Any]:
     """Builds what is new or changed since the last time, and publishes `<output>/evidence`."""
     start = time.perf_counter()
-    folder, corpus = evidence_uri(config.output), load_manifest(config.output).hash
-    size = config.evidence.part_passages
-    done = up_to_date(folder, corpus, size)
+    folder = evidence_uri(config.output)
+    corpus = load_manifest(config.output).hash
+    origin = Origin(corpus, config.evidence.part_passages, _states(config))
+    done = up_to_date(folder, origin)
     if done is not None:
         return {"stage": "index", "skipped": True, **done.summary()}
-    tasks = plan_index(folder, registered_passages(config.output), size)
+    tasks = plan_index(folder, registered_passages(config.output), origin.part_passages)
     pending = [task for task in tasks if not task.done]
-    rows = [{"task": json.dumps(asdict(task))} for task in pending]
-    if rows:
-        total = sum(task.passages for task in pending)
-        with ray_session(config), user_errors(), progress("index", total, "passages") as advance:
-            for row in over_shards(config, IndexActor, rows):
-                advance(int(row["done"]))
-    manifest = publish_index(folder, tasks, corpus, size)
+    _over(config, IndexActor, "index", pending, sum(task.passages for task in pending))
+    if origin.states and lacks_vectors(tasks, origin.states):
+        add_vectors(tasks, origin.states, _pool_states(config, folder))
+        storage.remove_tree(storage.join(folder, POOLS))
+    manifest = publish_index(folder, tasks, origin)
     return {
         "stage": "index",
         "skipped": False,
@@ -57,6 +74,43 @@ def run(config: RunConfig) -> dict[str, Any]:
         "parts_resumed": len(tasks) - len(pending),
         "seconds": round(time.perf_counter() - start, 1),
     }
+
+
+def _states(config: RunConfig) -> str:
+    """Hash of what embed left; "" where it has not run or states are not asked for."""
+    uri = marker_uri(config, "embed")
+    if not config.evidence.states or not storage.exists(uri):
+        return ""
+    return str(storage.read_json(uri)["hash"])
+
+
+def _pool_states(config: RunConfig, folder: str) -> list[str]:
+    """The pooled shards, all published."""
+    rows = []
+    for split in REGISTERED_SPLITS:
+        for uri in shard_uris(config.output, split):
+            name = f"{split}-{storage.name_of(uri)}".removesuffix(".parquet")
+            target = storage.join(folder, POOLS, f"{name}.safetensors")
+            rows.append({"source": shard_uri(config.output, split, uri), "target": target})
+    passages = sum(s.passages for s in load_manifest(config.output).shards)
+    _over(config, PoolActor, "states", rows, passages)
+    return [row["target"] for row in rows]
+
+
+def _over(
+    config: RunConfig,
+    actor: type[ShardActor],
+    title: str,
+    tasks: Sequence[PartTask | dict[str, str]],
+    total: int,
+) -> None:
+    plain = [asdict(task) if isinstance(task, PartTask) else task for task in tasks]
+    rows = [{"task": json.dumps(values)} for values in plain]
+    if not rows:
+        return
+    with ray_session(config), user_errors(), progress(title, total, "passages") as advance:
+        for row in over_shards(config, actor, rows):
+            advance(int(row["done"]))
 
 
 if __name__ == "__main__":

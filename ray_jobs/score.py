@@ -30,7 +30,8 @@ class ScoreActor(ShardActor):
         """Scores a shard; returns its number of rows."""
         if self._scorer is None:
             torch.set_num_threads(values["threads"])
-            self._scorer = ShardScorer(load_scorer(*values["scorer"]))
+            scorer = load_scorer(*values["scorer"])
+            self._scorer = ShardScorer(scorer, values["evidence"])
         task = ScoreTask(**values["task"])
         self._scorer(task)
         return task.rows
@@ -43,6 +44,7 @@ def run(
     model: str,
     probe: str | None,
     shard_rows: int = SHARD_ROWS,
+    evidence: bool = False,
 ) -> dict[str, Any]:
     """Scores every row of `source` into `target`/part-*.jsonl; complete shards are skipped.
 
@@ -52,9 +54,11 @@ def run(
     registry = tracking_uri(config)
     if model.startswith("models:/"):
         model = "models:/" + "/".join(resolve_version(model, registry))
-    tasks = plan_scores(source, target, model, shard_rows)
+    asked = f"{model} with evidence" if evidence else model
+    tasks = plan_scores(source, target, asked, shard_rows)
     pending = [task for task in tasks if not task.done]
-    given = {"scorer": [model, registry, probe], "threads": config.resources.threads}
+    threads = config.resources.threads
+    given = {"scorer": [model, registry, probe], "threads": threads, "evidence": evidence}
     rows = [{"task": json.dumps({"task": asdict(task), **given})} for task in pending]
     total = sum(task.rows for task in pending)
     if rows:
@@ -83,6 +87,9 @@ def main() -> None:
     parser.add_argument("--output", required=True, help="folder or URI of the verdict shards")
     parser.add_argument("--model", default="models:/copylens@champion")
     parser.add_argument("--shard-rows", type=int, default=SHARD_ROWS, help="rows per shard")
+    parser.add_argument(
+        "--evidence", action="store_true", help="spans and nearest passages with each verdict"
+    )
     parser.add_argument("--probe", help="where the LM lies now, if it has moved")
     words = parser.parse_args()
     try:
@@ -90,7 +97,8 @@ def main() -> None:
         if submitted():
             require_absolute_place("--input", words.input)
             require_absolute_place("--output", words.output)
-        summary = run(config, words.input, words.output, words.model, words.probe, words.shard_rows)
+        options = (words.probe, words.shard_rows, words.evidence)
+        summary = run(config, words.input, words.output, words.model, *options)
     except CopyLensError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -168,23 +168,23 @@ class Scorer:
         assert model is not None
         self._metrics.batch(len(items), self._batcher.waiting)
         verdicts: dict[int, Verdict] = {}
-        # Nearly always one level, and so one pass.
-        for alpha in {item.alpha for item in items}:
-            places = [n for n, item in enumerate(items) if item.alpha == alpha]
-            found = model.verdicts([items[n].text for n in places], alpha)
+        index = any(item.evidence for item in items) and _has_index(model)
+        asked = [(item.alpha, item.evidence and index) for item in items]
+        # Nearly always one kind, and so one pass.
+        for alpha, evidence in set(asked):
+            places = [n for n, kind in enumerate(asked) if kind == (alpha, evidence)]
+            found = model.verdicts([items[n].text for n in places], alpha, evidence)
             verdicts |= dict(zip(places, found, strict=True))
-        return [_with_evidence(model, item, verdicts[n]) for n, item in enumerate(items)]
+        return [verdicts[n] for n in range(len(items))]
 
 
-def _with_evidence(model: "Model", item: Item, verdict: Verdict) -> Verdict:
+def _has_index(model: "Model") -> bool:
     """A verdict stands without its evidence: an index that is gone is the log's business."""
-    if not item.evidence:
-        return verdict
     try:
-        return model.with_evidence(item.text, verdict)
+        return model.evidence_index is not None
     except CopyLensError as error:
         LOG.error("there is no evidence to give: %s", error)
-        return verdict
+        return False
 
 
 def _entry(result: Verdict | Exception, timeline: bool) -> Verdict | Failed:

@@ -44,9 +44,7 @@ def score(
     lines = as_json or not sys.stdout.isatty()
     if evidence and "evidence" not in scorer.attachments:
         raise ModelError(f"{model} has no evidence index; run `copylens index`, then promote")
-    for text, verdict in zip(texts, scorer.verdicts(texts, alpha)):
-        if evidence is not False:
-            verdict = scorer.with_evidence(text, verdict)
+    for text, verdict in zip(texts, scorer.verdicts(texts, alpha, evidence is not False)):
         if lines:
             typer.echo(json.dumps(verdict.to_dict(), ensure_ascii=False))
         else:

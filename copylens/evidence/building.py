@@ -5,8 +5,8 @@ is built without touching the others, one that is taken down goes with its folde
 in which they came leaves no trace: the same corpus gives the same bytes.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 
 from copylens import storage
 from copylens.corpus import load_manifest, read_shard
@@ -25,12 +25,16 @@ from copylens.evidence.parts import (
     arrays_uri,
     build_part,
     part_record,
+    states_uri,
     write_passages,
 )
+from copylens.evidence.vectors import gather, vectors_key, write_vectors
 from copylens.markers import is_published
 from copylens.records import REGISTERED_SPLITS, Passage
 
 FOLDER = "evidence"
+POOLS = "pools"
+"""Folder in an index where pooled states lie until every part has its own."""
 
 
 @dataclass(frozen=True)
@@ -84,18 +88,40 @@ def build_task(task: PartTask) -> None:
     build_part(task.folder, task.name, task.passages_sha256)
 
 
-def up_to_date(folder: str, corpus_manifest: str, part_passages: int) -> EvidenceManifest | None:
-    """The manifest of an index that was made from this very corpus; None: there is work to do."""
+@dataclass(frozen=True)
+class Origin:
+    """What an index is made from; fields as in EvidenceManifest."""
+
+    corpus_manifest: str
+    part_passages: int
+    states: str = ""
+
+
+def up_to_date(folder: str, origin: Origin) -> EvidenceManifest | None:
+    """The manifest of an index that was made from just this; None: there is work to do."""
     found = find_manifest(folder)
-    wanted = (corpus_manifest, part_passages, tuple(LAYOUT))
-    if found is None or (found.corpus_manifest, found.part_passages, found.layout) != wanted:
+    if found is None or found.layout != tuple(LAYOUT):
         return None
-    return found
+    made_from = Origin(found.corpus_manifest, found.part_passages, found.states)
+    return found if made_from == origin else None
 
 
-def publish_index(
-    folder: str, tasks: Iterable[PartTask], corpus_manifest: str, part_passages: int
-) -> EvidenceManifest:
+def lacks_vectors(tasks: Iterable[PartTask], states: str) -> bool:
+    """Whether a part has not yet the vectors of these states."""
+    return any(
+        not is_published(states_uri(t.folder, t.name), vectors_key(states, t.passages_sha256))
+        for t in tasks
+    )
+
+
+def add_vectors(tasks: Iterable[PartTask], states: str, pools: Sequence[str]) -> None:
+    """Gives every part its passages' vectors, from the pooled state shards."""
+    vectors = gather(pools)
+    for task in tasks:
+        write_vectors(task.folder, task.name, states, vectors)
+
+
+def publish_index(folder: str, tasks: Iterable[PartTask], origin: Origin) -> EvidenceManifest:
     """Writes the manifest once every part is complete, and deletes what it no longer names."""
     parts: dict[str, list[PartTask]] = {}
     for task in tasks:
@@ -107,7 +133,7 @@ def publish_index(
         for name in sorted(parts)
     ]
     before = find_manifest(folder)
-    manifest = EvidenceManifest(tuple(entries), corpus_manifest, part_passages)
+    manifest = EvidenceManifest(tuple(entries), **asdict(origin))
     write_manifest(folder, manifest)
     _delete_stale(folder, before, manifest)
     return manifest
@@ -120,7 +146,7 @@ def build_index(
     tasks = plan_index(folder, passages, part_passages)
     for task in tasks:
         build_task(task)
-    return publish_index(folder, tasks, "", part_passages)
+    return publish_index(folder, tasks, Origin("", part_passages))
 
 
 def remove(folder: str, sub_dataset: str, corpus_manifest: str = "") -> EvidenceManifest:
@@ -142,9 +168,12 @@ def remove(folder: str, sub_dataset: str, corpus_manifest: str = "") -> Evidence
             f"the evidence index has no sub-dataset '{sub_dataset}'; it has {', '.join(names)}"
         )
     left = tuple(entry for entry in manifest.sub_datasets if entry.name != sub_dataset)
-    smaller = EvidenceManifest(left, corpus_manifest, manifest.part_passages)
+    smaller = EvidenceManifest(
+        left, corpus_manifest, manifest.part_passages, manifest.states, manifest.layout
+    )
     write_manifest(folder, smaller)
-    storage.remove_tree(storage.join(folder, folder_name(sub_dataset)))
+    for name in (folder_name(sub_dataset), POOLS):
+        storage.remove_tree(storage.join(folder, name))
     return smaller
 
 

@@ -16,6 +16,7 @@ from copylens.evidence.parts import Part, PassageRow, part_record
 from copylens.evidence.ranking import bm25_scores, fuse, passage_weights
 from copylens.evidence.selection import Found, select
 from copylens.evidence.settings import EvidenceConfig
+from copylens.evidence.vectors import VectorRanking, has_vectors
 from copylens.evidence.words import Ids, Words, read_words
 from copylens.records import EvidenceKind, FloatArray
 
@@ -78,6 +79,10 @@ class EvidenceIndex:
                     )
                 self._names.append(entry.name)
                 self._parts.append(Part(place, record))
+        records = [record for entry in manifest.sub_datasets for record in entry.parts]
+        self._vectors: VectorRanking | None = None
+        if manifest.states and has_vectors(records):
+            self._vectors = VectorRanking([p.vectors for p in self._parts if p.vectors is not None])
         self._passages = sum(len(part.arrays.groups) for part in self._parts)
 
     @classmethod
@@ -146,18 +151,25 @@ class EvidenceIndex:
         chosen = select(self._names, spans, stock, self.settings.max_spans)
         return [self._span(text, words, found) for found in chosen]
 
-    def nearest(self, text: str) -> list[Evidence]:
-        """The registered passages most like the text by its words (BM25)."""
+    def nearest(self, text: str, states: FloatArray | None = None) -> list[Evidence]:
+        """The registered passages most like the text: by its words (BM25) and, where the index has
+        states and they are given, by its mean state; the ranks are fused.
+
+        Args:
+            states: [W, F] the probe's states of the text.
+        """
         ids = np.unique(read_words(text).ids)
         if not len(ids) or not self.settings.nearest:
             return []
         rankings = [bm25_scores([part.arrays for part in self._parts], ids)]
+        if self._vectors is not None and states is not None and len(states):
+            rankings.append(self._vectors.scores(states))
         best = fuse(rankings, _RANKED, self.settings.nearest)
         return [self._near(text, number, score) for number, score in best]
 
-    def evidence(self, text: str) -> tuple[dict[str, Any], ...]:
+    def evidence(self, text: str, states: FloatArray | None = None) -> tuple[dict[str, Any], ...]:
         """Spans, then nearest passages: what a verdict carries."""
-        items: Iterable[Evidence] = [*self.trace(text), *self.nearest(text)]
+        items: Iterable[Evidence] = [*self.trace(text), *self.nearest(text, states)]
         return tuple(item.to_dict() for item in items)
 
     def _weights(self, ids: Ids) -> FloatArray:

@@ -31,12 +31,14 @@ class EvidenceManifest:
     Attributes:
         corpus_manifest: hash of the corpus it was made from; "" where it came from elsewhere.
         part_passages: passages in one part, at most.
+        states: hash of what embed left; "" where the index has no mean states.
         layout: version of the arrays; another one means that the index has to be built anew.
     """
 
     sub_datasets: tuple[IndexedSubDataset, ...]
     corpus_manifest: str
     part_passages: int
+    states: str = ""
     layout: tuple[int, ...] = tuple(LAYOUT)
 
     @property
@@ -73,6 +75,7 @@ class EvidenceManifest:
             ),
             corpus_manifest=values["corpus_manifest"],
             part_passages=values["part_passages"],
+            states=values["states"],
             layout=tuple(values["layout"]),
         )
 

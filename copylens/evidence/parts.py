@@ -1,7 +1,8 @@
 """The files of one part of an index: its passages as parquet, its arrays as safetensors, mapped.
 
 `part-00000.parquet` is written first and is all the rest is made from; `part-00000.safetensors`
-counts once its marker stands beside it. What is on another machine's store is fetched whole; what
+counts once its marker stands beside it. `part-00000.states.safetensors`, the mean states, is there
+where embed has left states. What is on another machine's store is fetched whole; what
 is local is read in place.
 """
 
@@ -42,6 +43,7 @@ class PartRecord:
     words: int
     passages_sha256: str
     arrays_sha256: str
+    states_sha256: str
     bytes: int
 
 
@@ -66,6 +68,18 @@ def passages_uri(folder: str, name: str) -> str:
 def arrays_uri(folder: str, name: str) -> str:
     """Where a part's arrays are."""
     return storage.join(folder, f"{name}.safetensors")
+
+
+def states_uri(folder: str, name: str) -> str:
+    """Where the vectors of a part's passages are, if there are any."""
+    return storage.join(folder, f"{name}.states.safetensors")
+
+
+def passage_ids(folder: str, name: str) -> list[str]:
+    """The ids of a part's passages, in their order."""
+    data = storage.read_bytes(passages_uri(folder, name))
+    ids: list[str] = pq.read_table(io.BytesIO(data), columns=["id"])["id"].to_pylist()
+    return ids
 
 
 def write_passages(folder: str, name: str, passages: Sequence[Passage]) -> str:
@@ -120,7 +134,7 @@ def build_part(folder: str, name: str, passages_sha256: str) -> None:
 def part_record(folder: str, name: str) -> PartRecord:
     """What the markers of a complete part say."""
     passages = facts_of(passages_uri(folder, name))
-    arrays = facts_of(arrays_uri(folder, name))
+    arrays, states = facts_of(arrays_uri(folder, name)), facts_of(states_uri(folder, name))
     assert passages is not None and arrays is not None
     return PartRecord(
         name=name,
@@ -128,7 +142,8 @@ def part_record(folder: str, name: str) -> PartRecord:
         words=arrays["words"],
         passages_sha256=passages["key"],
         arrays_sha256=arrays["sha256"],
-        bytes=passages["bytes"] + arrays["bytes"],
+        states_sha256=states["sha256"] if states else "",
+        bytes=sum(facts["bytes"] for facts in (passages, arrays, states) if facts),
     )
 
 
@@ -137,6 +152,9 @@ class Part:
 
     def __init__(self, folder: str, record: PartRecord):
         self.arrays = PartArrays(**mapped_arrays(arrays_uri(folder, record.name)))
+        self.vectors = None
+        if record.states_sha256:
+            self.vectors = mapped_arrays(states_uri(folder, record.name))["vectors"]
         self._file = _open_parquet(passages_uri(folder, record.name))
         self._rows = lru_cache(maxsize=64)(self._read_group)
 

@@ -7,6 +7,7 @@ import pytest
 
 from copylens.errors import CopyLensError, CorpusError
 from copylens.evidence.building import (
+    Origin,
     build_index,
     build_task,
     plan_index,
@@ -155,7 +156,7 @@ def test_a_killed_build_goes_on_and_ends_with_the_same_bytes(tmp_path):
     assert [task.done for task in tasks] == [True] * 4 + [False] * (len(tasks) - 4)
     for task in tasks:
         build_task(task)
-    publish_index(folder, tasks, "", 5)
+    publish_index(folder, tasks, Origin("", 5))
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
 
 

@@ -50,7 +50,8 @@ def test_a_version_carries_its_index_and_its_verdicts_their_evidence(copied):
     scorer = load_scorer(f"models:/copylens/{promoted['version']}", copied.tracking.uri)
     source = registered_passages(copied.output)[5]
     text = " ".join(source.text.split()[20:60])
-    verdict = scorer.with_evidence(text, scorer.verdicts([text])[0])
+    assert scorer.verdicts([text])[0].evidence == ()
+    verdict = scorer.verdicts([text], evidence=True)[0]
     assert verdict.evidence[0]["passage_id"] == source.id
     assert verdict.evidence[0]["kind"] == "verbatim"
     assert json.dumps(verdict.to_dict())
@@ -60,5 +61,5 @@ def test_a_version_carries_its_index_and_its_verdicts_their_evidence(copied):
     assert "evidence" in scorer.lineage
     # A version without an index gives verdicts as before.
     plain = load_scorer("models:/copylens/1", copied.tracking.uri)
-    assert plain.with_evidence(text, verdict).evidence == verdict.evidence
+    assert plain.verdicts([text], evidence=True)[0].evidence == ()
     assert plain.evidence_index is None

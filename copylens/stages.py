@@ -11,8 +11,8 @@ Stage = Literal["ingest", "embed", "train", "evaluate", "promote"]
 STAGES: tuple[Stage, ...] = ("ingest", "embed", "train", "evaluate", "promote")
 """Each needs what the one before it left."""
 
-RUN = (*STAGES[:-1], "index", "promote")
-"""What `copylens run` does: the index needs the corpus alone, and is part of what is promoted."""
+RUN = ("ingest", "embed", "index", "train", "evaluate", "promote")
+"""What `copylens run` does: the index needs corpus and states, and promote takes it along."""
 
 
 def marker_uri(config: RunConfig, stage: Stage) -> str:

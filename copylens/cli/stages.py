@@ -65,14 +65,14 @@ def rollback(config: Config = None, overrides: Overrides = None, as_json: AsJson
 
 @app.command()
 def run(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Ingest, embed, train, evaluate, index, promote, in order. Finished ones are skipped."""
+    """Ingest, embed, index, train, evaluate, promote, in order. Finished ones are skipped."""
     _stages(None, config, overrides, as_json)
 
 
 @app.command()
 def submit(
     job: Annotated[
-        str, typer.Argument(help="ingest, embed, train, evaluate, index, promote, score, or run.")
+        str, typer.Argument(help="ingest, embed, index, train, evaluate, promote, score, or run.")
     ],
     words: Annotated[
         list[str] | None,

@@ -82,6 +82,7 @@ def render_report(report: Mapping[str, Any], figures: Figures) -> str:
         convention=report["ood"]["convention"] or FPR95_CONVENTION,
         config=_folded(report["config"]),
         lineage=_folded(report["lineage"]),
+        evidence=_folded(report.get("evidence")),
         **_drawings(figures),
     )
     return str(page)

@@ -18,6 +18,8 @@ from copylens.evaluation.linear import Split
 from copylens.evaluation.open_set import feature_scores, ood_section
 from copylens.evaluation.plots import Figures, MixedText
 from copylens.evaluation.studies.runs import add_studies, run_studies
+from copylens.evidence.building import evidence_uri
+from copylens.evidence.manifest import find_manifest
 from copylens.model.mixtures import make_mixtures, true_shares
 from copylens.records import FloatArray, Verdict
 from copylens.scorer import Scorer
@@ -51,6 +53,8 @@ def measure(config: RunConfig, scorer: Scorer) -> tuple[dict[str, Any], Figures]
     add_studies(report, run_studies(config, evaluation, report["baselines"]["best_text"]["name"]))
     report["config"] = config.model_dump(mode="json")
     report["lineage"] = scorer.lineage
+    index = find_manifest(evidence_uri(config.output))
+    report["evidence"] = index.summary() if index is not None else None
     check_report(report)
     return report, _figures(evaluation, verdicts)
 

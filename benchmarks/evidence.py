@@ -14,18 +14,24 @@ right. Settings were chosen with --seed 0. Ends with one line of JSON.
 import argparse
 import json
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.quotations import Planted, holds, plant, words_between
-from benchmarks.registered import development, source_code, speed_texts
-from copylens.evidence.building import build_index
-from copylens.evidence.index import Evidence, EvidenceIndex
-from copylens.records import Passage
+ROOT = Path(__file__).resolve().parents[1]
+if not __package__:  # started by its path
+    sys.path[0] = str(ROOT)
+
+from benchmarks.quotations import Originals, Planted, plant, words_between  # noqa: E402
+from benchmarks.registered import development, source_code, speed_texts  # noqa: E402
+from copylens.evidence.building import build_index  # noqa: E402
+from copylens.evidence.index import Evidence, EvidenceIndex  # noqa: E402
+from copylens.records import Passage  # noqa: E402
 
 SHARES = (0.0, 0.05, 0.10)
 COVERED = 0.8
@@ -33,14 +39,14 @@ CLOSE = 2
 
 
 def measure_recall(
-    index: EvidenceIndex, corpus: dict[str, list[Passage]], planted: Iterable[Planted]
+    index: EvidenceIndex, originals: Originals, planted: Iterable[Planted]
 ) -> dict[str, Any]:
     found, wrong, borders, cases = 0, 0, [], 0
     for case in planted:
         cases += 1
         items = index.trace(case.text)
         here = [item for item in items if _overlap(item, case) > 0.5 * (item.end - item.start)]
-        right = [item for item in here if _is_right(item, case, corpus)]
+        right = [item for item in here if _is_right(item, case, originals)]
         wrong += bool(here) and here[0] not in right
         whole = [e for e in right if _overlap(e, case) >= COVERED * (case.end - case.start)]
         found += bool(whole)
@@ -60,9 +66,9 @@ def _overlap(item: Evidence, case: Planted) -> int:
     return min(item.end, case.end) - max(item.start, case.start)
 
 
-def _is_right(item: Evidence, case: Planted, corpus: dict[str, list[Passage]]) -> bool:
+def _is_right(item: Evidence, case: Planted, originals: Originals) -> bool:
     same = item.sub_dataset == case.source.sub_dataset
-    return same or holds(corpus[item.sub_dataset], case.original)
+    return same or originals.holds(item.sub_dataset, case.original)
 
 
 def measure_speed(index: EvidenceIndex, texts: list[str]) -> dict[str, float]:
@@ -108,9 +114,10 @@ def main() -> None:
             **measure_speed(index, speed_texts(passages, hosts, words.seed)),
         }
         print(json.dumps(figures), flush=True)
+        originals = Originals(corpus)
         for share in SHARES:
             planted = plant(corpus, hosts, share, words.quotations, words.seed)
-            found = measure_recall(index, corpus, planted)
+            found = measure_recall(index, originals, planted)
             print(json.dumps({"changed": share, **found}), flush=True)
             figures |= {f"{key}_{round(100 * share)}": value for key, value in found.items()}
     finally:

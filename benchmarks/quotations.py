@@ -86,7 +86,20 @@ def words_between(text: str, low: int, high: int) -> int:
     return len(_WORD.findall(text[min(low, high) : max(low, high)]))
 
 
-def holds(passages: Sequence[Passage], quotation: str) -> bool:
-    """Whether a quotation stands in one of the passages, by plain search over its words."""
-    needle = " ".join(_WORD.findall(quotation.lower()))
-    return any(needle in " ".join(_WORD.findall(p.text.lower())) for p in passages)
+class Originals:
+    """Tells by plain search over words, without an index, which sub-datasets hold a quotation."""
+
+    def __init__(self, corpus: dict[str, list[Passage]]):
+        self._corpus = corpus
+        self._plain: dict[str, str] = {}
+
+    def holds(self, sub_dataset: str, quotation: str) -> bool:
+        """Whether the quotation stands in a passage of the sub-dataset, word for word."""
+        if sub_dataset not in self._plain:
+            texts = (_words(p.text) for p in self._corpus[sub_dataset])
+            self._plain[sub_dataset] = "\n".join(f" {text} " for text in texts)
+        return f" {_words(quotation)} " in self._plain[sub_dataset]
+
+
+def _words(text: str) -> str:
+    return " ".join(_WORD.findall(text.lower()))

@@ -92,7 +92,8 @@ def _pool_states(config: RunConfig, folder: str) -> list[str]:
             name = f"{split}-{storage.name_of(uri)}".removesuffix(".parquet")
             target = storage.join(folder, POOLS, f"{name}.safetensors")
             rows.append({"source": shard_uri(config.output, split, uri), "target": target})
-    passages = sum(s.passages for s in load_manifest(config.output).shards)
+    shards = load_manifest(config.output).shards
+    passages = sum(s.passages for s in shards if s.split in REGISTERED_SPLITS)
     _over(config, PoolActor, "states", rows, passages)
     return [row["target"] for row in rows]
 

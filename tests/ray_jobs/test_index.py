@@ -27,6 +27,8 @@ def copied(finished, tmp_path):
 
 
 def test_the_job_makes_what_the_library_makes_and_does_it_once(copied, tmp_path):
+    words = copied.evidence.model_copy(update={"states": False})
+    copied = copied.model_copy(update={"evidence": words})
     first = index.run(copied)
     assert (first["parts"], first["parts_resumed"], first["sub_datasets"]) == (6, 0, 3)
     passages = registered_passages(copied.output)
@@ -58,6 +60,11 @@ def test_a_version_carries_its_index_and_its_verdicts_their_evidence(copied):
     manifest = find_manifest(evidence_uri(copied.output))
     assert manifest is not None
     assert scorer.attachments["evidence"]["hash"] == manifest.hash
+    # Where embed has run, mean states rank passages too, and what they were made from is gone.
+    assert manifest.states and all(p.states_sha256 for e in manifest.sub_datasets for p in e.parts)
+    assert {e.folder for e in manifest.sub_datasets} | {"manifest.json"} == {
+        path.name for path in Path(evidence_uri(copied.output)).iterdir()
+    }
     assert "evidence" in scorer.lineage
     # A version without an index gives verdicts as before.
     plain = load_scorer("models:/copylens/1", copied.tracking.uri)

@@ -1,7 +1,7 @@
 """A GPT-NeoX of a few million parameters, trained on the spot on a corpus' training split."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from copylens.records import IntArray
 
-_END = "<|endoftext|>"
+END = "<|endoftext|>"
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ def train_lm(
     start = time.perf_counter()
     tokenizer = train_tokenizer(texts, recipe)
     stream = np.concatenate(
-        [np.array(tokenizer(text + _END)["input_ids"], dtype=np.int64) for text in texts]
+        [np.array(tokenizer(text + END)["input_ids"], dtype=np.int64) for text in texts]
     )
     torch.manual_seed(seed)
     model = new_model(recipe, len(tokenizer))
-    loss = _fit(model, stream, recipe, seed, advance)
+    loss = fit_lm(model, random_blocks(stream, recipe, seed), recipe, advance)
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return {
@@ -72,12 +72,12 @@ def train_tokenizer(texts: Sequence[str], recipe: LmRecipe) -> Any:
 
     bpe = ByteLevelBPETokenizer()
     bpe.train_from_iterator(
-        texts, vocab_size=recipe.vocabulary, special_tokens=[_END], show_progress=False
+        texts, vocab_size=recipe.vocabulary, special_tokens=[END], show_progress=False
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe._tokenizer,
-        eos_token=_END,
-        bos_token=_END,
+        eos_token=END,
+        bos_token=END,
         model_max_length=recipe.context,
     )
 
@@ -100,20 +100,29 @@ def new_model(recipe: LmRecipe, vocabulary: int) -> Any:
     )
 
 
-def _fit(
-    model: Any, stream: IntArray, recipe: LmRecipe, seed: int, advance: Callable[[int], None]
+def random_blocks(stream: IntArray, recipe: LmRecipe, seed: int) -> Iterator[IntArray]:
+    """Batches [B, T + 1] for every step, each row a random stretch of the stream of tokens."""
+    generator = np.random.default_rng(seed)
+    for _ in range(recipe.steps):
+        starts = generator.integers(0, len(stream) - recipe.block, recipe.batch)
+        yield np.stack([stream[s : s + recipe.block + 1] for s in starts])
+
+
+def fit_lm(
+    model: Any,
+    batches: Iterable[IntArray],
+    recipe: LmRecipe,
+    advance: Callable[[int], None] = lambda steps: None,
 ) -> float:
-    """One-cycle AdamW over random blocks; the mean loss of the last tenth of the steps."""
+    """One-cycle AdamW over `recipe.steps` batches; the mean loss of the last tenth of the steps."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.learning_rate, weight_decay=0.1)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, recipe.learning_rate, total_steps=recipe.steps, pct_start=0.1
     )
-    generator = np.random.default_rng(seed)
     losses = []
     model.train()
-    for _ in range(recipe.steps):
-        starts = generator.integers(0, len(stream) - recipe.block, recipe.batch)
-        ids = torch.from_numpy(np.stack([stream[s : s + recipe.block + 1] for s in starts]))
+    for batch in batches:
+        ids = torch.from_numpy(batch)
         logits = model(input_ids=ids[:, :-1]).logits  # [B, T, V]
         loss = functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten())
         optimizer.zero_grad()

@@ -72,19 +72,34 @@ def mean_interval(
             f"{len(groups)} groups, {len(sub_datasets)} sub-datasets"
         )
     numbers = np.asarray(values, dtype=np.float64)
+    weights, place, unit = resampled_groups(groups, sub_datasets, resamples, seed)
+    count = weights.shape[1]
+    sums = np.bincount(place, weights=numbers, minlength=count)
+    counts = np.bincount(place, minlength=count).astype(np.float64)
+    low = high = None
+    if count > 1:
+        means = (weights @ sums) / (weights @ counts)
+        tail = (1.0 - level) / 2
+        low, high = (float(end) for end in np.quantile(means, [tail, 1.0 - tail]))
+    return Interval(float(numbers.mean()), low, high, level, count, unit)
+
+
+def resampled_groups(
+    groups: Sequence[str], sub_datasets: Sequence[str], resamples: int, seed: int
+) -> tuple[Float64, npt.NDArray[np.int64], Unit]:
+    """How often each resample draws each split group.
+
+    Args:
+        groups, sub_datasets: [N] of each passage.
+
+    Returns:
+        draws [resamples, G]; [N] the place of each passage's group among the G; what is resampled.
+    """
     cells = list(zip(sub_datasets, groups, strict=True))
     unit = _unit(cells)
     keys = cells if unit == "split groups within each sub-dataset" else [("", g) for g in groups]
     members, place = _index(keys)
-    sums = np.bincount(place, weights=numbers, minlength=len(members))
-    counts = np.bincount(place, minlength=len(members)).astype(np.float64)
-    low = high = None
-    if len(members) > 1:
-        weights = _resample([stratum for stratum, _ in members], resamples, seed)
-        means = (weights @ sums) / (weights @ counts)
-        tail = (1.0 - level) / 2
-        low, high = (float(end) for end in np.quantile(means, [tail, 1.0 - tail]))
-    return Interval(float(numbers.mean()), low, high, level, len(members), unit)
+    return _resample([stratum for stratum, _ in members], resamples, seed), place, unit
 
 
 def paired_difference(

@@ -1,0 +1,1 @@
+"""The causal check: LMs retrained on halves of the sub-datasets, and scores held against them."""

@@ -14,6 +14,11 @@ def shuffle_key(seed: int, *names: str) -> bytes:
     return hashlib.sha256("\0".join((str(seed), *names)).encode()).digest()
 
 
+def bucket(passage_id: str) -> int:
+    """0..9, even over ids and fixed for ever: the first 32 bits of their sha256, modulo ten."""
+    return int(hashlib.sha256(passage_id.encode()).hexdigest()[:8], 16) % 10
+
+
 def limit_passages(drafts: Sequence[Draft], limit: int | None, seed: int) -> list[Draft]:
     """At most `limit` drafts of each sub-dataset; the order stays.
 

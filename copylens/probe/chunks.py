@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from copylens.errors import TextError
 from copylens.probe.lm import LanguageModel
@@ -89,6 +91,18 @@ def batches(chunks: Sequence[Chunk], batch_tokens: int) -> Iterator[list[Chunk]]
         batch.append(chunk)
     if batch:
         yield batch
+
+
+def padded(batch: Sequence[Chunk], lm: LanguageModel) -> tuple[Tensor, Tensor]:
+    """Right-padded ids and mask, both [B, T]. Causal masks make the padding invisible."""
+    longest = max(len(chunk.ids) for chunk in batch)
+    pad = lm.tokenizer.pad_token_id or 0
+    ids = torch.full((len(batch), longest), pad, dtype=torch.long)
+    mask = torch.zeros((len(batch), longest), dtype=torch.long)
+    for row, chunk in enumerate(batch):
+        ids[row, : len(chunk.ids)] = torch.tensor(chunk.ids)
+        mask[row, : len(chunk.ids)] = 1
+    return ids.to(lm.device), mask.to(lm.device)
 
 
 def _encode(tokenizer: Any, texts: Sequence[str]) -> Any:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from copylens.config import Fusion, ProbeConfig
 from copylens.errors import ProbeError
-from copylens.probe.chunks import Chunk, Tokens, batches, split_chunks, tokenize
+from copylens.probe.chunks import Chunk, Tokens, batches, padded, split_chunks, tokenize
 from copylens.probe.fusion import fuse_layers, random_projection, window_index, window_mean
 from copylens.probe.likelihood import token_likelihood
 from copylens.probe.lm import LanguageModel, load_language_model
@@ -85,7 +85,7 @@ class Probe:
             One tensor [T, D] per tapped layer, and the token ids [T].
         """
         for batch in self._batches(tokenize(self.lm, texts)):
-            ids, mask = _pad(batch, self.lm)
+            ids, mask = padded(batch, self.lm)
             kept = window_index(ids.shape[1], [c.keep for c in batch], 1).to(ids.device) >= 0
             taken: list[Tensor] = []
             self._forward(ids, mask, lambda _, value: taken.append(value[kept]))  # noqa: B023
@@ -120,7 +120,7 @@ class Probe:
     @torch.inference_mode()
     def _read(self, batch: list[Chunk]) -> list[Part]:
         """Runs the LM on one batch; per chunk the windows' values and likelihood, and codes."""
-        ids, mask = _pad(batch, self.lm)
+        ids, mask = padded(batch, self.lm)
         index = window_index(ids.shape[1], [chunk.keep for chunk in batch], self.config.window)
         windows = int(index.max()) + 1
         index = index.to(ids.device)
@@ -247,18 +247,6 @@ def inside(offsets: IntArray, spans: Sequence[tuple[int, int]]) -> AnyArray:
     # The last span that begins before the token ends is the only one that can reach it.
     last = np.searchsorted(starts, offsets[:, 1], side="left") - 1
     return np.asarray((last >= 0) & (ends[last] > offsets[:, 0]))
-
-
-def _pad(batch: Sequence[Chunk], lm: LanguageModel) -> tuple[Tensor, Tensor]:
-    """Right-padded ids and mask, both [B, T]. Causal masks make the padding invisible."""
-    longest = max(len(chunk.ids) for chunk in batch)
-    pad = lm.tokenizer.pad_token_id or 0
-    ids = torch.full((len(batch), longest), pad, dtype=torch.long)
-    mask = torch.zeros((len(batch), longest), dtype=torch.long)
-    for row, chunk in enumerate(batch):
-        ids[row, : len(chunk.ids)] = torch.tensor(chunk.ids)
-        mask[row, : len(chunk.ids)] = 1
-    return ids.to(lm.device), mask.to(lm.device)
 
 
 def stored(values: Tensor) -> Tensor:

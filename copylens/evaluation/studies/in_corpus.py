@@ -6,11 +6,11 @@ wherever it has read train as a whole; where some buckets are known to be unread
 `evaluation.in_corpus_unread` leaves them out of both sides.
 """
 
-import hashlib
 from typing import Any
 
 import numpy as np
 
+from copylens.corpus.sampling import bucket
 from copylens.errors import ConfigError
 from copylens.evaluation.studies.inputs import StudyInput, compare, spread
 from copylens.evaluation.studies.refit import refit, with_channels
@@ -54,8 +54,3 @@ def run(study: StudyInput) -> dict[str, Any]:
         "n": len(test),
         "n_train": len(rest),
     }
-
-
-def bucket(passage_id: str) -> int:
-    """0..9, even over ids and fixed for ever: the first 32 bits of their sha256, modulo ten."""
-    return int(hashlib.sha256(passage_id.encode()).hexdigest()[:8], 16) % 10

@@ -44,14 +44,17 @@ def read_config(path: str | Path | None, overrides: Sequence[str] = ()) -> RunCo
 
 
 def anchored(config: RunConfig) -> RunConfig:
-    """The config with `output` and local LMs from the root."""
+    """The config with `output`, local LMs and what the audit compares with from the root."""
     output = config.output
     if "://" not in output:
         output = str(Path(output).absolute())
     probe = config.probe.model_copy(update={"model": _absolute(config.probe.model)})
     control = {"control_model": _absolute(config.evaluation.control_model)}
     evaluation = config.evaluation.model_copy(update=control)
-    return config.model_copy(update={"output": output, "probe": probe, "evaluation": evaluation})
+    audit = config.audit.model_copy(update={"reference": _absolute(config.audit.reference)})
+    return config.model_copy(
+        update={"output": output, "probe": probe, "evaluation": evaluation, "audit": audit}
+    )
 
 
 def _absolute(model: str) -> str:

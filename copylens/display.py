@@ -106,6 +106,32 @@ def live(step: LiveStep) -> None:
         console.print(Text(f"blocked: {step.blocked.reason}", style="bold red"))
 
 
+def audit(found: Mapping[str, Any]) -> None:
+    """Findings with their p-values; below it the sentences that are no clear yes."""
+    table = Table(box=None, padding=(0, 1))
+    for column in ("sub-dataset", "trained on", "p, corrected", "likelier by", "Self-Comparison"):
+        table.add_column(column, no_wrap=True)
+    words = {"trained on": "yes", "no evidence": "no evidence", "cannot tell": "cannot tell"}
+    for name, entry in found["sub_datasets"].items():
+        gap = entry["gap"]
+        table.add_row(
+            name,
+            words[entry["finding"]],
+            _p_value(entry["p_holm"]),
+            "-" if gap is None else f"{gap['nats_per_token']:.2f} nats",
+            _p_value(entry["tests"]["self_comparison"]["p_holm"]),
+        )
+    console = _console()
+    console.print(table)
+    for entry in found["sub_datasets"].values():
+        if entry["finding"] != "trained on" or len(found["sub_datasets"]) == 1:
+            console.print(entry["sentence"], markup=False)
+
+
+def _p_value(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2g}"
+
+
 def report(figures: Mapping[str, Any]) -> None:
     """The headline figures of a report beside the text-only baselines."""
     table = Table(title="held-out files", title_justify="left")

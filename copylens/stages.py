@@ -7,9 +7,9 @@ from copylens import storage
 from copylens.config import RunConfig, fingerprint
 from copylens.errors import CopyLensError
 
-Stage = Literal["ingest", "embed", "train", "evaluate", "promote"]
+Stage = Literal["ingest", "embed", "train", "evaluate", "promote", "audit"]
 STAGES: tuple[Stage, ...] = ("ingest", "embed", "train", "evaluate", "promote")
-"""Each needs what the one before it left."""
+"""Each needs what the one before it left. The audit needs ingest alone, and stands beside them."""
 
 RUN = ("ingest", "embed", "index", "train", "evaluate", "promote")
 """What `copylens run` does: the index needs corpus and states, and promote takes it along."""
@@ -34,13 +34,14 @@ def stage_key(config: RunConfig, stage: Stage, inputs: str) -> str:
         ),
         "evaluate": (config.evaluation, config.seed),
         "promote": (config.tracking,),
+        "audit": (config.audit, config.probe, config.seed),
     }
     return fingerprint(stage, inputs, *sections[stage])
 
 
 def upstream_hash(config: RunConfig, stage: Stage) -> str:
     """Hash of what the stage before left; an error that names it where it has not run."""
-    before = STAGES[STAGES.index(stage) - 1]
+    before = "ingest" if stage == "audit" else STAGES[STAGES.index(stage) - 1]
     uri = marker_uri(config, before)
     if not storage.exists(uri):
         raise CopyLensError(f"{stage}: '{config.output}' has no finished {before}; run it first")

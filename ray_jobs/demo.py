@@ -13,6 +13,7 @@ from copylens.demo.lm import LmRecipe, train_lm
 from copylens.live import generate
 from copylens.progress import progress
 from copylens.scorer import Scorer
+from ray_jobs import audit
 from ray_jobs.pipeline import run_names, run_stages
 from ray_jobs.session import ray_session
 from ray_jobs.tracking import tracking_uri
@@ -36,10 +37,13 @@ def run_demo(output: Path, small: bool) -> None:
     _train_lm_once(config, small, console)
     version = ""
     with ray_session(config):
+        # Before promote: what the audit finds is part of the version.
+        found = audit.run(config)
         for summary in run_stages(config, run_names(config)[1:]):
             display.stage(summary)
             version = summary.get("version", version)
     display.report(storage.read_json(storage.join(config.output, "report.json")))
+    display.audit(storage.read_json(found["audit"]))
     # This run's own version, champion or not: a rough run shows what it made all the same.
     uri = f"models:/{config.tracking.model_name}/{version}"
     scorer = load_scorer(uri, tracking_uri(config))

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from copylens import storage
+from copylens.attachments import read_attachments
 from copylens.config import RunConfig, fingerprint
 from copylens.evaluation.html import render_report
 from copylens.evaluation.measure import measure
@@ -28,7 +29,8 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     scorer = Scorer.load(storage.join(config.output, "model"))
     report, figures = measure(config, scorer)
     storage.write_json(storage.join(config.output, "report.json"), report)
-    page = render_report(report, figures)
+    audit = read_attachments(config.output, scorer.lineage).get("audit")
+    page = render_report(report, figures, audit)
     storage.write_bytes(storage.join(config.output, "report.html"), page.encode())
     tracker.log_report(trained(config)["mlflow_run"], report)
     summary = {

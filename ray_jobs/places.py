@@ -52,6 +52,7 @@ def require_absolute(config: RunConfig) -> None:
     for key, model in (
         ("probe.model", config.probe.model),
         ("evaluation.control_model", config.evaluation.control_model),
+        ("audit.reference", config.audit.reference),
     ):
         # What is no folder here is the id of a model on the hub.
         if model.startswith((".", "~")) or (model and Path(model).is_dir()):
@@ -75,6 +76,8 @@ def _places(config: RunConfig) -> Iterator[tuple[str, str]]:
     for key in ("paths", "ood_paths", "background_paths"):
         for place in getattr(corpus, key):
             yield f"corpus.{key}", place
+    for place in config.audit.against:
+        yield "audit.against", place
     if (config.tracking.uri or "").startswith(_SQLITE):
         yield "tracking.uri", str(config.tracking.uri)
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator
 import typer
 
 from copylens import __version__
-from copylens.cli import rights, stages, verdicts
+from copylens.cli import audit, rights, stages, verdicts
 from copylens.cli.app import app
 from copylens.errors import CopyLensError
 
-__all__ = ["app", "main", "rights", "stages", "verdicts"]
+__all__ = ["app", "audit", "main", "rights", "stages", "verdicts"]
 
 
 @app.command()

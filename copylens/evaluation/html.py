@@ -10,6 +10,7 @@ import numpy as np
 import yaml
 
 from copylens.evaluation import study_tables, wording
+from copylens.evaluation.audit_section import insert_audit
 from copylens.evaluation.contract import CHANNELS, check_report
 from copylens.evaluation.metrics import FPR95_CONVENTION
 from copylens.evaluation.plots import (
@@ -42,12 +43,15 @@ class Stretch:
     part: str | None
 
 
-def render_report(report: Mapping[str, Any], figures: Figures) -> str:
+def render_report(
+    report: Mapping[str, Any], figures: Figures, audit: Mapping[str, Any] | None = None
+) -> str:
     """The whole page. Every text in it is escaped; what was not measured says so.
 
     Args:
         report: as `contract.check_report` demands.
         figures: what is drawn beside the numbers.
+        audit: content of audit.json, where there is one.
 
     Raises:
         ValueError: the report breaks its contract.
@@ -85,7 +89,7 @@ def render_report(report: Mapping[str, Any], figures: Figures) -> str:
         evidence=_folded(report.get("evidence")),
         **_drawings(figures),
     )
-    return str(page)
+    return insert_audit(str(page), audit)
 
 
 def _drawings(figures: Figures) -> dict[str, Any]:

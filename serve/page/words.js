@@ -57,7 +57,8 @@ export function oddsNote(p, alpha) {
 export function leader(shares) {
   const top = shares[0];
   if (!top) return "";
-  return `Most of all it resembles ${top.sub_dataset} (${top.holder}): ${percent(top.share)} of it, interval ${between(top.low, top.high)}.`;
+  const trained = basisOf(top) === "contribution" ? " An audit found that the LM was trained on it." : "";
+  return `Most of all it resembles ${top.sub_dataset} (${top.holder}): ${percent(top.share)} of it, interval ${between(top.low, top.high)}.${trained}`;
 }
 
 /** What a share rests on; the two words stand everywhere for the same two things. */

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from copylens.evaluation.audit_section import insert_audit
 from copylens.evaluation.contract import check_report, empty_report
 from copylens.evaluation.html import render_report
 from copylens.evaluation.metrics import FPR95_CONVENTION, reliability_bins, roc_curve
@@ -19,6 +20,7 @@ from copylens.evaluation.plots import (
 )
 from copylens.evaluation.wording import headlines
 from copylens.records import TimelineItem
+from tests.audit_samples import audit
 
 VOID = {"meta", "link", "br", "img", "hr", "input"}
 EVIL = "<script>alert('x')</script> & \"done\""
@@ -224,3 +226,15 @@ def test_missing_keys_are_all_named() -> None:
     del report["mixture"], report["ood"]["near"]
     with pytest.raises(ValueError, match=r"mixture: missing.*ood\.near: missing"):
         check_report(report)
+
+
+def test_the_audit_stands_in_words_and_figures_or_is_said_to_be_missing() -> None:
+    none = render_report(_report(), _figures())
+    assert "No audit was made" in none
+    findings = {"sea": "trained on", "law": "no evidence", "<b>": "cannot tell"}
+    page = insert_audit(none, audit(findings, "c0ffee"))
+    assert "No audit was made" not in page and "<b>" not in page.partition("<main>")[2]
+    for said in ("Trained on sea: so they say.", "contribution", "resemblance", "Self-Comparison"):
+        assert said in page
+    assert insert_audit(page, None) == none
+    assert insert_audit("<p>an older report</p>", None) == "<p>an older report</p>"

@@ -17,6 +17,7 @@ from copylens.evidence.building import (
     registered_passages,
 )
 from copylens.scorer import Scorer
+from tests.audit_samples import audit
 from tests.pipeline_samples import WORDS, tiny_config, write_corpus
 
 GONE = "qorvex"
@@ -51,9 +52,11 @@ def taken(cluster, lm_folder, tmp_path_factory) -> Taken:
     for task in tasks:
         build_task(task)
     publish_index(index, tasks, corpus, 50)
-    findings = {name: {"finding": "trained on"} for name in _WORDS}
-    audit = {"sub_datasets": findings, "corpus_manifest": corpus}
-    (output / "audit.json").write_text(json.dumps(audit))
+    found = audit(dict.fromkeys(_WORDS, "trained on"), corpus)
+    (output / "audit.json").write_text(json.dumps(found))
+    (output / "audit.done.json").write_text(json.dumps({"findings": list(_WORDS)}))
+    (output / "audit").mkdir()
+    (output / "audit" / "reading.safetensors").write_text(" ".join(_WORDS))
     list(run_stages(config, ("promote",)))
     parent = folder / "parent"
     shutil.copytree(output, parent)

@@ -1,0 +1,1 @@
+"""Was the LM trained on a sub-dataset? Tests, their p-values, and a plain sentence."""

@@ -1,0 +1,212 @@
+"""All tests on all sub-datasets: passages' scores in, p-values out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from copylens.audit.inference import Measured, direction
+from copylens.audit.passages import Item
+from copylens.audit.permutation import Units, make_units, p_values, standard_errors
+from copylens.audit.reading import Reading
+from copylens.audit.reference import ORDERS, ngram_scores
+from copylens.audit.scores import loss, min_k, min_k_plus_plus, surprises, zlib_ratio
+from copylens.audit.settings import AuditConfig
+from copylens.audit.tokens import TokenScores
+from copylens.records import BoolArray, FloatArray
+
+FIELD_TESTS = ("loss", "zlib", "min_k", "min_k_plus_plus", "reference")
+LEARNED = "dataset_inference"
+FEWEST_TOKENS = 8
+_SHARES = (0.05, 0.1, 0.4, 0.7, 1.0)
+_COVARIATES = 2 + 2 * len(ORDERS)
+"""The last columns of the features: length, what the LM expected, and the n-grams."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A sub-dataset's passages, scored; passages of fewer than `FEWEST_TOKENS` are left out.
+
+    Attributes:
+        groups, member: [N].
+        field: [N, 5] the scores of `FIELD_TESTS`.
+        features: [N, F] what dataset inference weighs: the same, and more.
+        increases: [N] see `Reading`.
+    """
+
+    groups: tuple[str, ...]
+    member: BoolArray
+    field: FloatArray
+    features: FloatArray
+    increases: FloatArray
+
+    @property
+    def units(self) -> Units:
+        """What changes places under the null hypothesis."""
+        return make_units(self.groups, self.member)
+
+    def take(self, rows: Sequence[int] | np.ndarray) -> "Scored":
+        """Some of the passages alone."""
+        rows = np.asarray(rows)
+        return Scored(
+            tuple(self.groups[i] for i in rows),
+            self.member[rows],
+            self.field[rows],
+            self.features[rows],
+            self.increases[rows],
+        )
+
+
+def score_all(
+    items: Mapping[str, Sequence[Item]],
+    readings: Mapping[str, Reading],
+    config: AuditConfig,
+    seed: int,
+) -> dict[str, Scored]:
+    """Scores of every sub-dataset's passages."""
+    names = list(readings)
+    kept = {
+        name: [n for n, t in enumerate(readings[name].tokens) if len(t) >= FEWEST_TOKENS]
+        for name in names
+    }
+    chosen = {name: [items[name][n] for n in kept[name]] for name in names}
+    grams = _ngrams(chosen, {n: [readings[n].tokens[i] for i in kept[n]] for n in names}, seed)
+    result = {}
+    for name in names:
+        reading, rows = readings[name], kept[name]
+        tokens = [reading.tokens[n] for n in rows]
+        texts = [item.text for item in chosen[name]]
+        references = reading.references[rows]
+        expected = grams[name][:, -1] if np.isnan(references).all() else references
+        field = _field(tokens, texts, expected, config.min_k)
+        result[name] = Scored(
+            groups=tuple(item.group for item in chosen[name]),
+            member=np.array([item.kind == "member" for item in chosen[name]], bool),
+            field=field,
+            features=np.hstack([field, _more(tokens), grams[name]]),
+            increases=reading.increases[rows],
+        )
+    return result
+
+
+def field_p_values(scored: Scored, permutations: int, seed: int) -> dict[str, float]:
+    """P-value of each of `FIELD_TESTS`."""
+    found = p_values(scored.units, scored.field, permutations, seed)
+    return dict(zip(FIELD_TESTS, map(float, found)))
+
+
+def direction_from(others: Mapping[str, Scored]) -> tuple[FloatArray | None, int]:
+    """Weights of dataset inference learned on these sub-datasets, and on how many of them.
+
+    (None, 0) where none of them has both members and non-members.
+    """
+    known = {name: Measured(item.features, item.units) for name, item in others.items()}
+    known = {name: item for name, item in known.items() if len(item.member)}
+    return direction(known), len(known)
+
+
+def learned_scores(
+    scored: Scored, weights: FloatArray | None, seed: int
+) -> tuple[Units, FloatArray]:
+    """One learned score [N, 1], larger for members, and the units that it may be tested on.
+
+    Args:
+        weights: from other sub-datasets. None = they are learned here on one half of the units,
+            and only the other half may be tested.
+    """
+    units = scored.units
+    if weights is None:
+        half, units = units.halves(seed)
+        weights = direction({"": Measured(scored.features, half)})
+    if weights is None or not len(units.member):
+        return units, np.zeros((len(scored.member), 1))
+    scale = np.maximum(scored.units.means(scored.features).std(axis=0), 1e-9)
+    return units, (scored.features / scale @ weights)[:, None]
+
+
+def adjusted_loss(scored: Scored) -> FloatArray:
+    """[N, 1] mean log-probability, less what n-grams and the LM's own entropy lead to expect.
+
+    Least squares over the passages themselves, whoever is a member.
+    """
+    units = scored.units
+    kept = units.unit_of >= 0
+    covariates = scored.features[:, -_COVARIATES:]
+    centred, target = units.means(covariates), units.means(scored.field[:, :1])
+    if len(target) <= 3 * _COVARIATES:
+        return scored.field[:, :1]
+    slopes = np.linalg.lstsq(centred, target, rcond=None)[0]
+    return np.asarray(scored.field[:, :1] - np.where(kept[:, None], covariates @ slopes, 0.0))
+
+
+def gap(scored: Scored) -> tuple[float, float]:
+    """By how much members are likelier, nats per token, and its standard error."""
+    difference, error = standard_errors(scored.units, adjusted_loss(scored))
+    return float(difference[0]), float(error[0])
+
+
+def shuffled(scored: Scored, generator: np.random.Generator) -> Scored:
+    """The same passages with members drawn anew, as the null hypothesis has it."""
+    units, member = scored.units, scored.member.copy()
+    drawn = units.member.copy()
+    for s in np.unique(units.stratum):
+        mine = units.stratum == s
+        drawn[mine] = generator.permutation(drawn[mine])
+    kept = units.unit_of >= 0
+    member[kept] = drawn[units.unit_of[kept]]
+    return replace(scored, member=member)
+
+
+def _field(
+    tokens: Sequence[TokenScores], texts: Sequence[str], expected: FloatArray, share: float
+) -> FloatArray:
+    rows = [
+        (
+            loss(item),
+            zlib_ratio(item, text),
+            min_k(item, share),
+            min_k_plus_plus(item, share),
+            loss(item) - reference,
+        )
+        for item, text, reference in zip(tokens, texts, expected)
+    ]
+    return np.array(rows)
+
+
+def _more(tokens: Sequence[TokenScores]) -> FloatArray:
+    """[N, F'] the field's scores at other settings, then what the LM expected, and the length."""
+    rows = [
+        [
+            *(min_k(item, share) for share in _SHARES[:-1]),
+            *(min_k_plus_plus(item, share) for share in _SHARES),
+            float(item.deviations.mean()),
+            float((surprises(item) > 0).mean()),
+            float(np.log(len(item))),
+            float(item.means.mean()),
+        ]
+        for item in tokens
+    ]
+    return np.array(rows)
+
+
+def _ngrams(
+    items: Mapping[str, Sequence[Item]], tokens: Mapping[str, Sequence[TokenScores]], seed: int
+) -> dict[str, FloatArray]:
+    """Sub-dataset -> n-gram scores of its passages; each judged without its own unit."""
+    documents = [item.ids for found in tokens.values() for item in found]
+    labels = np.repeat(np.arange(len(tokens)), [len(found) for found in tokens.values()])
+    units = [f"{name}/{unit}" for name, found in items.items() for unit in _left_out(found)]
+    scores = ngram_scores(documents, labels, units, seed)
+    ends = np.cumsum([len(found) for found in tokens.values()])
+    return dict(zip(tokens, np.split(scores, ends[:-1])))
+
+
+def _left_out(items: Sequence[Item]) -> list[str]:
+    """What goes out with each passage: itself where its group has both kinds, else its group."""
+    kinds: dict[str, set[str]] = {}
+    for item in items:
+        kinds.setdefault(item.group, set()).add(item.kind)
+    return [
+        f"{item.group}/{n}" if len(kinds[item.group]) == 2 else item.group
+        for n, item in enumerate(items)
+    ]

@@ -1,0 +1,177 @@
+"""From p-values to "trained on: yes", "no evidence" or "cannot tell, because ...".
+
+One p-value decides: twice the smaller one of dataset inference and Min-K%++ (Bonferroni for two
+tests named beforehand): the first has the most power where other sub-datasets were read, the second
+needs none. Holm corrects it over sub-datasets. All other tests stand beside it.
+
+Silence says something only where a gap would have been heard: `no evidence` asks that members which
+are likelier by `audit.smallest_gap` would have been found with probability 0.9. Without passages of
+the same sub-dataset that the LM has not read nothing is decided: Self-Comparison leans on other
+sub-datasets, and differences between kinds of text look like training.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from scipy import stats
+
+from copylens.audit.battery import (
+    FIELD_TESTS,
+    LEARNED,
+    Scored,
+    direction_from,
+    field_p_values,
+    gap,
+    learned_scores,
+)
+from copylens.audit.permutation import holm, p_values
+from copylens.audit.self_comparison import compare
+from copylens.audit.settings import AuditConfig
+
+Finding = Literal["trained on", "no evidence", "cannot tell"]
+
+SELF = "self_comparison"
+TESTS = (*FIELD_TESTS, LEARNED, SELF)
+DECIDING = (LEARNED, "min_k_plus_plus")
+POWER = 0.9
+
+
+def find(
+    scored: Mapping[str, Scored], names: Sequence[str], config: AuditConfig, seed: int
+) -> dict[str, dict[str, Any]]:
+    """What is found for each of the named sub-datasets; the other ones only serve comparison.
+
+    Returns:
+        Name -> finding, sentence, p_value, p_holm, gap, tests, and how many passages of each kind
+        in how many split groups.
+    """
+    # So many that the smallest p-value there can be survives the correction.
+    permutations = max(config.permutations, int(20 * len(names) / config.alpha))
+    entries = {name: _measured(scored, name, permutations, seed) for name in names}
+    _correct(entries, lambda entry: entry)
+    for test in TESTS:
+        _correct(entries, lambda entry: entry["tests"][test])  # noqa: B023
+    for name, entry in entries.items():
+        entry["finding"], reason = _decided(entry, len(names), config)
+        entry["sentence"] = _sentence(name, entry, reason, len(names))
+    return entries
+
+
+def _measured(
+    scored: Mapping[str, Scored], name: str, permutations: int, seed: int
+) -> dict[str, Any]:
+    mine = scored[name]
+    others = {other: item for other, item in scored.items() if other != name}
+    tests: dict[str, dict[str, Any]] = {test: {"p_value": None} for test in TESTS}
+    units = mine.units
+    entry: dict[str, Any] = {
+        "p_value": None,
+        "gap": None,
+        "arrangements": None,
+        "non_members": "matched" if (~mine.member).any() else "none",
+        "passages": {"members": int(mine.member.sum()), "non_members": int((~mine.member).sum())},
+        "split_groups": len(set(mine.groups)),
+        "exchanged": "split groups" if units.between else "passages within split groups",
+        "tests": tests,
+    }
+    if len(units.member):
+        for test, p_value in field_p_values(mine, permutations, seed).items():
+            tests[test]["p_value"] = p_value
+        weights, learned_on = direction_from(others)
+        tested, scores = learned_scores(mine, weights, seed)
+        tests[LEARNED]["learned_on"] = learned_on
+        if len(tested.member):
+            tests[LEARNED]["p_value"] = float(p_values(tested, scores, permutations, seed)[0])
+        difference, error = gap(mine)
+        entry["gap"] = {"nats_per_token": difference, "standard_error": error}
+        entry["arrangements"] = float(min(units.arrangements, 10**12))
+        deciding = [p for test in DECIDING if (p := tests[test]["p_value"]) is not None]
+        entry["p_value"] = min(1.0, len(deciding) * min(deciding))
+    tests[SELF] |= self_compared(mine, others)
+    return entry
+
+
+def self_compared(mine: Scored, others: Mapping[str, Scored]) -> dict[str, Any]:
+    """Self-Comparison's figures: members against what the LM has not read of other sub-datasets."""
+
+    def of(item: Scored, member: bool) -> tuple[Any, list[str]]:
+        rows = np.flatnonzero(item.member == member)
+        return item.increases[rows], [item.groups[i] for i in rows]
+
+    unread = {name: of(item, False) for name, item in others.items() if (~item.member).any()}
+    found = compare(*of(mine, True), unread)
+    return {"p_value": None} if found is None else vars(found)
+
+
+def _correct(entries: Mapping[str, dict[str, Any]], part: Any) -> None:
+    """Holm over the sub-datasets for which there is a p-value."""
+    parts = [part(entry) for entry in entries.values()]
+    asked = [item for item in parts if item["p_value"] is not None]
+    for item in parts:
+        item["p_holm"] = None
+    for item, corrected in zip(asked, holm([item["p_value"] for item in asked])):
+        item["p_holm"] = corrected
+
+
+def _decided(entry: Mapping[str, Any], asked: int, config: AuditConfig) -> tuple[Finding, str]:
+    """The finding, and why it is no clear one."""
+    if entry["p_value"] is None:
+        return "cannot tell", _why_untested(entry)
+    if entry["p_holm"] < config.alpha:
+        return "trained on", ""
+    if len(DECIDING) / entry["arrangements"] >= config.alpha / asked:
+        return "cannot tell", (
+            f"members and non-members can be told apart in {entry['arrangements']:.0f} ways only "
+            f"({entry['split_groups']} split groups): too few for a small p-value"
+        )
+    heard = stats.norm.isf(config.alpha / asked / len(DECIDING)) + stats.norm.ppf(POWER)
+    smallest = float(heard * entry["gap"]["standard_error"])
+    if smallest > config.smallest_gap:
+        return "cannot tell", (
+            f"only a gap above {smallest:.2f} nats per token would have been found; more passages "
+            "of either kind would tell"
+        )
+    return "no evidence", f"a gap of {smallest:.2f} nats per token would have been found"
+
+
+def _why_untested(entry: Mapping[str, Any]) -> str:
+    if entry["non_members"] == "none":
+        return (
+            "there are no passages of it that the LM surely has not read; name some with --against "
+            "or audit.unread_splits" + _weak_hint(entry["tests"][SELF])
+        )
+    if not entry["passages"]["members"]:
+        return "none of its passages is said to have been read"
+    return "no split group can change sides: give more of them"
+
+
+def _weak_hint(found: Mapping[str, Any]) -> str:
+    if found["p_value"] is None:
+        return ""
+    return (
+        f". Self-Comparison alone, weak by itself, has p = {found['p_value']:.2g} before correction"
+    )
+
+
+def _sentence(name: str, entry: Mapping[str, Any], reason: str, asked: int) -> str:
+    finding: Finding = entry["finding"]
+    if finding == "cannot tell":
+        return f"Trained on {name}: cannot tell, because {reason}."
+    passages = entry["passages"]
+    p_value = f"p = {entry['p_holm']:.2g}"
+    if asked > 1:
+        p_value += f", corrected for {asked} sub-datasets"
+    mine, others = passages["members"], passages["non_members"]
+    gap_words = _gap_words(entry["gap"])
+    if finding == "trained on":
+        told = f"{mine} passages are likelier by {gap_words} than {others} that the LM has not read"
+        return f"Trained on {name}: yes. To the LM {told} ({p_value})."
+    told = f"{mine} passages and {others} that the LM has not read differ by {gap_words}"
+    return f"Trained on {name}: no evidence. To the LM {told} ({p_value}); {reason}."
+
+
+def _gap_words(found: Mapping[str, float]) -> str:
+    gap_, error = found["nats_per_token"], found["standard_error"]
+    margin = float(stats.norm.ppf(0.975)) * error
+    return f"{gap_:.2f} nats per token ({gap_ - margin:.2f} to {gap_ + margin:.2f})"

@@ -1,0 +1,110 @@
+"""Who is said to be a member, and what the LM surely has not read.
+
+Members are passages of `train` and nothing else: val and test count only where the config says that
+the LM has not read them, and then as non-members.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from copylens.config import RunConfig
+from copylens.corpus import load_manifest, read_split
+from copylens.corpus.checks import Intake
+from copylens.corpus.sampling import bucket, shuffle_key
+from copylens.corpus.sources import open_source
+from copylens.errors import ConfigError, CorpusError
+from copylens.records import REGISTERED_SPLITS, Passage, SplitName
+
+Kind = Literal["member", "non-member"]
+
+
+@dataclass(frozen=True)
+class Item:
+    """A passage with what is said of it; `origin` says where that comes from."""
+
+    id: str
+    text: str
+    group: str
+    kind: Kind
+    origin: str
+
+
+def audited(config: RunConfig) -> tuple[str, ...]:
+    """The sub-datasets that the audit asks about, in the registry's order.
+
+    Raises:
+        ConfigError: a name is not in the corpus.
+    """
+    known = load_manifest(config.output).sub_datasets
+    asked = config.audit.sub_datasets
+    for name in asked:
+        if name not in known:
+            raise ConfigError(
+                f"audit.sub_datasets: '{name}' is not in the corpus; it has {', '.join(known)}"
+            )
+    return tuple(name for name in known if not asked or name in asked)
+
+
+def audit_items(config: RunConfig) -> dict[str, list[Item]]:
+    """Sub-dataset -> members and non-members, at most `audit.passages` of each.
+
+    Non-members of sub-datasets that are not registered (OOD, background) come under their own
+    names: Self-Comparison leans on them. Chosen by id alone, evenly over split groups.
+
+    Raises:
+        CorpusError: there is no corpus; a source in `audit.against` cannot be read, or has nothing
+            of any audited sub-dataset.
+    """
+    names = set(audited(config))
+    registered = set(load_manifest(config.output).sub_datasets)
+    found: dict[str, list[Item]] = {name: [] for name in sorted(names)}
+    splits: tuple[SplitName, ...] = ("train", *config.audit.unread_splits)
+    for split in splits:
+        for passage in read_split(config.output, split):
+            strangers = split not in REGISTERED_SPLITS and passage.sub_dataset not in registered
+            if strangers or (split in REGISTERED_SPLITS and passage.sub_dataset in names):
+                found.setdefault(passage.sub_dataset, []).append(_item(passage, config))
+    read = {item.text for items in found.values() for item in items if item.kind == "member"}
+    for name, item in _against(config, names):
+        # What the LM has read cannot stand for what it has not.
+        if item.text not in read:
+            found[name].append(item)
+    most, seed = config.audit.passages, config.seed
+    return {name: _chosen(items, most, seed) for name, items in found.items()}
+
+
+def _item(passage: Passage, config: RunConfig) -> Item:
+    unread = passage.split != "train" or bucket(passage.id) in config.audit.unread_buckets
+    kind: Kind = "non-member" if unread else "member"
+    origin = passage.split if passage.split != "train" else "train, unread buckets"
+    return Item(passage.id, passage.text, passage.split_group, kind, origin if unread else "train")
+
+
+def _against(config: RunConfig, names: set[str]) -> Iterable[tuple[str, Item]]:
+    for uri in config.audit.against:
+        intake = Intake(config.corpus)
+        intake.take(uri, open_source(uri).rows(), "registered")
+        drafts = [draft for draft in intake.drafts if draft.sub_dataset in names]
+        if not drafts:
+            raise CorpusError(
+                f"audit.against: '{uri}' has no passage of {', '.join(sorted(names))}; its rows "
+                "need `text` and the `sub_dataset` that they are like"
+            )
+        for draft in drafts:
+            group = draft.split_group
+            yield draft.sub_dataset, Item(draft.id, draft.text, group, "non-member", uri)
+
+
+def _chosen(items: Sequence[Item], most: int, seed: int) -> list[Item]:
+    """At most so many of each kind: one of each split group, round after round."""
+    kept: list[Item] = []
+    for kind in ("member", "non-member"):
+        rounds: dict[str, int] = {}
+        ranked = []
+        mine = [item for item in items if item.kind == kind]
+        for item in sorted(mine, key=lambda item: shuffle_key(seed, item.id)):
+            rounds[item.group] = rounds.get(item.group, -1) + 1
+            ranked.append((rounds[item.group], shuffle_key(seed, item.group), item))
+        kept += [item for _, _, item in sorted(ranked, key=lambda entry: entry[:2])[:most]]
+    return kept

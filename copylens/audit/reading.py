@@ -1,0 +1,172 @@
+"""What the LM makes of the audited passages: the one part that costs, so it is kept on disk.
+
+A sub-dataset is a task of its own: published with its key, skipped when it is there, so that an
+audit that was killed goes on where it stopped and one with other settings for its tests reads
+nothing anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from copylens import storage
+from copylens.audit.paraphrase import load_paraphraser
+from copylens.audit.passages import Item, audit_items
+from copylens.audit.self_comparison import changed_words, increase, second_half
+from copylens.audit.tokens import TokenScores, token_scores
+from copylens.config import ProbeConfig, RunConfig, fingerprint
+from copylens.errors import CorpusError
+from copylens.markers import facts_of, is_published, mark
+from copylens.probe.lm import LanguageModel, load_language_model, weight_hash
+from copylens.records import AnyArray, FloatArray
+
+_TEXTS = 64
+_PER_TOKEN = ("ids", "offsets", "log_probs", "means", "deviations")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One sub-dataset's items as the LM read them, in the order of the items.
+
+    Attributes:
+        tokens: of each item.
+        increases: [N] nats per changed word by which its second half became less likely in another
+            wording, the first half unchanged; NaN where the paraphraser knew none.
+        references: [N] log-probability under the reference LM, per token of the audited LM; NaN
+            without a reference LM.
+    """
+
+    tokens: tuple[TokenScores, ...]
+    increases: FloatArray
+    references: FloatArray
+
+
+@dataclass(frozen=True)
+class ReadTask:
+    """One sub-dataset to read, the file to publish, and the key that pins both."""
+
+    sub_dataset: str
+    passages: int
+    target: str
+    key: str
+
+    @property
+    def done(self) -> bool:
+        """True when the reading stands complete with this very key."""
+        return is_published(self.target, self.key)
+
+
+def plan_readings(config: RunConfig, items: dict[str, list[Item]]) -> list[ReadTask]:
+    """One task per sub-dataset that has items, done ones too.
+
+    Raises:
+        ProbeError: the LM or the reference LM is not there.
+    """
+    audit, probe = config.audit, config.probe
+    reference = weight_hash(_reference(config)) if audit.reference else ""
+    weights = (weight_hash(probe), reference, probe.max_tokens, probe.dtype)
+    return [
+        ReadTask(
+            sub_dataset=name,
+            passages=len(found),
+            target=storage.join(config.output, "audit", f"{fingerprint(name)}.safetensors"),
+            key=fingerprint(
+                weights, audit.paraphraser, config.seed, [[i.id, i.text, i.kind] for i in found]
+            ),
+        )
+        for name, found in items.items()
+        if found
+    ]
+
+
+class Reader:
+    """Reads the items of sub-datasets, with the LM loaded once."""
+
+    def __init__(self, config: RunConfig):
+        self._config = config
+        self._items = audit_items(config)
+        self._paraphrase = load_paraphraser(config.audit.paraphraser)
+        self._lm = load_language_model(config.probe)
+        self._reference: LanguageModel | None = None
+        if config.audit.reference:
+            self._reference = load_language_model(_reference(config))
+
+    def __call__(self, task: ReadTask) -> None:
+        """Publishes one sub-dataset's reading."""
+        if task.done:
+            return
+        texts = [item.text for item in self._items[task.sub_dataset]]
+        parts = [self._read(texts[i : i + _TEXTS]) for i in range(0, len(texts), _TEXTS)]
+        reading = Reading(
+            tokens=tuple(item for part in parts for item in part.tokens),
+            increases=np.concatenate([part.increases for part in parts]),
+            references=np.concatenate([part.references for part in parts]),
+        )
+        data = _encoded(reading)
+        storage.write_bytes(task.target, data)
+        mark(task.target, task.key, {"passages": len(texts), "sha256": storage.sha256(data)})
+
+    def _read(self, texts: Sequence[str]) -> Reading:
+        budget = self._config.probe.batch_tokens
+        tokens = token_scores(self._lm, texts, budget)
+        references = np.full(len(texts), np.nan)
+        if self._reference is not None:
+            others = token_scores(self._reference, texts, budget)
+            sums = [float(item.log_probs.sum()) for item in others]
+            references = np.array(sums) / [max(1, len(item)) for item in tokens]
+        return Reading(tuple(tokens), self._increases(texts, tokens), references)
+
+    def _increases(self, texts: Sequence[str], tokens: Sequence[TokenScores]) -> FloatArray:
+        cuts, seed = [second_half(text) for text in texts], self._config.seed
+        reworded = [t[:cut] + self._paraphrase(t[cut:], seed) for t, cut in zip(texts, cuts)]
+        changed = [i for i, (text, other) in enumerate(zip(texts, reworded)) if text != other]
+        result = np.full(len(texts), np.nan)
+        if changed:
+            others = token_scores(
+                self._lm, [reworded[i] for i in changed], self._config.probe.batch_tokens
+            )
+            for i, other in zip(changed, others):
+                words = changed_words(texts[i], reworded[i])
+                result[i] = increase(tokens[i], other, cuts[i], words)
+        return result
+
+
+def load_reading(task: ReadTask) -> Reading:
+    """What `Reader` published for a task.
+
+    Raises:
+        CorpusError: the file is missing or its bytes are not those its marker names.
+    """
+    facts = facts_of(task.target)
+    if facts is None or not storage.exists(task.target):
+        raise CorpusError(f"'{task.target}' is missing; audit again")
+    data = storage.read_bytes(task.target)
+    if storage.sha256(data) != facts["sha256"]:
+        raise CorpusError(f"'{task.target}' is damaged; delete it and audit again")
+    return _decoded(data)
+
+
+def _reference(config: RunConfig) -> ProbeConfig:
+    return config.probe.model_copy(update={"model": config.audit.reference, "revision": None})
+
+
+def _encoded(reading: Reading) -> bytes:
+    from safetensors.numpy import save
+
+    arrays: dict[str, AnyArray] = {
+        key: np.concatenate([getattr(item, key) for item in reading.tokens]) for key in _PER_TOKEN
+    }
+    arrays["lengths"] = np.array([len(item) for item in reading.tokens], np.int64)
+    arrays |= {"increases": reading.increases, "references": reading.references}
+    return bytes(save({key: np.ascontiguousarray(value) for key, value in arrays.items()}))
+
+
+def _decoded(data: bytes) -> Reading:
+    from safetensors.numpy import load
+
+    arrays = dict(load(data))
+    ends = np.cumsum(arrays["lengths"])
+    columns = [np.split(arrays[key], ends[:-1]) for key in _PER_TOKEN]
+    tokens = tuple(TokenScores(*item) for item in zip(*columns))
+    return Reading(tokens, arrays["increases"], arrays["references"])

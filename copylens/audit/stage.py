@@ -1,0 +1,46 @@
+"""The audit of a run: what to read, and audit.json from what was read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from copylens import storage
+from copylens.audit.battery import score_all
+from copylens.audit.findings import find
+from copylens.audit.passages import Item, audited
+from copylens.audit.reading import ReadTask, load_reading
+from copylens.config import RunConfig, fingerprint
+from copylens.corpus import load_manifest
+from copylens.corpus.sources import open_source
+from copylens.probe.lm import weight_hash
+
+
+def audit_inputs(config: RunConfig, corpus_hash: str) -> str:
+    """What the audit depends on beside its settings: corpus, LM, and the files of `against`."""
+    against = [[uri, open_source(uri).identity()] for uri in config.audit.against]
+    return fingerprint(corpus_hash, weight_hash(config.probe), against)
+
+
+def audit_uri(config: RunConfig) -> str:
+    """Where the findings of a run go."""
+    return storage.join(config.output, "audit.json")
+
+
+def make_audit(
+    config: RunConfig, items: dict[str, list[Item]], tasks: Sequence[ReadTask]
+) -> dict[str, Any]:
+    """The content of audit.json, from readings that are all published."""
+    readings = {task.sub_dataset: load_reading(task) for task in tasks}
+    scored = score_all(items, readings, config.audit, config.seed)
+    names = [name for name in audited(config) if name in scored]
+    return {
+        "probe": {
+            "model": config.probe.model,
+            "revision": config.probe.revision,
+            "weights": weight_hash(config.probe),
+        },
+        "corpus_manifest": load_manifest(config.output).hash,
+        "alpha": config.audit.alpha,
+        "reference": config.audit.reference or "n-grams of the other passages",
+        "sub_datasets": find(scored, names, config.audit, config.seed),
+        "config": config.audit.model_dump(mode="json"),
+    }

@@ -1,0 +1,87 @@
+"""Was the LM trained on it? Audited passages -> what the LM makes of them -> audit.json."""
+
+import json
+import time
+from collections import defaultdict
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from copylens import storage
+from copylens.audit.passages import audit_items
+from copylens.audit.reading import Reader, ReadTask, plan_readings
+from copylens.audit.stage import audit_inputs, audit_uri, make_audit
+from copylens.config import RunConfig, fingerprint
+from copylens.config_files import build_config
+from copylens.evaluation.audit_section import insert_audit
+from copylens.progress import progress
+from copylens.stages import run_once, upstream_hash
+from ray_jobs.command import stage_main
+from ray_jobs.pool import ShardActor, over_shards
+from ray_jobs.session import ray_session, user_errors
+
+
+class ReadActor(ShardActor):
+    """One worker: loads the LM at its first sub-dataset, publishes what it read of each."""
+
+    def __init__(self) -> None:
+        self._reader: Reader | None = None
+
+    def work(self, values: dict[str, Any]) -> int:
+        """Reads a sub-dataset's passages; returns how many."""
+        if self._reader is None:
+            config = build_config(values["config"])
+            torch.set_num_threads(config.resources.threads)
+            self._reader = Reader(config)
+        task = ReadTask(**values["task"])
+        self._reader(task)
+        return task.passages
+
+
+def run(config: RunConfig) -> dict[str, Any]:
+    """Audits the config's sub-datasets; what was read before is not read again."""
+    inputs = audit_inputs(config, upstream_hash(config, "audit"))
+    return run_once(config, "audit", inputs, lambda: _work(config))
+
+
+def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
+    start = time.perf_counter()
+    items = audit_items(config)
+    tasks = plan_readings(config, items)
+    _read(config, [task for task in tasks if not task.done])
+    audit = make_audit(config, items, tasks)
+    storage.write_json(audit_uri(config), audit)
+    _show_in_report(config, audit)
+    findings = defaultdict(list)
+    for name, entry in audit["sub_datasets"].items():
+        findings[entry["finding"]].append(name)
+    summary = {
+        "findings": dict(findings),
+        "audit": audit_uri(config),
+        "seconds": round(time.perf_counter() - start, 1),
+    }
+    return fingerprint(audit), summary
+
+
+def _read(config: RunConfig, pending: list[ReadTask]) -> None:
+    if not pending:
+        return
+    settings = config.model_dump(mode="json")
+    rows = [{"task": json.dumps({"task": asdict(task), "config": settings})} for task in pending]
+    total = sum(task.passages for task in pending)
+    with ray_session(config), user_errors(), progress("audit", total, "passages") as advance:
+        for row in over_shards(config, ReadActor, rows):
+            advance(int(row["done"]))
+
+
+def _show_in_report(config: RunConfig, audit: dict[str, Any]) -> None:
+    """A report that is there already shows the new findings."""
+    uri = storage.join(config.output, "report.html")
+    if storage.exists(uri):
+        page = storage.read_bytes(uri).decode()
+        storage.write_bytes(uri, insert_audit(page, audit).encode())
+
+
+if __name__ == "__main__":
+    stage_main(__doc__, run)

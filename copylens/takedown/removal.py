@@ -27,7 +27,13 @@ from copylens.takedown.data import corpus_without, states_without
 from copylens.takedown.model import attributor_without, space_without
 from copylens.takedown.scrub import scrubbed
 
-_STALE = ("report.json", "report.html", "evaluate.done.json", "promote.done.json")
+_STALE = (
+    "report.json",
+    "report.html",
+    "evaluate.done.json",
+    "promote.done.json",
+    "audit.done.json",
+)
 
 
 @dataclass(frozen=True)
@@ -153,6 +159,8 @@ def _clean_folder(output: str, sub_dataset: str, cleaned: RunConfig, manifest: M
             storage.remove_file(storage.join(output, name))
     # Checkpoints hold networks with its outputs.
     storage.remove_tree(storage.join(output, "ray"))
+    # What the LM made of its passages, token by token.
+    storage.remove_tree(storage.join(output, "audit"))
     storage.write_bytes(storage.join(output, "config.yaml"), cleaned.to_yaml().encode())
     _clean_evidence(evidence_uri(output), sub_dataset, manifest.hash)
     audit = storage.join(output, *ATTACHMENTS["audit"])

@@ -85,7 +85,7 @@ def main() -> None:
         "best_test": min(single, key=lambda test: single[test]) if single else None,
         "self_comparison": {name: by_self(entries) for name, entries in found.items()},
         "false_alarms": {
-            "shuffled": false_alarms(scored["all"], names, asked.repeats),
+            "shuffled": false_alarms(scored["all"], names, 8 * asked.repeats),
             "unread": unread_alarms(found["minus"]),
         },
         "level": ALPHA / len(names),

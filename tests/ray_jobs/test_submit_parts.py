@@ -17,7 +17,7 @@ from ray_jobs.submit import Outcome, Submission, follow, pack
 from ray_jobs.submit_view import show
 
 ROOT = Path(__file__).parents[2]
-LIMIT = 2**20
+LIMIT = 2**21
 ABSOLUTE = {
     "output": "/data/run",
     "corpus": {"paths": ["hf://a/b?split=train", "/data/a.jsonl"], "ood_paths": ["dist://rich"]},

@@ -24,18 +24,21 @@ FILES: Mapping[str, tuple[str, ...]] = {
 TRAINED_ON = "trained on"
 
 
-def read_attachments(output: str, lineage: Mapping[str, Any]) -> Attachments:
+def read_attachments(
+    output: str, lineage: Mapping[str, Any], names: Sequence[str] = tuple(FILES)
+) -> Attachments:
     """Those that a run has: the content of each file, with its `uri` and its `sha256`.
 
     Args:
         lineage: of the scorer that they are for.
+        names: which of them are wanted.
 
     Raises:
         ModelError: one was made for another corpus or another LM, or is damaged.
     """
     found: Attachments = {}
-    for name, parts in FILES.items():
-        uri = storage.join(output, *parts)
+    for name in names:
+        uri = storage.join(output, *FILES[name])
         if not storage.exists(uri):
             continue
         try:

@@ -6,6 +6,7 @@ from typing import Any
 from copylens import storage
 from copylens.attachments import read_attachments
 from copylens.config import RunConfig, fingerprint
+from copylens.errors import ModelError
 from copylens.evaluation.html import render_report
 from copylens.evaluation.measure import measure
 from copylens.evaluation.studies.runs import check_settings
@@ -29,8 +30,7 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     scorer = Scorer.load(storage.join(config.output, "model"))
     report, figures = measure(config, scorer)
     storage.write_json(storage.join(config.output, "report.json"), report)
-    audit = read_attachments(config.output, scorer.lineage).get("audit")
-    page = render_report(report, figures, audit)
+    page = render_report(report, figures, _audit(config, scorer))
     storage.write_bytes(storage.join(config.output, "report.html"), page.encode())
     tracker.log_report(trained(config)["mlflow_run"], report)
     summary = {
@@ -43,6 +43,14 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
         "seconds": round(time.perf_counter() - start, 1),
     }
     return fingerprint(report), summary
+
+
+def _audit(config: RunConfig, scorer: Scorer) -> dict[str, Any] | None:
+    """The audit of this very corpus and LM; of a stale one promote will tell."""
+    try:
+        return read_attachments(config.output, scorer.lineage, ("audit",)).get("audit")
+    except ModelError:
+        return None
 
 
 if __name__ == "__main__":

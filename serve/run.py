@@ -168,7 +168,8 @@ def _watch(handle: Any, stop: threading.Event, status: Status) -> None:
         if now.model is not None and now.model != status.model:
             _say(f"version {now.model.version} answers now")
         elif now.reason is not None and now.reason != status.reason:
-            _say(f"the version before goes on answering: {now.reason}")
+            answering = "the version before goes on answering" if now.model else "nobody answers"
+            _say(f"{answering}: {now.reason}")
         status = now
 
 

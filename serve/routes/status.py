@@ -1,6 +1,7 @@
 """`/healthz`, `/readyz` and `GET /v1/registry`: what the service is and whether it can answer."""
 
 from dataclasses import asdict
+from pathlib import PurePath
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -64,9 +65,12 @@ async def registry(context: Ctx) -> JSONResponse:
 
 
 def _policy(context: Context, rights: Any) -> dict[str, Any]:
-    policy = context.policy.current()
+    policy, problem = context.policy.current(), context.policy.problem
+    if problem is not None and context.args.policy is not None:
+        # The log has the whole path.
+        problem = problem.replace(context.args.policy, PurePath(context.args.policy).name)
     return {
         "id": policy.id,
         "idle_rules": policy.idle_rules(rights),
-        "problem": context.policy.problem,
+        "problem": problem,
     }

@@ -6,6 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
+from benchmarks.fuzz_app import InProcess
 from copylens.live import generate
 from copylens.probe.stream import StateStream
 from serve.generation_backend import LocalBackend
@@ -75,3 +76,14 @@ def test_over_http(scorer):
     expected = json.loads(json.dumps(verdict.to_dict()))
     assert data["verdict"] == {**expected, "policy": asdict(Policy().rule_on(verdict))}
     assert data["done"]["usage"]["completion_tokens"] == 40
+
+
+def test_a_long_text_over_http_is_read_in_overlapping_chunks(scorer):
+    text = " ".join(
+        f"The captain of ship {n} said that the court of law was wrong." for n in range(99)
+    )
+    answer = make_client(InProcess(scorer)).post("/v1/attribute", json={"text": text}).json()
+    assert answer["tokens"] > 2 * scorer.probe.lm.context
+    assert (answer["timeline"][-1]["end"], answer["truncated"]) == (len(text), False)
+    del answer["policy"]
+    assert answer == json.loads(json.dumps(scorer.verdicts([text])[0].to_dict()))

@@ -226,6 +226,35 @@ def test_the_registry_lists_rights_lineage_and_rules_that_never_apply(tmp_path):
     assert body["policy"]["idle_rules"] == ["typo"]
 
 
+def test_a_new_policy_holds_at_once_and_a_broken_one_leaves_the_old(tmp_path, caplog):
+    path = tmp_path / "policy.yaml"
+    path.write_text("rules: [{name: ours, holder: Sea Press, action: allow}]")
+    client = make_client(policy=str(path))
+    # A request looks at the file again after a second.
+    client.context.policy._every = 0.0
+
+    def now():
+        policy = client.post(ASK, json={"text": "a"}).json()["policy"]
+        return policy["action"], policy["rule"], client.get("/v1/registry").json()["policy"]
+
+    before = now()
+    assert before[:2] == ("allow", "ours") and before[2]["problem"] is None
+    path.write_text("rules: [{name: new, holder: Sea Press, action: block, min_share: 0.5}]")
+    after = now()
+    assert after[:2] == ("block", "new") and after[2]["id"] != before[2]["id"]
+    with caplog.at_level(logging.ERROR, logger="ray.serve.copylens"):
+        path.write_text("rules: [{name: new, holder: Sea Press, action: blok}]")
+        kept = [now() for _ in range(3)]
+    assert {(action, rule, info["id"]) for action, rule, info in kept} == {
+        ("block", "new", after[2]["id"])
+    }
+    assert "rules.0.action: Input should be 'allow', 'flag' or 'block'" in kept[0][2]["problem"]
+    assert str(tmp_path) not in kept[0][2]["problem"]
+    assert len(caplog.records) == 1, "told once"
+    path.write_text("default: {min_share: 0.9}")
+    assert now()[:2] == ("allow", None)
+
+
 def test_the_page_is_files_of_one_list_and_no_path():
     client = make_client()
     assert "CopyLens" in client.get("/").text

@@ -57,9 +57,12 @@ def version(url):
 
 def test_served_verdicts_are_those_of_the_scorer(url, registry):
     scorer = load_scorer("models:/copylens@champion", registry.uri)
-    answer = requests.post(f"{url}/v1/attribute", json={"texts": TEXTS, "alpha": 0.2}, timeout=90)
+    # The last one is read in overlapping chunks.
+    texts = [*TEXTS, "The ship and the captain before the court. " * 60]
+    answer = requests.post(f"{url}/v1/attribute", json={"texts": texts, "alpha": 0.2}, timeout=90)
     served = answer.json()["verdicts"]
-    for got, expected in zip(served, scorer.verdicts(TEXTS, 0.2), strict=True):
+    assert served[-1]["tokens"] > 2 * scorer.probe.lm.context
+    for got, expected in zip(served, scorer.verdicts(texts, 0.2), strict=True):
         wanted = expected.to_dict()
         assert set(got) == {*wanted, "policy"}
         for exact in ("text_sha256", "decision", "model", "tokens", "truncated"):

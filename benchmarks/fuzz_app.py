@@ -23,19 +23,25 @@ class InProcess:
         self._scorer = scorer
 
     async def score(
-        self, texts: Sequence[str], alpha: float | None, timeline: bool, seconds: float
+        self,
+        texts: Sequence[str],
+        alpha: float | None,
+        timeline: bool,
+        evidence: bool,
+        seconds: float,
     ) -> tuple[Verdict | Failed, ...]:
         """See Backend; there is no deadline here."""
-        entries = [await asyncio.to_thread(self._entry, text, alpha) for text in texts]
+        entries = [await asyncio.to_thread(self._entry, text, alpha, evidence) for text in texts]
         if timeline:
             return tuple(entries)
         return tuple(replace(e, timeline=()) if isinstance(e, Verdict) else e for e in entries)
 
-    def _entry(self, text: str, alpha: float | None) -> Verdict | Failed:
+    def _entry(self, text: str, alpha: float | None, evidence: bool) -> Verdict | Failed:
         try:
-            return self._scorer.verdicts([text], alpha)[0]
+            verdict = self._scorer.verdicts([text], alpha)[0]
         except TextError as error:
             return Failed(reason(error))
+        return self._scorer.with_evidence(text, verdict) if evidence else verdict
 
     async def status(self) -> Status:
         """See Backend."""

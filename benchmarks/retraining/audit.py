@@ -27,7 +27,12 @@ class Presence:
     p_value: FloatArray
 
     @property
-    def factor(self) -> FloatArray:
+    def sureness(self) -> FloatArray:
+        """[K] in [0, 1]: how sure it is that the LM was trained on the sub-dataset, 1 - p."""
+        return np.asarray(np.where(self.gap > 0, 1 - self.p_value, 0.0))
+
+    @property
+    def strength(self) -> FloatArray:
         """[K] >= 0: the gap over the mean gap where training was found, else 0."""
         found = np.where((self.p_value < ALPHA) & (self.gap > 0), self.gap, 0.0)
         return np.asarray(found / found.mean() if found.any() else found)

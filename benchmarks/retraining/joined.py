@@ -11,32 +11,35 @@ from benchmarks.retraining.study import Study
 from copylens.records import FloatArray, IntArray
 
 OURS = "shares_x_audit"
-TEMPERATURES = (1.0, 3.0, 10.0, 30.0, 100.0)
+TEMPERATURES = (1.0, 2.0, 3.0, 5.0, 10.0, 20.0)
 
 
 def with_audit(study: Study, answers: Answers) -> Answers:
     """The answers, and among them the shares joined with the audit.
 
-    - `shares_x_presence`: share times the audit's factor of the sub-dataset.
-    - `shares_x_audit`: the same on shares spread by `reach`: sum_e share_e * reach[e, d] * factor_d
-      with the temperature of `reach` as its setting.
+    - `shares_x_audit`: sum_e share_e * reach[e, d] * sureness_d, with the temperature of `reach`
+      as its setting;
+    - `shares_x_gap`: share times the audit's strength, without `reach`;
+    - `log_probs`: the scorer's fused log-probabilities, before they are sharpened into shares.
 
-    Both are products of K numbers with K by K, so a query costs what its shares cost.
+    Beside the shares these are products of K numbers with K by K, so a query costs the same.
     """
-    factor = Presence(*answers.presence).factor
+    audit = Presence(*answers.presence)
     shares = answers.candidates["shares"]["as they are"]
     val = study.places(["val"])
     labels = study.labels([study.queries[i] for i in val])
-    spread = {
-        f"temperature {t:g}": shares @ (reach(answers.log_probs[val], labels, t) * factor)
-        for t in TEMPERATURES
+    more = {
+        OURS: {
+            f"temperature {t:g}": shares
+            @ (reach(answers.log_probs[val], labels, t) * audit.sureness)
+            for t in TEMPERATURES
+        },
+        "shares_x_gap": {"as they are": shares * audit.strength},
+        "log_probs": {"as they are": answers.log_probs},
     }
-    cost = answers.per_query["shares"]
+    cost = dict.fromkeys(more, answers.per_query["shares"])
     return replace(
-        answers,
-        candidates=answers.candidates
-        | {"shares_x_presence": {"as they are": shares * factor}, OURS: spread},
-        per_query=answers.per_query | {"shares_x_presence": cost, OURS: cost},
+        answers, candidates=answers.candidates | more, per_query=answers.per_query | cost
     )
 
 

@@ -7,44 +7,54 @@ from benchmarks.retraining.joined import OURS, with_audit
 from benchmarks.retraining.judgement import best, effect_table, judged
 from benchmarks.retraining.methods import Answers
 from benchmarks.retraining.study import Study
-from copylens.evaluation.datamodel import effects
+from copylens.evaluation.datamodel import datamodeling_scores, effects
 
 RIVAL = "bm25"
 JUDGED = ("test", "generated")
 
 
-def report(study: Study, answers: Answers, tell: Callable[[dict[str, Any]], None]) -> Any:
+def report(
+    study: Study, answers: Answers, tell: Callable[[dict[str, Any]], None]
+) -> dict[str, Any]:
     """Chooses every method's setting on val and the tuning LMs, then judges on the others.
 
     Args:
         tell: receives what stands in the details, not in the result.
     """
-    plan = study.plan
-    answers = with_audit(study, answers)
-    tuning = study.retraining(range(plan.tuning), ["val"])
-    lms = range(plan.tuning, plan.tuning + plan.judging)
-    val = study.places(["val"])
-    chosen = {
-        method: best(tuning, {name: scores[val] for name, scores in candidates.items()})
-        for method, candidates in answers.candidates.items()
-    }
+    plan, answers = study.plan, with_audit(study, answers)
+    chosen = settings(study, answers)
     tell({"settings": chosen})
     scores = {method: answers.candidates[method][name] for method, name in chosen.items()}
-    pairs = [(OURS, RIVAL), (OURS, "shares"), ("shares", RIVAL)]
-
-    for kinds in (["test"], ["generated"], list(JUDGED)):
-        places = study.places(kinds)
-        found = study.retraining(lms, kinds)
-        lds, differences = judged(found, {m: s[places] for m, s in scores.items()}, pairs)
-        tell({"queries": kinds, "n": len(places), "lds": {m: s.to_list() for m, s in lds.items()}})
-    tell({"effects": effect_table(effects(found, study.reading.names), study.reading.names)})
+    lms = range(plan.tuning, plan.tuning + plan.judging)
+    for kind in JUDGED:
+        part, places = study.retraining(lms, [kind]), study.places([kind])
+        means = {m: datamodeling_scores(part, s[places]).mean() for m, s in scores.items()}
+        tell({"queries": kind, "n": len(places), "lds": {m: round(v, 4) for m, v in means.items()}})
+        tell({"effects": effect_table(effects(part, study.reading.names), study.reading.names)})
+    found, places = study.retraining(lms, JUDGED), study.places(JUDGED)
+    pairs = [(OURS, RIVAL), ("shares", RIVAL), (OURS, "shares"), (OURS, "trackstar")]
+    lds, differences = judged(found, {m: s[places] for m, s in scores.items()}, pairs)
+    tell({"differences": {f"{a} - {b}": s.to_list() for (a, b), s in differences.items()}})
     tell({"seconds_once": {what: round(s, 3) for what, s in answers.once.items()}})
-    per_query = answers.per_query
+    tell({"audit": dict(zip(("gap", "p_holm"), answers.presence.round(4).tolist()))})
+    cost = answers.per_query
     return {
         "lms": plan.judging,
         "queries": len(places),
         "lds": {method: score.to_list() for method, score in lds.items()},
         "shares_x_audit_minus_bm25": differences[OURS, RIVAL].to_list(),
-        "seconds_per_query": {m: round(s, 6) for m, s in per_query.items()},
-        "cost_vs_gradient": round(per_query[OURS] / per_query["gradient"], 4),
+        "seconds_per_query": {m: float(f"{s:.3g}") for m, s in cost.items()},
+        "cost_vs_gradient": round(cost[OURS] / cost["gradient"], 4),
+        "cost_vs_gradient_without_index": float(
+            f"{cost[OURS] / cost['gradient_without_index']:.2g}"
+        ),
+    }
+
+
+def settings(study: Study, answers: Answers) -> dict[str, str]:
+    """Method -> the setting that is best on val queries, by the LMs that do not judge."""
+    found, val = study.retraining(range(study.plan.tuning), ["val"]), study.places(["val"])
+    return {
+        method: best(found, {name: scores[val] for name, scores in candidates.items()})
+        for method, candidates in answers.candidates.items()
     }

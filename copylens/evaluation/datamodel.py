@@ -64,9 +64,7 @@ def datamodeling_scores(found: Retraining, scores: FloatArray) -> Float64:
     Args:
         scores: [Q, K]; any scale, for only the order of their sums counts.
     """
-    predicted = found.members.astype(np.float64) @ np.asarray(scores, np.float64).T  # [M, Q]
-    # Sums of the same numbers in another order must tie.
-    return _spearman(np.asarray(found.outcomes, np.float64), np.round(predicted, 10))
+    return _correlations(_ranks(found.outcomes), _predicted_ranks(found.members, scores))
 
 
 def resampled_scores(
@@ -94,12 +92,11 @@ def resampled_scores(
     for r in range(resamples):
         chosen = rng.choice(names, len(names))
         lms = np.concatenate([np.flatnonzero(found.units == name) for name in chosen])
-        drawn = Retraining(
-            found.members[lms], found.outcomes[lms], found.units, found.groups, found.sub_datasets
-        )
+        outcomes, members = _ranks(found.outcomes[lms]), found.members[lms]
         weight = weights[r, place]
         for name, scores in methods.items():
-            draws[name][r] = weight @ datamodeling_scores(drawn, scores) / weight.sum()
+            each = _correlations(outcomes, _predicted_ranks(members, scores))
+            draws[name][r] = weight @ each / weight.sum()
     return draws, unit
 
 
@@ -122,11 +119,22 @@ def effects(found: Retraining, names: Sequence[str]) -> Float64:
     return np.stack([per_query[rows == name].mean(axis=0) for name in names])
 
 
-def _spearman(first: Float64, second: Float64) -> Float64:
-    """Column by column [M, Q] -> [Q]; 0 where a column is constant."""
+def _predicted_ranks(members: BoolArray, scores: FloatArray) -> Float64:
+    """Ranks over LMs of the summed scores, [M, Q]."""
+    predicted = members.astype(np.float64) @ np.asarray(scores, np.float64).T
+    # Sums of the same numbers in another order must tie.
+    return _ranks(np.round(predicted, 10))
+
+
+def _ranks(values: FloatArray) -> Float64:
+    """Mean-free ranks within each column; ties share theirs."""
     from scipy.stats import rankdata
 
-    ranks = [rankdata(values, axis=0) for values in (first, second)]
-    a, b = (rank - rank.mean(axis=0) for rank in ranks)
+    ranks = rankdata(values, axis=0)
+    return np.asarray(ranks - ranks.mean(axis=0))
+
+
+def _correlations(a: Float64, b: Float64) -> Float64:
+    """Column by column of mean-free ranks [M, Q] -> [Q]; 0 where a column is constant."""
     norm = np.sqrt((a * a).sum(axis=0) * (b * b).sum(axis=0))
     return np.asarray(np.divide((a * b).sum(axis=0), norm, out=np.zeros_like(norm), where=norm > 0))

@@ -14,6 +14,7 @@ from benchmarks.retraining.gradients import (
     inverse_root,
     linear_layers,
 )
+from benchmarks.retraining.joined import reach
 from benchmarks.retraining.lms import batches, load_lm, reading_of, tokenizer_of, train_one
 from benchmarks.retraining.nearness import nearest_sums
 from benchmarks.retraining.plan import RECIPE, Plan
@@ -171,4 +172,13 @@ def test_presence_counts_only_what_was_found():
     unread = [rng.normal(4.4, 0.1, 50), rng.normal(4.4, 0.1, 50)]
     found = presence(read, unread)
     assert found.gap[0] == pytest.approx(0.4, abs=0.06)
-    assert found.factor.tolist() == [2.0, 0.0]
+    assert found.strength.tolist() == [2.0, 0.0]
+    assert found.sureness[0] > 0.99 > 0.95 > found.sureness[1]
+
+
+def test_reach_is_the_confusion_matrix_when_cold_and_even_when_hot():
+    log_probs = np.log([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.6, 0.2], [0.1, 0.1, 0.8]])
+    labels = np.array([0, 1, 1, 2])
+    assert reach(log_probs, labels, 1.0)[1] == pytest.approx([0.15, 0.7, 0.15])
+    assert reach(log_probs, labels, 1e-3) == pytest.approx(np.eye(3))
+    assert reach(log_probs, labels, 1e6) == pytest.approx(np.full((3, 3), 1 / 3), abs=1e-5)

@@ -16,6 +16,7 @@ from benchmarks.retraining.gradients import (
 )
 from benchmarks.retraining.joined import reach
 from benchmarks.retraining.lms import batches, load_lm, reading_of, tokenizer_of, train_one
+from benchmarks.retraining.methods import Answers
 from benchmarks.retraining.nearness import nearest_sums
 from benchmarks.retraining.plan import RECIPE, Plan
 from benchmarks.retraining.queries import losses, padded
@@ -182,3 +183,21 @@ def test_reach_is_the_confusion_matrix_when_cold_and_even_when_hot():
     assert reach(log_probs, labels, 1.0)[1] == pytest.approx([0.15, 0.7, 0.15])
     assert reach(log_probs, labels, 1e-3) == pytest.approx(np.eye(3))
     assert reach(log_probs, labels, 1e6) == pytest.approx(np.full((3, 3), 1 / 3), abs=1e-5)
+
+
+def test_kept_answers_come_back_as_they_were():
+    rng = np.random.default_rng(0)
+    answers = Answers(
+        candidates={"bm25": {"nearest 5": rng.random((3, 2)), "nearest all": rng.random((3, 2))}},
+        per_query={"bm25": 0.5},
+        once={"bm25": 2.0},
+        log_probs=rng.random((3, 2)),
+        presence=rng.random((2, 2)),
+    )
+    again = Answers.from_bytes(answers.to_bytes())
+    assert (again.per_query, again.once) == (answers.per_query, answers.once)
+    assert again.candidates.keys() == answers.candidates.keys()
+    for setting, scores in answers.candidates["bm25"].items():
+        assert (again.candidates["bm25"][setting] == scores).all()
+    assert (again.log_probs == answers.log_probs).all()
+    assert (again.presence == answers.presence).all()

@@ -165,11 +165,32 @@ def test_the_wait_is_told_from_the_pace_of_the_last_batches():
         await batcher.submit(["a", "b", "c"])
         waiting = asyncio.create_task(batcher.submit(["d"] * 10))
         await asyncio.sleep(0.001)
-        told = batcher.wait_s()
+        told, start = batcher.wait_s(), time.perf_counter()
         await waiting
-        return told
+        return told, time.perf_counter() - start
 
-    assert asyncio.run(run()) == pytest.approx(0.2, rel=0.5)
+    told, took = asyncio.run(run())
+    assert told == pytest.approx(took, rel=0.5)
+
+
+def test_what_would_be_answered_too_late_is_refused_and_an_idle_batcher_takes_anything():
+    work = Recorder()
+
+    async def run():
+        batcher = GreedyBatcher(work, len, 4, 100, 50, max_seconds=1e-9)
+        await batcher.submit(["a"])
+        work.go.clear()
+        work.began.clear()
+        first = asyncio.create_task(batcher.submit(["long" * 9] * 3))
+        await until_began(work)
+        with pytest.raises(OverloadedError) as refusal:
+            await batcher.submit(["b"])
+        work.go.set()
+        return refusal.value, await first, await batcher.submit(["c"])
+
+    refusal, first, last = asyncio.run(run())
+    assert refusal.waiting == 0
+    assert (len(first), last) == (3, ["C"])
 
 
 def test_closing_lets_nobody_wait_for_ever():

@@ -63,7 +63,7 @@ class Evidence:
 
 
 class EvidenceIndex:
-    """A finished index, read in place. Texts are traced one by one; safe for several threads."""
+    """A finished index, read in place. Not for several threads at once."""
 
     def __init__(self, folder: str, manifest: EvidenceManifest, settings: EvidenceConfig):
         self.manifest, self.settings = manifest, settings
@@ -82,7 +82,7 @@ class EvidenceIndex:
         records = [record for entry in manifest.sub_datasets for record in entry.parts]
         self._vectors: VectorRanking | None = None
         if manifest.states and has_vectors(records):
-            self._vectors = VectorRanking([p.vectors for p in self._parts if p.vectors is not None])
+            self._vectors = VectorRanking([part.vectors() for part in self._parts])
         self._passages = sum(len(part.arrays.groups) for part in self._parts)
 
     @classmethod
@@ -121,7 +121,8 @@ class EvidenceIndex:
         if expected is not None and manifest.hash != expected:
             raise CorpusError(
                 f"the evidence index in '{storage.shown(folder)}' has changed since this model was "
-                f"registered ({manifest.hash}, expected {expected}); promote again"
+                f"registered ({manifest.hash}, expected {expected}); promote again, or do without "
+                "evidence"
             )
         if manifest.layout != tuple(LAYOUT):
             raise CorpusError(

@@ -152,18 +152,24 @@ class Part:
 
     def __init__(self, folder: str, record: PartRecord):
         self.arrays = PartArrays(**mapped_arrays(arrays_uri(folder, record.name)))
-        self.vectors = None
-        if record.states_sha256:
-            self.vectors = mapped_arrays(states_uri(folder, record.name))["vectors"]
-        self._file = _open_parquet(passages_uri(folder, record.name))
+        self._folder, self._record = folder, record
         self._rows = lru_cache(maxsize=64)(self._read_group)
 
     def passage(self, number: int) -> PassageRow:
         """The passage with this number in the part."""
         return self._rows(number // _GROUP)[number % _GROUP]
 
+    def vectors(self) -> AnyArray:
+        """[passages, width] mean states, read whole."""
+        from safetensors.numpy import load
+
+        vectors = load(storage.read_bytes(states_uri(self._folder, self._record.name)))["vectors"]
+        return np.asarray(vectors)
+
     def _read_group(self, group: int) -> list[PassageRow]:
-        return [PassageRow(**row) for row in self._file.read_row_group(group).to_pylist()]
+        uri = passages_uri(self._folder, self._record.name)
+        table = _open_parquet(uri, self._record.passages_sha256).read_row_group(group)
+        return [PassageRow(**row) for row in table.to_pylist()]
 
 
 def mapped_arrays(uri: str) -> dict[str, AnyArray]:
@@ -206,7 +212,10 @@ def _mapped(uri: str) -> Any:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-def _open_parquet(uri: str) -> pq.ParquetFile:
+# Few of an index's files are open at a time: there may be more parts than a process may open.
+@lru_cache(maxsize=64)
+def _open_parquet(uri: str, sha256: str) -> pq.ParquetFile:
+    """The hash only tells apart what stood at one place at different times."""
     try:
         if storage.is_local(uri):
             return pq.ParquetFile(storage.resolve(uri)[1], memory_map=True)

@@ -33,7 +33,9 @@ JOBS: Mapping[str, str] = {
 }
 _ADDRESSES = ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS")
 _CODE = Path(__file__).parent.parent
-_PACKAGES = ("copylens", "ray_jobs", "serve")
+_PACKAGES = ("copylens", "ray_jobs")
+# Of the service jobs need the reader of the registry alone.
+_MODULES = ("serve/__init__.py", "serve/registry.py", "serve/tracking_server.py")
 _CONFIG = "config.yaml"
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 _POLL_SECONDS = 0.5
@@ -107,6 +109,9 @@ def pack(folder: Path, config: RunConfig) -> None:
         shutil.copytree(
             _CODE / package, folder / package, ignore=shutil.ignore_patterns("__pycache__")
         )
+    (folder / "serve").mkdir()
+    for module in _MODULES:
+        shutil.copy(_CODE / module, folder / module)
     (folder / _CONFIG).write_text(config.to_yaml(), encoding="utf-8")
 
 

@@ -1,6 +1,7 @@
 """What submitting a job rests on, without a cluster: uploads, places, exit codes, links."""
 
 import json
+import re
 import shutil
 import zipfile
 from pathlib import Path
@@ -17,7 +18,7 @@ from ray_jobs.submit import Outcome, Submission, follow, pack
 from ray_jobs.submit_view import show
 
 ROOT = Path(__file__).parents[2]
-LIMIT = 2**21
+LIMIT = 2**20
 ABSOLUTE = {
     "output": "/data/run",
     "corpus": {"paths": ["hf://a/b?split=train", "/data/a.jsonl"], "ood_paths": ["dist://rich"]},
@@ -42,12 +43,26 @@ def uploaded(folder: Path, archive: Path) -> dict[str, int]:
 
 
 def code_files(root: Path) -> set[str]:
-    return {
+    """The packages of the jobs, and what they import of the service, however far."""
+    packages = [root / "copylens", root / "ray_jobs"]
+    files = {
         path.relative_to(root).as_posix()
-        for package in ("copylens", "ray_jobs", "serve")
-        for path in (root / package).rglob("*")
+        for package in packages
+        for path in package.rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     }
+    jobs = sorted((root / "ray_jobs").glob("*.py"))
+    return files | {"serve/__init__.py"} | service_files(root, jobs)
+
+
+def service_files(root: Path, importers: list[Path]) -> set[str]:
+    found: set[str] = set()
+    while importers:
+        imports = re.findall(r"^ *from serve\.(\w+) import", importers.pop().read_text(), re.M)
+        new = {f"serve/{name}.py" for name in imports} - found
+        importers += [root / name for name in sorted(new)]
+        found |= new
+    return found
 
 
 def test_the_working_directory_travels_without_what_no_job_needs(tmp_path):

@@ -177,7 +177,7 @@ def test_what_would_be_answered_too_late_is_refused_and_an_idle_batcher_takes_an
     work = Recorder()
 
     async def run():
-        batcher = GreedyBatcher(work, len, 4, 100, 50, max_seconds=1e-9)
+        batcher = GreedyBatcher(work, len, 4, 1000, 50, max_seconds=1e-9)
         await batcher.submit(["a"])
         work.go.clear()
         work.began.clear()

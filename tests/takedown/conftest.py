@@ -11,7 +11,6 @@ from copylens.config import RunConfig
 from copylens.corpus import load_manifest
 from copylens.evidence.building import (
     Origin,
-    Origin,
     build_task,
     evidence_uri,
     plan_index,

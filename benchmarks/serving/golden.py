@@ -24,7 +24,9 @@ def golden(case: Case, tell: Callable[[str, Any], None]) -> dict[str, float]:
         offline = alone.verdicts(texts)
     batch = _batch(case, texts)
     with service(case) as ours:
-        answers = ask(Job(ours.url, texts, 120.0, clients=8, requests=len(texts), keep=True))
+        answers = ask(Job(ours.url, texts, 120.0, clients=1, requests=len(texts), keep=True))
+    if refused := [answer for answer in answers if not answer.ok]:
+        raise RuntimeError(f"a text was not judged ({refused[0].status}): {refused[0].body}")
     served = {answer.text: answer.body or {} for answer in answers}
     found = {
         "batch": max(map(difference, offline, batch)),

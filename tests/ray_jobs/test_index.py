@@ -19,11 +19,13 @@ pytestmark = pytest.mark.ray
 
 @pytest.fixture
 def copied(finished, tmp_path):
-    """A finished run that may be changed."""
+    """A finished run that may be changed, and registers under a name of its own."""
     config, _ = finished
     shutil.copytree(config.output, tmp_path / "run")
     evidence = config.evidence.model_copy(update={"part_passages": 24})
-    return config.model_copy(update={"output": str(tmp_path / "run"), "evidence": evidence})
+    tracking = config.tracking.model_copy(update={"model_name": "indexed"})
+    changed = {"output": str(tmp_path / "run"), "evidence": evidence, "tracking": tracking}
+    return config.model_copy(update=changed)
 
 
 def test_the_job_makes_what_the_library_makes_and_does_it_once(copied, tmp_path):
@@ -49,7 +51,7 @@ def test_the_job_makes_what_the_library_makes_and_does_it_once(copied, tmp_path)
 def test_a_version_carries_its_index_and_its_verdicts_their_evidence(copied):
     promoted = list(run_stages(copied, ("index", "promote")))[1]
     assert promoted["attached"] == ["evidence"]
-    scorer = load_scorer(f"models:/copylens/{promoted['version']}", copied.tracking.uri)
+    scorer = load_scorer(f"models:/indexed/{promoted['version']}", copied.tracking.uri)
     source = registered_passages(copied.output)[5]
     text = " ".join(source.text.split()[20:60])
     assert scorer.verdicts([text])[0].evidence == ()

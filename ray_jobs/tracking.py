@@ -2,9 +2,10 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr
 from functools import wraps
+from io import StringIO
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -54,18 +55,6 @@ def _told(method: Callable[P, R]) -> Callable[P, R]:
             return method(*args, **kwargs)
 
     return call
-
-
-@contextmanager
-def _unheard() -> Iterator[None]:
-    """MLflow tells of each model that it registers; our own summary does."""
-    from mlflow.utils.logging_utils import disable_logging, enable_logging
-
-    disable_logging()
-    try:
-        yield
-    finally:
-        enable_logging()
 
 
 class Tracker:
@@ -142,7 +131,8 @@ class Tracker:
 
         types = {"double": DataType.double, "string": DataType.string}
         outputs = [ColSpec(types[kind], column) for column, kind in output_columns().items()]
-        with mlflow.start_run(run_id=run_id), _unheard():
+        # MLflow tells of each model that it registers; our own summary does.
+        with mlflow.start_run(run_id=run_id), redirect_stderr(StringIO()):
             info = mlflow.pyfunc.log_model(
                 name=name,
                 loader_module="copylens.pyfunc",

@@ -22,6 +22,7 @@ from benchmarks.fuzz_bodies import RawBody, raw_bodies
 
 # Long texts only cost time here; what bounds them is tested by numbers beyond the bounds.
 _TOKENS = 8
+_REFUSED = ["400", "401", "403", "404", "405", "413", "415", "422", "429"]
 
 
 @dataclass
@@ -61,6 +62,8 @@ def by_schema(found: Found, target: Any, examples: int, seed: int) -> None:
             "request-timeout": 120,
             "generation": {"max-examples": examples, "no-shrink": True, "database": "none"},
             "phases": {"stateful": {"enabled": False}},
+            # A body that is wrong and too large besides is refused for its size.
+            "checks": {"negative_data_rejection": {"expected-statuses": _REFUSED}},
         }
     )
     options: dict[str, Any] = {"config": config, "headers": {"Host": "localhost"}}

@@ -53,7 +53,7 @@ def verdict(text: str, result: Verdict) -> None:
     table = Table(box=None, padding=(0, 1))
     for column, width in (("sub-dataset", 20), ("share", 5), ("interval", 12)):
         table.add_column(column, no_wrap=True, min_width=width)
-    table.add_column("basis", no_wrap=True)
+    table.add_column("basis", no_wrap=True, min_width=12)
     for column in ("holder", "licence"):
         table.add_column(column, no_wrap=True, overflow="ellipsis")
     for share in result.shares[:_SHOWN_SHARES]:

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-_TEMPLATE = "audit.html.jinja"
+from copylens.pages import page_template
+
+_TEMPLATE = Path(__file__).parent / "audit.html.jinja"
 _START, _END = "<!-- audit -->", "<!-- end of audit -->"
 
 TEST_NAMES = {
@@ -37,18 +39,8 @@ def insert_audit(page: str, audit: Mapping[str, Any] | None) -> str:
 
 
 def _section(audit: Mapping[str, Any] | None) -> str:
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["p"] = _p_value
     rows = [] if audit is None else list(audit["sub_datasets"].items())
-    template = environment.get_template(_TEMPLATE)
+    template = page_template(_TEMPLATE, {"p": _p_value})
     return template.render(audit=audit, rows=rows, tests=TEST_NAMES)
 
 

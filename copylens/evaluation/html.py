@@ -22,8 +22,9 @@ from copylens.evaluation.plots import (
     roc_svg,
     timeline_svg,
 )
+from copylens.pages import page_template
 
-_TEMPLATE = "report.html.jinja"
+_TEMPLATE = Path(__file__).parent / "report.html.jinja"
 _NAMED_BANDS = COLOURS
 _CHANNEL_NAMES = {
     "attention": "attention: what the heads of the LLM compute",
@@ -56,23 +57,14 @@ def render_report(
     Raises:
         ValueError: the report breaks its contract.
     """
-    import jinja2
-
     check_report(report)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        percent=wording.percent,
-        points=wording.points,
-        decimal=wording.decimal,
-        between=wording.between,
-    )
-    page = environment.get_template(_TEMPLATE).render(
+    filters = {
+        "percent": wording.percent,
+        "points": wording.points,
+        "decimal": wording.decimal,
+        "between": wording.between,
+    }
+    page = page_template(_TEMPLATE, filters).render(
         report=report,
         headlines=wording.headlines(report),
         channels=[(_CHANNEL_NAMES[name], report["channels"][name]) for name in CHANNELS],

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from copylens import storage
+from copylens.pages import page_template
 from copylens.settlement.wording import BASES
 
+_TEMPLATE = Path(__file__).parent / "statement.html.jinja"
 FILES = ("statement.json", "statement.csv", "statement.html")
 _COLUMNS = (
     "kind",
@@ -54,20 +56,10 @@ def as_csv(statement: Mapping[str, Any]) -> str:
 
 def as_html(statement: Mapping[str, Any]) -> str:
     """One page without other files; every text in it is escaped."""
-    import jinja2
-
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(percent=_percent, money=_money)
     lines = statement["lines"]
     # The bars share one scale, up to the largest end of an interval.
     top = max(line["high"] for line in lines) or 1.0
-    return environment.get_template("statement.html.jinja").render(
+    return page_template(_TEMPLATE, {"percent": _percent, "money": _money}).render(
         s=statement,
         top=top,
         bases={basis: BASES[basis] for basis in sorted({e["basis"] for e in lines if e["basis"]})},

@@ -163,6 +163,7 @@ def stages(head) -> dict[str, Done]:
     return {
         "ingest": head.ray("python", "-m", "ray_jobs.ingest"),
         "embed": head.copylens("embed"),
+        "index": head.ray("python", "-m", "ray_jobs.index"),
         "train": head.ray("python", "-m", "ray_jobs.train"),
         "evaluate": head.ray("python", "-m", "ray_jobs.evaluate"),
         "promote": head.copylens("promote", "--json"),

@@ -1,6 +1,6 @@
 """report.html: the figures of report.json as one page that a person reads, with no other files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -58,7 +58,7 @@ def render_report(
         ValueError: the report breaks its contract.
     """
     check_report(report)
-    filters = {
+    filters: dict[str, Callable[..., Any]] = {
         "percent": wording.percent,
         "points": wording.points,
         "decimal": wording.decimal,

@@ -5,6 +5,7 @@ training anything. Promote puts them into the version's scorer.json: one hash st
 and whoever loads the version has them without knowing the run's folder.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -41,13 +42,13 @@ def read_attachments(
         uri = storage.join(output, *FILES[name])
         if not storage.exists(uri):
             continue
+        data = storage.read_bytes(uri)
         try:
-            content = dict(storage.read_json(uri))
+            content = dict(json.loads(data))
         except (ValueError, TypeError):
             raise ModelError(f"'{uri}' is damaged; make the {name} again") from None
         _check_origin(name, uri, content, lineage)
-        sha256 = storage.sha256(storage.read_bytes(uri))
-        found[name] = content | {"uri": storage.shown(uri), "sha256": sha256}
+        found[name] = content | {"uri": storage.shown(uri), "sha256": storage.sha256(data)}
     return found
 
 

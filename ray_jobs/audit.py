@@ -1,6 +1,5 @@
 """Was the LM trained on it? Audited passages -> what the LM makes of them -> audit.json."""
 
-import json
 import time
 from collections import defaultdict
 from dataclasses import asdict
@@ -15,11 +14,9 @@ from copylens.audit.stage import audit_inputs, audit_uri, make_audit
 from copylens.config import RunConfig, fingerprint
 from copylens.config_files import build_config
 from copylens.evaluation.audit_section import insert_audit
-from copylens.progress import progress
 from copylens.stages import run_once, upstream_hash
 from ray_jobs.command import stage_main
-from ray_jobs.pool import ShardActor, over_shards
-from ray_jobs.session import ray_session, user_errors
+from ray_jobs.pool import ShardActor, work_through
 
 
 class ReadActor(ShardActor):
@@ -65,14 +62,9 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
 
 
 def _read(config: RunConfig, pending: list[ReadTask]) -> None:
-    if not pending:
-        return
     settings = config.model_dump(mode="json")
-    rows = [{"task": json.dumps({"task": asdict(task), "config": settings})} for task in pending]
-    total = sum(task.passages for task in pending)
-    with ray_session(config), user_errors(), progress("audit", total, "passages") as advance:
-        for row in over_shards(config, ReadActor, rows):
-            advance(int(row["done"]))
+    tasks = [{"task": asdict(task), "config": settings} for task in pending]
+    work_through(config, ReadActor, tasks, "audit", sum(task.passages for task in pending))
 
 
 def _show_in_report(config: RunConfig, audit: dict[str, Any]) -> None:

@@ -1,8 +1,6 @@
 """The evidence index: registered passages -> spans and nearest passages for verdicts, by parts."""
 
-import json
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -23,13 +21,11 @@ from copylens.evidence.building import (
     up_to_date,
 )
 from copylens.evidence.vectors import pool_shard
-from copylens.progress import progress
 from copylens.records import REGISTERED_SPLITS
 from copylens.shards import shard_uri
 from copylens.stages import marker_uri
 from ray_jobs.command import stage_main
-from ray_jobs.pool import ShardActor, over_shards
-from ray_jobs.session import ray_session, user_errors
+from ray_jobs.pool import ShardActor, work_through
 
 
 class IndexActor(ShardActor):
@@ -61,7 +57,8 @@ def run(config: RunConfig) -> dict[str, Any]:
         return {"stage": "index", "skipped": True, **done.summary()}
     tasks = plan_index(folder, registered_passages(config.output), origin.part_passages)
     pending = [task for task in tasks if not task.done]
-    _over(config, IndexActor, "index", pending, sum(task.passages for task in pending))
+    total = sum(task.passages for task in pending)
+    work_through(config, IndexActor, [asdict(task) for task in pending], "index", total)
     if origin.states and lacks_vectors(tasks, origin.states):
         add_vectors(tasks, origin.states, _pool_states(config, folder))
         storage.remove_tree(storage.join(folder, POOLS))
@@ -94,24 +91,8 @@ def _pool_states(config: RunConfig, folder: str) -> list[str]:
             rows.append({"source": shard_uri(config.output, split, uri), "target": target})
     shards = load_manifest(config.output).shards
     passages = sum(s.passages for s in shards if s.split in REGISTERED_SPLITS)
-    _over(config, PoolActor, "states", rows, passages)
+    work_through(config, PoolActor, rows, "states", passages)
     return [row["target"] for row in rows]
-
-
-def _over(
-    config: RunConfig,
-    actor: type[ShardActor],
-    title: str,
-    tasks: Sequence[PartTask | dict[str, str]],
-    total: int,
-) -> None:
-    plain = [asdict(task) if isinstance(task, PartTask) else task for task in tasks]
-    rows = [{"task": json.dumps(values)} for values in plain]
-    if not rows:
-        return
-    with ray_session(config), user_errors(), progress(title, total, "passages") as advance:
-        for row in over_shards(config, actor, rows):
-            advance(int(row["done"]))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,8 @@ import ray
 
 from copylens.config import RunConfig
 from copylens.errors import CopyLensError
+from copylens.progress import progress
+from ray_jobs.session import ray_session, user_errors
 
 
 class ShardActor:
@@ -30,6 +32,31 @@ class ShardActor:
         except CopyLensError as fault:
             done, error = 0, str(fault).splitlines()[0]
         return {"done": [done], "seconds": [time.perf_counter() - start], "error": [error]}
+
+
+def work_through(
+    config: RunConfig,
+    actor: type[ShardActor],
+    tasks: Sequence[dict[str, Any]],
+    title: str,
+    total: int,
+    unit: str = "passages",
+) -> None:
+    """Does the tasks on Ray, showing how far it is; without tasks Ray is not asked for.
+
+    Args:
+        tasks: JSON-ready values, what `actor.work` takes.
+        title, total, unit: of the progress line; `total` counts what `work` returns.
+
+    Raises:
+        CopyLensError: an actor reports a user's mistake.
+    """
+    if not tasks:
+        return
+    rows = [{"task": json.dumps(task)} for task in tasks]
+    with ray_session(config), user_errors(), progress(title, total, unit) as advance:
+        for row in over_shards(config, actor, rows):
+            advance(int(row["done"]))
 
 
 def over_shards(

@@ -11,11 +11,9 @@ import torch
 
 from copylens.config import RunConfig
 from copylens.errors import CopyLensError
-from copylens.progress import progress
 from copylens.scoring import SHARD_ROWS, ScoreTask, ShardScorer, finish_scores, plan_scores
 from ray_jobs.places import job_config, require_absolute_place, submitted
-from ray_jobs.pool import ShardActor, over_shards
-from ray_jobs.session import ray_session, user_errors
+from ray_jobs.pool import ShardActor, work_through
 from ray_jobs.tracking import tracking_uri
 from serve.registry import load_scorer, resolve_version
 
@@ -59,12 +57,9 @@ def run(
     pending = [task for task in tasks if not task.done]
     threads = config.resources.threads
     given = {"scorer": [model, registry, probe], "threads": threads, "evidence": evidence}
-    rows = [{"task": json.dumps({"task": asdict(task), **given})} for task in pending]
+    todo = [{"task": asdict(task), **given} for task in pending]
     total = sum(task.rows for task in pending)
-    if rows:
-        with ray_session(config), user_errors(), progress("score", total, "texts") as advance:
-            for row in over_shards(config, ScoreActor, rows):
-                advance(int(row["done"]))
+    work_through(config, ScoreActor, todo, "score", total, "texts")
     return {
         "stage": "score",
         **finish_scores(target, tasks),

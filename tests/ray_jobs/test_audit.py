@@ -13,7 +13,7 @@ from copylens.audit.passages import audit_items
 from copylens.audit.reading import load_reading, plan_readings
 from copylens.cli import app
 from copylens.errors import CorpusError
-from ray_jobs import audit
+from ray_jobs import audit, pool
 from tests.pipeline_samples import tiny_config
 
 pytestmark = pytest.mark.ray
@@ -61,7 +61,7 @@ def test_the_report_shows_it_in_place_of_saying_that_there_was_none(audited, fin
 def test_once_more_there_is_nothing_to_do_and_other_tests_read_nothing(audited, monkeypatch):
     config, _ = audited
     assert audit.run(config)["skipped"]
-    monkeypatch.setattr(audit, "over_shards", lambda *_: pytest.fail("nothing is to be read"))
+    monkeypatch.setattr(pool, "over_shards", lambda *_: pytest.fail("nothing is to be read"))
     other = config.model_copy(update={"audit": config.audit.model_copy(update={"min_k": 0.5})})
     before = found(config)
     assert audit.run(other)["skipped"] is False

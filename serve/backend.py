@@ -17,6 +17,7 @@ from ray.serve.handle import DeploymentHandle
 from copylens.records import Verdict
 from serve.errors import RequestError, internal
 from serve.log import LOG
+from serve.turnstile import Turnstile
 from serve.wire import Busy, Failed, NotReady, Registered, Scored, Status
 
 # A new replica loads an LM first.
@@ -29,6 +30,7 @@ class HandleBackend:
 
     def __init__(self, scorer: "DeploymentHandle[Any]"):
         self._scorer = scorer
+        self._turnstile = Turnstile()
 
     async def score(
         self,
@@ -39,12 +41,17 @@ class HandleBackend:
         seconds: float,
     ) -> tuple[Verdict | Failed, ...]:
         """See Backend."""
-        outcome = await self.ask("score", seconds, tuple(texts), alpha, timeline, evidence)
+        size = sum(map(len, texts))
+        outcome: object = self._turnstile.refusal(size)
+        if outcome is None:
+            outcome = await self.ask("score", seconds, tuple(texts), alpha, timeline, evidence)
+            assert isinstance(outcome, Scored | Busy)
+            self._turnstile.note(outcome, size)
         if isinstance(outcome, Busy):
             raise RequestError(
                 429,
                 "queue_full",
-                f"{outcome.waiting} texts are waiting already",
+                f"{outcome.waiting} texts wait already, {outcome.wait_s:.1f} s of work in all",
                 outcome.limit,
                 "try again later, or send fewer texts at once",
                 outcome.wait_s,

@@ -17,13 +17,17 @@ T = TypeVar("T")
 R = TypeVar("R")
 U = TypeVar("U")
 
+# What should be over by now will be over soon.
+_SOON_S = 0.005
+
 
 class OverloadedError(Exception):
     """The queue has no room for all of a request's items, so it takes none."""
 
-    def __init__(self, waiting: int, limit: int, wait_s: float):
+    def __init__(self, waiting: int, limit: int, wait_s: float, room_s: float):
+        """`wait_s`: until what was taken is done; `room_s`: until the request would be taken."""
         super().__init__(f"{waiting} of {limit} places are taken")
-        self.waiting, self.limit, self.wait_s = waiting, limit, wait_s
+        self.waiting, self.limit, self.wait_s, self.room_s = waiting, limit, wait_s, room_s
 
 
 @dataclass
@@ -93,8 +97,9 @@ class GreedyBatcher(Generic[T, R]):
             OverloadedError: there is no room for all of them.
         """
         sizes = [self._size(item) for item in items]
-        if not self._room(len(items), sum(sizes)):
-            raise OverloadedError(len(self._waiting), self._max_waiting, self.wait_s())
+        if (room_s := self._room_s(len(items), sum(sizes))) > 0:
+            waiting = len(self._waiting)
+            raise OverloadedError(waiting, self._max_waiting, self.wait_s(), room_s)
         loop = asyncio.get_running_loop()
         if self._loop is None:
             self._loop = loop.create_task(self._serve())
@@ -114,16 +119,24 @@ class GreedyBatcher(Generic[T, R]):
 
     def wait_s(self) -> float:
         """Seconds until all that was taken will be done, by the pace of the last batches."""
-        rest = max(0.0, self._pace * self._in_work - self.busy_s)
-        return rest + self._pace * sum(entry.size for entry in self._waiting)
+        return self._rest_s() + self._pace * sum(entry.size for entry in self._waiting)
 
-    def _room(self, items: int, size: int) -> bool:
-        """Whether so many more, of this size together, are still answered in time."""
+    def _rest_s(self) -> float:
+        """Seconds until the batch in work will be done."""
+        return max(0.0, self._pace * self._in_work - self.busy_s)
+
+    def _room_s(self, items: int, size: int) -> float:
+        """Seconds until so many more, of this size together, would be answered in time; 0 = now."""
         if len(self._waiting) + items > self._max_waiting:
-            return False
-        idle = self._began is None and not self._waiting
+            # Places become free when the next batch is taken.
+            return max(self._rest_s(), _SOON_S)
+        if self._began is None and not self._waiting:
+            return 0.0
         # What waits goes together, so a later item's work is also an earlier one's wait.
-        return idle or self.wait_s() + self._pace * size <= self._max_seconds
+        wait = self.wait_s()
+        excess = wait + self._pace * size - self._max_seconds
+        # An idle thread takes anything.
+        return 0.0 if excess <= 0 else max(min(excess, wait), _SOON_S)
 
     async def close(self) -> None:
         """Ends the loop; whoever waits is cancelled."""

@@ -64,6 +64,7 @@ class Scorer:
         from serve.models import ModelSource
 
         torch.set_num_threads(args.threads)
+        self._name = serve.get_replica_context().replica_id.unique_id
         self._stalled_s = args.batching.stalled_s
         self._metrics = ScorerMetrics()
         self._batcher: GreedyBatcher[Item, Verdict] = GreedyBatcher(
@@ -102,8 +103,8 @@ class Scorer:
         try:
             results = await self._batcher.submit([Item(text, alpha, evidence) for text in texts])
         except OverloadedError as full:
-            return Busy(full.waiting, full.limit, full.wait_s)
-        return Scored(tuple(_entry(result, timeline) for result in results))
+            return Busy(full.waiting, full.limit, full.wait_s, full.room_s, self._name)
+        return Scored(tuple(_entry(result, timeline) for result in results), self._name)
 
     async def status(self) -> Status:
         """Which model answers, and how the last change of it went."""

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import Any
 
 from copylens.errors import ConfigError, CopyLensError, ModelError
+from serve.haproxy import haproxy
 from serve.settings import ServeArgs
 from serve.wire import Status
 
@@ -41,7 +42,7 @@ def serve(args: ServeArgs, host: str, port: int, metrics_port: int | None = None
     if metrics_port is not None:
         _check_port("0.0.0.0", metrics_port)
     _check_model(args)
-    with _ray(args, metrics_port), _stop_signals() as stop:
+    with haproxy(host), _ray(args, metrics_port), _stop_signals() as stop:
         handle = _start(args, host, port)
         try:
             status = _wait_until_ready(handle, stop)

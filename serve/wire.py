@@ -16,18 +16,26 @@ class Failed:
 
 @dataclass(frozen=True)
 class Scored:
-    """One entry a text, in order."""
+    """One entry a text, in order, from the Scorer of that name."""
 
     verdicts: tuple[Verdict | Failed, ...]
+    replica: str = ""
 
 
 @dataclass(frozen=True)
 class Busy:
-    """The queue is full. `wait_s`: seconds until it has moved on."""
+    """The Scorer of that name cannot answer in time.
+
+    Attributes:
+        wait_s: seconds until its queue has moved on.
+        room_s: seconds until it would take a request like this one.
+    """
 
     waiting: int
     limit: int
     wait_s: float
+    room_s: float = 0.0
+    replica: str = ""
 
 
 @dataclass(frozen=True)

@@ -115,6 +115,21 @@ def test_overload_is_a_429_from_either_queue():
     assert (error.status, error.limit) == (429, 8)
 
 
+def test_who_would_be_refused_again_is_not_asked_about():
+    handle = FakeHandle(Busy(1, 8, 9.0, room_s=60.0, replica="a"), VERDICT)
+    backend = HandleBackend(handle)
+
+    def code(text):
+        with pytest.raises(RequestError) as caught:
+            asyncio.run(backend.score([text], None, True, False, 5.0))
+        return caught.value.code
+
+    assert [code("as long as this"), code("as long as that")] == ["queue_full"] * 2
+    assert len(handle.responses) == 1
+    # A shorter one may have room.
+    assert asyncio.run(backend.score(["a"], None, True, False, 5.0)) == VERDICT.verdicts
+
+
 def test_a_fault_on_the_replica_is_ours_and_is_not_repeated():
     fault = RayTaskError("score", "Traceback: /secret", ValueError("secret"))
     handle = FakeHandle(fault, VERDICT)

@@ -28,8 +28,8 @@ class Recorder:
         return [item.upper() for item in items]
 
 
-def make(work, max_items=4, max_size=100, max_waiting=50):
-    return GreedyBatcher(work, len, max_items, max_size, max_waiting)
+def make(work, max_items=4, max_size=100, max_waiting=50, max_seconds=float("inf")):
+    return GreedyBatcher(work, len, max_items, max_size, max_waiting, max_seconds)
 
 
 async def until_began(work):
@@ -191,7 +191,33 @@ def test_what_would_be_answered_too_late_is_refused_and_an_idle_batcher_takes_an
 
     refusal, first, last = asyncio.run(run())
     assert refusal.waiting == 0
+    # By then the batch in work is done, and an idle batcher takes anything.
+    assert refusal.room_s == pytest.approx(max(refusal.wait_s, 0.005), abs=0.01)
     assert (len(first), last) == (3, ["C"])
+
+
+def test_a_refused_request_is_told_when_it_would_be_taken():
+    # A second for each item, as far as the batcher knows.
+    work = Recorder(held=True)
+    batcher = make(work, max_items=1, max_seconds=3.5)
+    batcher._keep_pace(1.0, 1)
+
+    async def run():
+        tasks = [asyncio.create_task(batcher.submit(["x"])) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        # One in work and two waiting are three seconds; another one makes four.
+        with pytest.raises(OverloadedError) as one:
+            await batcher.submit(["y"])
+        with pytest.raises(OverloadedError) as three:
+            await batcher.submit(["y"] * 3)
+        work.go.set()
+        await asyncio.gather(*tasks)
+        return one.value, three.value
+
+    one, three = asyncio.run(run())
+    assert one.wait_s == pytest.approx(3.0, abs=0.3)
+    assert one.room_s == pytest.approx(0.5, abs=0.3)
+    assert three.room_s == pytest.approx(2.5, abs=0.3)
 
 
 def test_closing_lets_nobody_wait_for_ever():

@@ -1,0 +1,98 @@
+"""HAProxy before a local service: what Ray is told, and what HAProxy then listens on."""
+
+import http.client
+import json
+import os
+import socket
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+
+from serve.haproxy import SWITCH, haproxy
+
+# What Ray's templates come down to, as far as addresses go.
+CONFIG = """
+frontend prometheus
+    bind :{metrics}
+    mode http
+frontend http_frontend
+    bind *:{open}
+listen stats
+  bind *:{stats}
+  stats enable
+"""
+
+
+@pytest.fixture
+def on(monkeypatch):
+    """The settings within the context."""
+    monkeypatch.delenv(SWITCH, raising=False)
+    with haproxy("127.0.0.1") as enabled:
+        if not enabled:
+            pytest.skip("HAProxy does not run here")
+        yield dict(os.environ)
+
+
+def test_the_environment_is_left_as_it_was(monkeypatch):
+    monkeypatch.delenv(SWITCH, raising=False)
+    before = dict(os.environ)
+    with haproxy("127.0.0.1"):
+        pass
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("word", ["0", "1"])
+def test_whoever_has_decided_is_left_alone(word, monkeypatch):
+    monkeypatch.setenv(SWITCH, word)
+    before = dict(os.environ)
+    with haproxy("127.0.0.1") as enabled:
+        assert not enabled
+        assert dict(os.environ) == before
+
+
+def test_its_files_are_this_users_alone_and_go(on):
+    folder = Path(on["RAY_SERVE_HAPROXY_BINARY_PATH"]).parent
+    assert folder.stat().st_mode & 0o077 == 0
+    for name in ("CONFIG_FILE_LOC", "SOCKET_PATH", "METRICS_SOCKET_PATH", "SERVER_STATE_FILE"):
+        assert Path(on[f"RAY_SERVE_HAPROXY_{name}"]).parent == folder
+    # Ray adds a folder named after the node, HAProxy a suffix; a socket's path has 107 bytes.
+    assert len(str(folder / ("f" * 56) / "admin.sock.4194304.tmp")) <= 107
+
+
+def test_only_the_services_own_port_is_opened_to_others(on, tmp_path):
+    ports = {
+        "metrics": on["RAY_SERVE_HAPROXY_METRICS_PORT"],
+        "stats": on["RAY_SERVE_HAPROXY_STATS_PORT"],
+        "open": "8123",
+    }
+    assert len(set(ports.values())) == 3
+    config = tmp_path / "haproxy.cfg"
+    config.write_text(CONFIG.format(**ports))
+    # -c: reads the configuration, starts nothing.
+    words = [on["RAY_SERVE_HAPROXY_BINARY_PATH"], "-c", "-f", str(config)]
+    assert subprocess.run(words, capture_output=True, check=False).returncode == 0
+    binds = [line.strip() for line in config.read_text().splitlines() if "bind" in line]
+    assert binds == [
+        f"bind 127.0.0.1:{ports['metrics']}",
+        "bind *:8123",
+        f"bind 127.0.0.1:{ports['stats']}",
+    ]
+
+
+def test_what_haproxy_answers_itself_has_the_form_of_our_refusals(on, tmp_path):
+    config = tmp_path / "haproxy.cfg"
+    config.write_text("")
+    words = [on["RAY_SERVE_HAPROXY_BINARY_PATH"], "-c", "-f", str(config)]
+    subprocess.run(words, capture_output=True, check=False)
+    raw = (tmp_path / "500.http").read_bytes()
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        threading.Thread(target=lambda: (theirs.sendall(raw), theirs.close())).start()
+        answer = http.client.HTTPResponse(ours)
+        answer.begin()
+        body = json.loads(answer.read())
+    assert (answer.status, answer.getheader("Retry-After")) == (503, "2")
+    assert answer.getheader("Content-Type") == "application/json"
+    assert body["error"]["code"] == "not_ready"

@@ -1,0 +1,70 @@
+"""Who is refused without asking: only where every Scorer would refuse for certain."""
+
+import pytest
+
+from serve.turnstile import Turnstile
+from serve.wire import Busy, Scored
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+def busy(replica="a", room_s=0.5, wait_s=1.0):
+    return Busy(3, 8, wait_s, room_s, replica)
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def turnstile(clock):
+    return Turnstile(clock)
+
+
+def test_nobody_is_refused_before_a_scorer_has_refused(turnstile):
+    assert turnstile.refusal(10) is None
+    turnstile.note(Scored((), "a"), 10)
+    assert turnstile.refusal(10) is None
+
+
+def test_a_refusal_holds_for_as_long_as_it_says(turnstile, clock):
+    turnstile.note(busy(room_s=0.5), 100)
+    clock.now += 0.49
+    assert turnstile.refusal(100) == busy(room_s=0.5)
+    clock.now += 0.02
+    assert turnstile.refusal(100) is None
+
+
+def test_a_smaller_request_may_still_have_room(turnstile):
+    turnstile.note(busy(), 100)
+    assert turnstile.refusal(99) is None
+    assert turnstile.refusal(101) == busy()
+
+
+def test_an_answer_ends_a_refusal(turnstile):
+    turnstile.note(busy(), 100)
+    turnstile.note(Scored((), "a"), 100)
+    assert turnstile.refusal(100) is None
+
+
+def test_one_scorer_that_may_have_room_is_enough(turnstile):
+    turnstile.note(Scored((), "b"), 100)
+    turnstile.note(busy("a"), 100)
+    assert turnstile.refusal(100) is None
+    turnstile.note(busy("b", wait_s=0.7), 100)
+    # The client is told of the one that will be free first.
+    assert turnstile.refusal(100) == busy("b", wait_s=0.7)
+
+
+def test_a_scorer_that_is_heard_of_no_more_does_not_count(turnstile, clock):
+    turnstile.note(Scored((), "gone"), 100)
+    clock.now += 30
+    turnstile.note(busy("a"), 100)
+    assert turnstile.refusal(100) == busy("a")

@@ -2,13 +2,16 @@
 
 import os
 import shutil
+import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import requests
 from mlflow import MlflowClient
 
+from benchmarks.memory import descendants
 from copylens.config import RunConfig
 from serve.registry import SCORER_HASH_TAG
 
@@ -83,19 +86,28 @@ def until(true, seconds: float = 60.0):
 
 def replica_pids(deployment: str) -> list[int]:
     """Processes of a deployment's replicas below this one: nobody else's."""
-    children: dict[int, list[int]] = {}
-    names: dict[int, str] = {}
-    for folder in Path("/proc").iterdir():
-        try:
-            stat = (folder / "stat").read_text()
-            names[int(folder.name)] = (folder / "cmdline").read_text()
-        except (OSError, ValueError):
-            continue
-        parent = int(stat.rpartition(")")[2].split()[1])
-        children.setdefault(parent, []).append(int(folder.name))
-    below, found = [os.getpid()], []
-    while below:
-        inner = children.get(below.pop(), [])
-        below += inner
-        found += [pid for pid in inner if f"ServeReplica:{NAME}:{deployment}" in names.get(pid, "")]
+    title = f"ServeReplica:{NAME}:{deployment}"
+    return [pid for pid in descendants(os.getpid()) if title in command(pid)]
+
+
+def command(pid: int) -> str:
+    """What a process was started as; empty once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
+def listening(pid: int) -> set[tuple[str, int]]:
+    """Addresses (IPv4, as written) and ports that a process listens on."""
+    sockets = set()
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):
+            sockets.add(str(link.readlink()))
+    found = set()
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local, state, inode = (line.split()[place] for place in (1, 3, 9))
+        if state == "0A" and f"socket:[{inode}]" in sockets:
+            host, port = local.split(":")
+            found.add((socket.inet_ntoa(bytes.fromhex(host)[::-1]), int(port, 16)))
     return found

@@ -1,15 +1,9 @@
 """`copylens serve` and `copylens keys` as a user meets them, and the files that Serve is given."""
 
-import os
 import re
-import signal
-import subprocess
-import sys
-import threading
 from pathlib import Path
 
 import pytest
-import requests
 import yaml
 from ray.serve.schema import ServeDeploySchema
 
@@ -21,8 +15,6 @@ from serve.run import local_args
 from serve.settings import ServeArgs
 from tests.k8s.render import OVERLAYS, everything
 from tests.k8s.workloads import named
-from tests.serve.service import Load, Registry, until
-from tests.servers import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -130,49 +122,3 @@ def test_a_port_that_is_taken_is_told_before_anything_starts():
         taken.listen()
         with pytest.raises(ConfigError, match="choose another --port"):
             serve(ServeArgs(open_access=True), "127.0.0.1", taken.getsockname()[1])
-
-
-@pytest.mark.ray
-@pytest.mark.slow
-def test_the_command_serves_until_it_is_stopped_and_drops_nothing(finished, tmp_path):
-    registry, port = Registry(finished[0], tmp_path), free_port()
-    words = ["serve", "--port", str(port), "--tracking-uri", registry.uri]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "copylens.cli", *words],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    # What hangs is ended, and the test fails by what it read.
-    guard = threading.Timer(240, process.kill)
-    guard.start()
-    try:
-        line = process.stdout.readline()
-        assert f"http://127.0.0.1:{port}" in line, line + process.stderr.read()
-        url = f"http://127.0.0.1:{port}"
-        assert requests.get(f"{url}/readyz", timeout=30).status_code == 200
-        assert requests.get(f"{url}/healthz", headers={"Host": "x"}, timeout=9).status_code == 200
-        with Load(url, ["The ship and its crew."], clients=1) as load:
-            until(lambda: len(load.answers) >= 5)
-        answers = []
-        asking = threading.Thread(
-            target=lambda: answers.append(
-                requests.post(
-                    f"{url}/v1/attribute", json={"texts": ["A word. " * 500] * 45}, timeout=90
-                )
-            )
-        )
-        asking.start()
-        threading.Event().wait(0.3)
-        # As a terminal does it: Ray's processes of the group get it too.
-        os.killpg(process.pid, signal.SIGINT)
-        asking.join(90)
-        assert [answer.status_code for answer in answers] == [200]
-        assert process.wait(60) == 0
-    finally:
-        guard.cancel()
-        if process.poll() is None:
-            process.kill()

@@ -36,7 +36,9 @@ class Server:
             # Ray's workers would otherwise stand back behind whatever else runs.
             env={**os.environ, "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"},
         )
-        wait_for(lambda: self.get(self._ready) is not None, _START_S, "the service did not start")
+        self.start_s = wait_for(
+            lambda: self.get(self._ready) is not None, _START_S, "the service did not start"
+        )
         return self
 
     def __exit__(self, *_: object) -> None:

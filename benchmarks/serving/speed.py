@@ -59,7 +59,10 @@ def latency(case: Case, tell: Callable[[str, Any], None]) -> dict[str, float]:
             served += unloaded(ours.url, texts, _REQUESTS)
     for name, values in (("in-process", alone), ("service", served)):
         tell(f"{name}, one text at a time", milliseconds(values))
-    return {"p95_vs_inprocess": percentile(served, 0.95) / percentile(alone, 0.95)}
+    return {
+        "p95_vs_inprocess": percentile(served, 0.95) / percentile(alone, 0.95),
+        "start_seconds": ours.start_s,
+    }
 
 
 def unloaded(url: str, texts: Sequence[str], requests: int) -> list[float]:

@@ -172,9 +172,14 @@ def remove(folder: str, sub_dataset: str, corpus_manifest: str = "") -> Evidence
         left, corpus_manifest, manifest.part_passages, manifest.states, manifest.layout
     )
     write_manifest(folder, smaller)
+    remove_files(folder, sub_dataset)
+    return smaller
+
+
+def remove_files(folder: str, sub_dataset: str) -> None:
+    """What the manifest names no more, where a removal was killed before it had gone."""
     for name in (folder_name(sub_dataset), POOLS):
         storage.remove_tree(storage.join(folder, name))
-    return smaller
 
 
 def _delete_stale(folder: str, before: EvidenceManifest | None, manifest: EvidenceManifest) -> None:

@@ -12,9 +12,9 @@ from copylens.corpus import load_manifest, read_split
 from copylens.corpus.manifest import Manifest
 from copylens.embedding import plan
 from copylens.errors import CorpusError, ModelError
-from copylens.evidence.building import evidence_uri
+from copylens.evidence.building import evidence_uri, remove_files
 from copylens.evidence.building import remove as remove_entries
-from copylens.evidence.manifest import find_manifest, folder_name
+from copylens.evidence.manifest import find_manifest
 from copylens.fitting import FitState, fit_networks, fitted_networks, load_texts
 from copylens.lineage import lineage_of
 from copylens.model.assembly import FittedModel, calibrated
@@ -173,8 +173,9 @@ def _clean_evidence(folder: str, sub_dataset: str, corpus_manifest: str) -> None
     index = find_manifest(folder)
     if index is not None and sub_dataset in {entry.name for entry in index.sub_datasets}:
         remove_entries(folder, sub_dataset, corpus_manifest)
-    # Killed between manifest and files, the manifest no longer names them.
-    storage.remove_tree(storage.join(folder, folder_name(sub_dataset)))
+    else:
+        # Killed between manifest and files, the manifest no longer names them.
+        remove_files(folder, sub_dataset)
 
 
 def _stamp(config: RunConfig, manifest: Manifest, states: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from copylens.errors import CopyLensError, CorpusError
 from copylens.evidence.building import (
+    POOLS,
     Origin,
     build_index,
     build_task,
@@ -19,6 +20,7 @@ from copylens.evidence.manifest import folder_name
 from copylens.evidence.ranking import bm25_scores
 from copylens.evidence.settings import EvidenceConfig
 from copylens.evidence.words import read_words, word_ids
+from copylens.takedown.removal import _clean_evidence
 from tests.evidence.evidence_samples import corpus, files, passage, sentence
 
 HOST = sentence(random.Random("host"), 80).split()
@@ -139,6 +141,25 @@ def test_what_is_taken_out_leaves_no_trace(tmp_path):
         remove(str(tmp_path / "index"), "beta")
     with pytest.raises(CopyLensError, match="no evidence index"):
         remove(str(tmp_path / "nowhere"), "beta")
+
+
+def test_a_killed_removal_is_ended_by_the_next_one(tmp_path, monkeypatch):
+    build_index(str(tmp_path / "never"), corpus("alpha gamma"))
+    folder = tmp_path / "index"
+    build_index(str(folder), corpus())
+    (folder / POOLS).mkdir()
+    (folder / POOLS / "beta-0000.npy").write_bytes(b"its mean states")
+
+    def killed(place):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("copylens.evidence.building.storage.remove_tree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            remove(str(folder), "beta")
+    assert files(folder) != files(tmp_path / "never")
+    _clean_evidence(str(folder), "beta", "")
+    assert files(folder) == files(tmp_path / "never")
 
 
 def test_a_killed_build_goes_on_and_ends_with_the_same_bytes(tmp_path):

@@ -4,6 +4,7 @@ Axis legend: n words of the text, R runs, S pieces or spans. A place is a positi
 `PartArrays.words`; the diagonal of a match is place - text word, equal for all words of a run.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +17,14 @@ from copylens.records import BoolArray, FloatArray, IntArray
 MOST_PLACES = 20_000
 """Of a phrase that stands more often in one part only the first so many places are looked at."""
 
-# A span is carried on over changed words as long as it has not lost more than this, an equal word
-# counting +1 and a changed one -1 (the X-drop of Altschul et al., BLAST, 1990).
-_DROP = 8
+# A border lies where it is most likely: a word counts the log-odds, in nats, of being quoted
+# against being there by chance. One in ten quoted words may be changed; and a word stands at one
+# place by chance a tenth as often as in a passage, which has room for hundreds.
+_CHANGED, _BY_CHANCE = 0.1, 0.1
+_LOSS = -math.log(_CHANGED)
+# Given up where so many nats are lost again: after five changed words in a row (the X-drop of
+# Altschul et al., BLAST, 1990).
+_DROP = 10.0
 # What joins two pieces into one: words left out between them, words inserted or deleted.
 _GAP, _SHIFT = 8, 6
 
@@ -89,9 +95,9 @@ def find_spans(
 
     Args:
         runs: what `exact_runs` gave for the same text.
-        weights: [n] what each word of the text counts for.
+        weights: [n] nats, >= 0: -ln(share of registered passages that have each word of the text).
     """
-    pieces = _pieces(part.words, ids, runs.where(runs.words >= GUARANTEED))
+    pieces = _pieces(part.words, ids, runs.where(runs.words >= GUARANTEED), _gains(weights))
     spans, longest = _chain(part, ids, pieces, weights)
     length = np.maximum(spans.end - spans.start, spans.place_end - spans.place_start)
     near = (spans.matched >= settings.near_words) & (spans.matched >= settings.near_share * length)
@@ -150,18 +156,25 @@ def _reach(words: Ids, ids: Ids, text: IntArray, place: IntArray, step: int) -> 
     return reach
 
 
-def _pieces(words: Ids, ids: Ids, runs: Runs) -> Runs:
+def _gains(weights: FloatArray) -> FloatArray:
+    """[n] nats, > 0: ln(P(equal | quoted) / P(equal by chance)) of each word of the text."""
+    return np.asarray(np.log((1 - _CHANGED) / _BY_CHANCE) + weights)
+
+
+def _pieces(words: Ids, ids: Ids, runs: Runs, gains: FloatArray) -> Runs:
     """Runs carried on over changed words on their own diagonal; what they run into is theirs."""
-    left = _carry(words, ids, runs.text - 1, runs.place - 1, -1)
-    right = _carry(words, ids, runs.text + runs.words, runs.place + runs.words, 1)
+    left = _carry(words, ids, runs.text - 1, runs.place - 1, -1, gains)
+    right = _carry(words, ids, runs.text + runs.words, runs.place + runs.words, 1, gains)
     wider = Runs(runs.text - left, runs.place - left, runs.words + left + right)
     return _join(wider.where(wider.passage_order))
 
 
-def _carry(words: Ids, ids: Ids, text: IntArray, place: IntArray, step: int) -> IntArray:
+def _carry(
+    words: Ids, ids: Ids, text: IntArray, place: IntArray, step: int, gains: FloatArray
+) -> IntArray:
     """Words to add from here on so that equal ones outweigh changed ones the most."""
     best_length = np.zeros(len(text), dtype=np.int64)
-    best, score = best_length.copy(), best_length.copy()
+    best, score = np.zeros(len(text)), np.zeros(len(text))
     active = np.arange(len(text))
     offset = 0
     while len(active):
@@ -169,7 +182,7 @@ def _carry(words: Ids, ids: Ids, text: IntArray, place: IntArray, step: int) -> 
         inside = (t >= 0) & (t < len(ids)) & (p >= 0) & (p < len(words))
         inside[inside] &= words[p[inside]] != SEPARATOR
         active, t, p = active[inside], t[inside], p[inside]
-        score[active] += np.where(words[p] == ids[t], 1, -1)
+        score[active] += np.where(words[p] == ids[t], gains[t], -_LOSS)
         offset += 1
         better = active[score[active] > best[active]]
         best[better], best_length[better] = score[better], offset

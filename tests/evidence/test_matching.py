@@ -1,8 +1,10 @@
 """Runs and spans against a search that tries every pair of positions."""
 
+import math
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from copylens.evidence.arrays import GUARANTEED, build_arrays
@@ -52,12 +54,13 @@ def test_every_maximal_run_of_the_guaranteed_length_is_found_and_no_other(passag
     assert set(found) <= maximal_runs(passages, text, 1)
 
 
-def spans_of(passage, text, **changes):
+def spans_of(passage, text, weights=None, **changes):
     part = build_arrays([as_ids(passage)], [0])
     ids = as_ids(text)
     runs = exact_runs(part, ids)
     config = EvidenceConfig(**changes)
-    return find_spans(part, ids, runs, np.ones(len(ids)), config)
+    weights = np.ones(len(ids)) if weights is None else np.array(weights)
+    return find_spans(part, ids, runs, weights, config)
 
 
 OUTSIDE = list(range(1000, 1050))
@@ -82,6 +85,48 @@ def test_words_left_out_or_put_in_do_not_break_a_span(left_out, from_text):
     assert spans.start.tolist() == [25] and spans.end.tolist() == [25 + len(quoted)]
     assert spans.place_end.tolist() == [len(passage)]
     assert spans.matched.tolist() == [60 - len(left_out)]
+
+
+def likeliest_reach(side) -> int:
+    """How many of the words beside a run belong to it, by the formulas of docs/evidence.md.
+
+    Args:
+        side: (equal, share of passages that have the word) from the run outward.
+    """
+    odds = [0.9 / (0.1 * share) if equal else 0.1 for equal, share in side]
+    totals = [sum(math.log(o) for o in odds[:n]) for n in range(len(odds) + 1)]
+    # No further than where ten nats are lost.
+    lost = [n for n in range(len(totals)) if max(totals[: n + 1]) - totals[n] >= 10]
+    within = totals[: lost[0]] if lost else totals
+    return within.index(max(within))
+
+
+# Beside the run so many changed words, one equal word, and so on; a share for every word. No six
+# equal words in a row, which would be a run of its own.
+SIDES = st.lists(
+    st.tuples(st.integers(0, 6), st.sampled_from([1e-4, 0.003, 0.05, 0.3, 0.8])), max_size=5
+).map(lambda steps: [w for n, share in steps for w in [(False, 0.5)] * n + [(True, share)]])
+
+
+@settings(max_examples=500, deadline=None)
+@given(SIDES, SIDES)
+def test_borders_are_the_likeliest_of_all(left, right):
+    assume(all(not all(e for e, _ in s[:5]) or len(s) < 5 for s in (left, right)))
+    sides = [*left[::-1], *[(True, 0.5)] * 8, *right]
+    text = [n + 1 if equal else 1000 + n for n, (equal, _) in enumerate(sides)]
+    spans = spans_of(range(1, len(sides) + 1), text, [-math.log(share) for _, share in sides])
+    first = len(left)
+    assert spans.start.tolist() == [first - likeliest_reach(left)]
+    assert spans.end.tolist() == [first + 8 + likeliest_reach(right)]
+
+
+@pytest.mark.parametrize(("share", "reaches"), [(0.8, 1), (0.3, 1), (0.001, 3)])
+def test_rare_words_carry_a_span_over_changed_words_and_common_ones_hardly(share, reaches):
+    """A word that most passages have pays for one changed word, a rare one for several."""
+    for changed in range(1, 5):
+        text = [*QUOTED[:8], *range(1000, 1000 + changed), QUOTED[8 + changed], *OUTSIDE[20:]]
+        spans = spans_of(QUOTED, text, np.full(len(text), -math.log(share)))
+        assert (spans.end.tolist() == [9 + changed]) == (changed <= reaches)
 
 
 def test_short_runs_are_reported_only_when_enough_words_around_them_agree():

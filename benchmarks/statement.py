@@ -2,8 +2,12 @@
 
 Three questions. Does every statement sum to its pool (random logs)? Are corrected shares nearer to
 the truth than the verdicts' means, and do the intervals cover it, where the world is generative
-and its truth known? And the same on logs drawn from a finished run's test passages, whose works
-neither training nor the confusion matrix has seen. The last line is one JSON object.
+and its truth known? And the same on a finished run, whose val, test and OOD works no training has
+seen. There the works are parted anew for every log, some for the confusion matrix (as many passages
+as val has), the others for the log: so coverage is over works, and not over one parting of them. A
+log takes no passage twice, and a work is a document, as in a real log. (Drawn with replacement,
+2,000 texts would be a few hundred documents, or the same passages twenty times over as new ones.)
+The last line is one JSON object.
 """
 
 import argparse
@@ -88,23 +92,62 @@ def generative(worlds: int) -> dict[str, object]:
     return tally.figures()
 
 
-def on_run(run: str, logs: int = 200) -> dict[str, object]:
-    """Logs of a known mixture from a run's test and OOD test passages, by its own scorer."""
-    held, shares, labels, groups = _answers(run)
+def on_run(run: str, logs: int = 400) -> dict[str, object]:
+    """Logs of a known mixture from a run's held-out works, by its own scorer."""
+    val, known = _answers(run)
     rng = np.random.default_rng(2)
-    tally = Tally()
-    C = shares.shape[1]
+    tally, sizes = Tally(), []
     for _ in range(logs):
-        mixture = rng.dirichlet(np.full(C, rng.choice(_MIXTURES)))
-        origins = rng.choice(C, int(rng.choice(_SIZES)), p=mixture)
-        rows = np.array([rng.choice(np.flatnonzero(labels == origin)) for origin in origins])
-        tally.add(shares[rows], groups[rows], held, mixture)
-    one = int((held.group_counts[:-1] == 1).sum())
-    return {**tally.figures(), "logs": logs, "sub_datasets": C - 1, "of_one_held_out_work": one}
+        held, rest = parted(known, val.counts, rng)
+        mixture = rng.dirichlet(np.full(len(val.counts), rng.choice(_MIXTURES)))
+        rows = draw(rest, mixture, rng)
+        tally.add(rest.shares[rows], rest.groups[rows], held, mixture)
+        sizes.append(len(rows))
+    return {
+        **tally.figures(),
+        "logs": logs,
+        "texts": [min(sizes), round(float(np.mean(sizes))), max(sizes)],
+        "sub_datasets": len(val.counts) - 1,
+        "of_one_held_out_work": int((val.group_counts[:-1] == 1).sum()),
+    }
 
 
-def _answers(run: str) -> tuple[HeldOutShares, np.ndarray, np.ndarray, np.ndarray]:
-    """What the scorer keeps of val, and its shares, origins and split groups of test and OOD."""
+def parted(
+    known: HeldOutShares, passages: np.ndarray, rng: np.random.Generator
+) -> tuple[HeldOutShares, HeldOutShares]:
+    """Works at random: of each origin enough for so many passages, and the rest."""
+    first = np.zeros(len(known.labels), dtype=bool)
+    for origin, wanted in enumerate(passages):
+        mine = known.labels == origin
+        for work in rng.permutation(np.unique(known.groups[mine])):
+            if first[mine].sum() >= wanted:
+                break
+            first |= mine & (known.groups == work)
+    return _some(known, first), _some(known, ~first)
+
+
+def _some(known: HeldOutShares, chosen: np.ndarray) -> HeldOutShares:
+    return HeldOutShares(known.shares[chosen], known.labels[chosen], known.groups[chosen])
+
+
+def draw(pool: HeldOutShares, mixture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows of a log from the mixture, none twice.
+
+    It has as many texts as the passages allow when every origin gets three standard deviations
+    more than it should; that a log is drawn again for want of passages is then rare.
+    """
+    spread = 3 * np.sqrt(mixture * (1 - mixture))
+    root = (np.sqrt(spread**2 + 4 * mixture * pool.counts) - spread) / np.maximum(2 * mixture, 1e-9)
+    texts = int(np.min(root[mixture > 1e-9]) ** 2)
+    counts = rng.multinomial(texts, mixture)
+    while (counts > pool.counts).any():
+        counts = rng.multinomial(texts, mixture)
+    of = [np.flatnonzero(pool.labels == origin) for origin in range(len(mixture))]
+    return np.concatenate([rng.choice(mine, n, replace=False) for mine, n in zip(of, counts)])
+
+
+def _answers(run: str) -> tuple[HeldOutShares, HeldOutShares]:
+    """What the scorer keeps of val, and the same of val, test and OOD together."""
     scorer = Scorer.load(storage.join(run, "model"))
     names = load_manifest(run).sub_datasets
     model, K = scorer.model, len(names)
@@ -121,14 +164,14 @@ def _answers(run: str) -> tuple[HeldOutShares, np.ndarray, np.ndarray, np.ndarra
         scorer.model = calibrated(scorer.config, model.attributor, space, held, ood_val)
     kept = scorer.model.held_shares
     assert kept is not None
-    rows, origins, groups = [], [], []
+    rows, origins, groups = [kept.shares], [kept.labels], [f"val {n}" for n in kept.groups]
     for part, label in ((test, test.labels), (ood_test, np.full(len(ood_test), K))):
         scores = scorer.score(part.texts, part.states)
         rows.append(np.concatenate([scores.shares, scores.unregistered[:, None]], axis=1))
         origins.append(label)
         groups += list(part.groups)
     places = np.unique(groups, return_inverse=True)[1]
-    return kept, np.concatenate(rows), np.concatenate(origins), places
+    return kept, HeldOutShares(np.concatenate(rows), np.concatenate(origins), places)
 
 
 class Tally:

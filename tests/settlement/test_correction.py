@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.stats import beta
 
 from copylens.model.confusion import HeldOutShares
 from copylens.settlement.correction import estimate, invert
@@ -35,6 +36,20 @@ def test_without_held_out_shares_nothing_is_corrected() -> None:
     assert found.share == pytest.approx(sums.mean(axis=0))
     low, high = found.interval()
     assert (low < found.share).all() and (found.share < high).all()
+
+
+def test_an_origin_without_a_text_in_the_log_may_still_have_a_share() -> None:
+    """Where every verdict is certain the draws are the Dirichlet posterior under Perks' prior."""
+    counts = np.array([40, 10, 0])
+    certain = HeldOutShares(np.eye(3), np.arange(3), np.arange(3))
+    log = np.eye(3)[np.repeat(np.arange(3), counts)]
+    found = estimate(log, np.ones(50, np.int64), certain, seed=1, resamples=20_000)
+    ahead, against = counts + 1 / 3, 50 - counts + 2 / 3
+    ends = np.stack(found.interval())
+    expected = beta.ppf([[0.05], [0.95]], ahead, against)
+    assert found.share == pytest.approx(counts / 50) and ends[0, 2] == 0
+    assert ends[:, :2] == pytest.approx(expected[:, :2], abs=4e-3)
+    assert ends[1, 2] == pytest.approx(expected[1, 2], rel=0.1) and ends[1, 2] > 0.02
 
 
 def test_uncertainty_of_the_matrix_widens_the_intervals() -> None:

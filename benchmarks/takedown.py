@@ -41,12 +41,16 @@ def main() -> None:
         for key in ("top_kept", "seen_order_kept", "pairs_kept", "mean_change")
     }
     seconds = round(max(item["seconds"] for item in found), 1)
-    largest = round(max(item["largest_change"] for item in found), 4)
+    largest = {
+        key: round(max(item[key] for item in found), 4)
+        for key in ("largest_change", "largest_swapped")
+    }
     print(
         json.dumps(
             {"run": storage.name_of(words.run), "removals": len(found), "texts": texts}
             | means
-            | {"largest_change": largest, "seconds": seconds}
+            | largest
+            | {"seconds": seconds}
         )
     )
 
@@ -70,25 +74,28 @@ def one(
     after = shares_of(smaller.timelines(evidence), evidence.spans)
     kept = np.delete(before[none], place, axis=1)
     kept /= kept.sum(axis=1, keepdims=True)
-    orders, pairs = zip(*(compared(a, b) for a, b in zip(kept, after)))
+    orders, pairs, gaps = zip(*(compared(a, b) for a, b in zip(kept, after)))
     return {
         "texts": len(none),
         "top_kept": float((kept.argmax(axis=1) == after.argmax(axis=1)).mean()),
         "seen_order_kept": float(np.mean(orders)),
         "pairs_kept": float(np.mean(pairs)),
+        "largest_swapped": max(gaps),
         "mean_change": float(np.abs(kept - after).mean()),
         "largest_change": float(np.abs(kept - after).max()),
         "seconds": seconds,
     }
 
 
-def compared(before: np.ndarray, after: np.ndarray) -> tuple[bool, float]:
-    """Whether all seen shares keep their order, and the fraction of all pairs that do."""
+def compared(before: np.ndarray, after: np.ndarray) -> tuple[bool, float, float]:
+    """Whether all seen shares keep their order, the fraction of all pairs that do, and how far
+    apart two that changed places had been."""
     seen = np.flatnonzero(before >= _SEEN)
     same = bool((np.argsort(-before[seen]) == np.argsort(-after[seen])).all())
     first, second = np.triu_indices(len(before), 1)
-    signs = np.sign(before[first] - before[second]) == np.sign(after[first] - after[second])
-    return same, float(signs.mean())
+    gap = before[first] - before[second]
+    kept = np.sign(gap) == np.sign(after[first] - after[second])
+    return same, float(kept.mean()), float(np.abs(gap[~kept]).max(initial=0.0))
 
 
 if __name__ == "__main__":

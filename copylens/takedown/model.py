@@ -36,6 +36,9 @@ def attributor_without(attributor: Attributor, place: int, train: TextSet) -> At
     return replace(
         attributor,
         sub_datasets=names[:place] + names[place + 1 :],
+        # A change draws from one less. So that each of the others comes next as often as before,
+        # what would have gone to this one stays where it is.
+        switch=attributor.switch * (len(names) - 1) / len(names),
         channels=Channels(
             {name: network_without(net, place) for name, net in channels.networks.items()},
             None if lexical is None else lexical_without(lexical, place, train.texts),

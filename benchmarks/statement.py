@@ -115,11 +115,11 @@ def on_run(run: str, logs: int = 400) -> dict[str, object]:
 def parted(
     known: HeldOutShares, passages: np.ndarray, rng: np.random.Generator
 ) -> tuple[HeldOutShares, HeldOutShares]:
-    """Works at random: of each origin enough for so many passages, and the rest."""
+    """Works at random: of each origin enough for so many passages, and the rest, at least one."""
     first = np.zeros(len(known.labels), dtype=bool)
     for origin, wanted in enumerate(passages):
         mine = known.labels == origin
-        for work in rng.permutation(np.unique(known.groups[mine])):
+        for work in rng.permutation(np.unique(known.groups[mine]))[1:]:
             if first[mine].sum() >= wanted:
                 break
             first |= mine & (known.groups == work)

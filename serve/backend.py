@@ -41,7 +41,7 @@ class HandleBackend:
         seconds: float,
     ) -> tuple[Verdict | Failed, ...]:
         """See Backend."""
-        size = sum(map(len, texts))
+        size = (len(texts), sum(map(len, texts)))
         outcome: object = self._turnstile.refusal(size)
         if outcome is None:
             outcome = await self.ask("score", seconds, tuple(texts), alpha, timeline, evidence)

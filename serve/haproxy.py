@@ -1,8 +1,8 @@
 """HAProxy before a service on this machine: several times the requests of Ray Serve's own proxy.
 
-Ray starts it and keeps its configuration. Ray's templates let its ports for statistics and metrics
-listen on every interface, and let every user of the machine connect to its admin socket; what is
-set here keeps both to this machine and this user.
+Ray starts it and keeps its configuration. Ray's templates let its statistics and metrics listen on
+every interface, and let every user of the machine connect to its admin socket; what is set here
+makes sockets of the former, and puts all of them into a folder of this user's own.
 """
 
 import os
@@ -11,8 +11,8 @@ import socket
 import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from serve.errors import RequestError
@@ -20,14 +20,15 @@ from serve.errors import RequestError
 SWITCH = "RAY_SERVE_ENABLE_HA_PROXY"
 _LOCAL = "127.0.0.1"
 _SCRIPT = "haproxy"
-# An answer under way, a whole generation included, is never cut when replicas change.
+# Replicas listen where the service does, and HAProxy looks for them on 127.0.0.1.
+_HOSTS = (_LOCAL, "0.0.0.0")
+# An answer under way is cut where it goes on so long after the replicas have changed.
 _LONGEST_ANSWER_S = 600
 # Ray starts this in HAProxy's place. It is all that may touch the configuration, which Ray writes
-# anew at each change of the replicas; where that fails nothing is started, rather than something
-# that is open to others. Answers that HAProxy makes itself have our form as well.
+# anew at each change of the replicas. Where HAProxy finds no replica its answer has our form too.
 _START = """#!/bin/sh
 set -e
-config=
+config= before=
 for word; do
   if [ "$before" = -f ]; then config=$word; fi
   before=$word
@@ -38,29 +39,35 @@ cp {refusal} "$(dirname "$config")/500.http"
 trap '' INT
 exec {binary} "$@"
 """
+# No ports: numbers to know Ray's lines by. One that is left as Ray wrote it, in whatever form, is
+# no address, and HAProxy does not start.
+_MARKS = {"RAY_SERVE_HAPROXY_METRICS_PORT": "70001", "RAY_SERVE_HAPROXY_STATS_PORT": "70002"}
 # Enough to see whether it can be edited and read.
-_TRIAL = "frontend trial\n    mode http\n    timeout client 1s\n    bind unix@{socket}\n"
-# The first two are bound to every interface where nothing is done about it.
-_PORTS = (
-    "RAY_SERVE_HAPROXY_METRICS_PORT",
-    "RAY_SERVE_HAPROXY_STATS_PORT",
-    "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT",
-)
+_TRIAL = """frontend trial
+    mode http
+    timeout client 1s
+    bind :70001
+    bind *:70002
+"""
 
 
 @contextmanager
 def haproxy(host: str) -> Iterator[bool]:
     """Within it a Ray that is started puts HAProxy before Serve; True where it will.
 
-    It will not where the machine has none, where `host` is no IPv4 address, and where the
-    environment says already whether it shall (`RAY_SERVE_ENABLE_HA_PROXY=0` turns it off).
+    It will not where the machine has none, where `host` is neither 127.0.0.1 nor 0.0.0.0, and where
+    the environment says already whether it shall (`RAY_SERVE_ENABLE_HA_PROXY=0` turns it off).
     To be entered before anything imports `ray.serve`, which reads its environment then.
     """
-    if SWITCH in os.environ or ":" in host or (binary := _binary()) is None:
+    if SWITCH in os.environ or host not in _HOSTS or (binary := _binary()) is None:
         yield False
         return
     # Not $TMPDIR: the path of a socket has room for a hundred characters only.
-    with tempfile.TemporaryDirectory(prefix="copylens-", dir="/tmp") as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="copylens-",
+        dir="/tmp",
+        ignore_cleanup_errors=True,  # Ray may still write into it while it ends
+    ) as folder:
         settings = _settings(Path(folder), binary)
         if not _starts(Path(folder)):
             yield False
@@ -90,7 +97,7 @@ def _starts(folder: Path) -> bool:
     """Whether the script and HAProxy run here and read a configuration: a trial, without ports."""
     config = folder / "trial" / "haproxy.cfg"
     config.parent.mkdir()
-    config.write_text(_TRIAL.format(socket=config.with_name("trial.sock")))
+    config.write_text(_TRIAL)
     words = [str(folder / _SCRIPT), "-c", "-f", str(config)]
     with suppress(OSError, subprocess.SubprocessError):
         subprocess.run(words, check=True, capture_output=True, timeout=10)
@@ -99,12 +106,12 @@ def _starts(folder: Path) -> bool:
 
 
 def _settings(folder: Path, binary: str) -> dict[str, str]:
-    ports = dict(zip(_PORTS, _free_ports(len(_PORTS))))
     return {
         SWITCH: "1",
-        "RAY_SERVE_HAPROXY_BINARY_PATH": str(_starter(folder, binary, list(ports.values())[:2])),
-        # A request that a replica died on before it said a word goes to another: scoring twice
-        # does no harm.
+        "RAY_SERVE_HAPROXY_BINARY_PATH": str(_starter(folder, binary)),
+        "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": _free_port(),
+        # A request that a replica died on before it said a word goes to another, if it fits one of
+        # HAProxy's buffers (16 KiB): scoring twice does no harm.
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
         # One thread has room for thousands of requests a second.
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
@@ -116,15 +123,18 @@ def _settings(folder: Path, binary: str) -> dict[str, str]:
         "RAY_SERVE_HAPROXY_METRICS_SOCKET_PATH": str(folder / "metrics.sock"),
         "RAY_SERVE_HAPROXY_SERVER_STATE_BASE": str(folder),
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": str(folder / "server-state"),
-        **ports,
+        **_MARKS,
     }
 
 
-def _starter(folder: Path, binary: str, ports: Sequence[str]) -> Path:
-    """The script that Ray starts; keeps these ports to this machine."""
+def _starter(folder: Path, binary: str) -> Path:
+    """The script that Ray starts."""
     refusal = folder / "refusal.http"
     refusal.write_bytes(_refusal())
-    edits = " ".join(f"-e 's/^\\( *bind \\)\\**:{port}$/\\1{_LOCAL}:{port}/'" for port in ports)
+    edits = " ".join(
+        f"-e 's|^\\( *bind \\)\\**:{mark}$|\\1unix@{folder}/{mark}.sock mode 600|'"
+        for mark in _MARKS.values()
+    )
     script = folder / _SCRIPT
     words = {"refusal": shlex.quote(str(refusal)), "binary": shlex.quote(binary)}
     script.write_text(_START.format(edits=edits, **words))
@@ -141,10 +151,8 @@ def _refusal() -> bytes:
     return f"HTTP/1.1 503 Service Unavailable\r\n{head}\r\n".encode() + bytes(response.body)
 
 
-def _free_ports(count: int) -> list[str]:
-    """Ports that nobody listens on now, each another one."""
-    with ExitStack() as stack:
-        probes = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind((_LOCAL, 0))
-        return [str(probe.getsockname()[1]) for probe in probes]
+def _free_port() -> str:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind((_LOCAL, 0))
+        return str(probe.getsockname()[1])

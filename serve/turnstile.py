@@ -1,20 +1,23 @@
-"""Scorers that have no room, as an Ingress replica remembers them: who would be refused for
-certain is refused here, and costs the Scorers nothing."""
+"""Scorers that have no room, as an Ingress replica remembers them: who would most likely be refused
+is refused here, and costs the Scorers nothing."""
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from serve.wire import Busy, Scored
 
 # A replica that has said nothing for so long may be gone, and counts no more.
 _HEARD_S = 10.0
+# A Scorer is asked again after so long at most: it may have answered through another Ingress, or
+# be no longer alone.
+_LONGEST_S = 1.0
 
 
 @dataclass
 class _Replica:
     heard: float
-    size: int = 0
+    size: tuple[int, int] = (0, 0)
     until: float = 0.0
     busy: Busy | None = None
 
@@ -23,7 +26,8 @@ class Turnstile:
     """Lets everybody pass until every Scorer that was lately heard of is known to have no room.
 
     A Scorer that refuses says how long it will have no room for a request of that size. Until then,
-    or until it answers some other request, it need not be asked for one that is as large.
+    for a second at most, or until it answers some other request, it is not asked about one that
+    has as many texts and characters.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
@@ -31,20 +35,24 @@ class Turnstile:
         self._clock = clock
         self._replicas: dict[str, _Replica] = {}
 
-    def note(self, outcome: Scored | Busy, size: int) -> None:
-        """What a Scorer said to a request of so many characters."""
+    def note(self, outcome: Scored | Busy, size: tuple[int, int]) -> None:
+        """What a Scorer said to a request of so many texts and characters."""
         now = self._clock()
         self._replicas = {k: v for k, v in self._replicas.items() if now - v.heard < _HEARD_S}
         found = _Replica(now)
         if isinstance(outcome, Busy):
-            found = _Replica(now, size, now + outcome.room_s, outcome)
+            found = _Replica(now, size, now + min(outcome.room_s, _LONGEST_S), outcome)
         self._replicas[outcome.replica] = found
 
-    def refusal(self, size: int) -> Busy | None:
-        """What every Scorer would say to a request of so many characters; None = ask."""
+    def refusal(self, size: tuple[int, int]) -> Busy | None:
+        """What every Scorer would say to a request of so many texts and characters; None = ask."""
         now = self._clock()
         heard = [r for r in self._replicas.values() if now - r.heard < _HEARD_S]
-        said = [r.busy for r in heard if r.busy and now < r.until and size >= r.size]
+        said = [
+            replace(r.busy, wait_s=max(0.0, r.busy.wait_s - (now - r.heard)))
+            for r in heard
+            if r.busy and now < r.until and size[0] >= r.size[0] and size[1] >= r.size[1]
+        ]
         if not heard or len(said) < len(heard):
             return None
         return min(said, key=lambda busy: busy.wait_s)

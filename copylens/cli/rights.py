@@ -1,6 +1,7 @@
 """What is owed, and what has to go: statements, takedowns, verdicts brought up to date."""
 
 import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from copylens import display
 from copylens.cli.app import app
 from copylens.cli.options import AsJson, Config, Model, Overrides, ProbePath, Tracking
+from copylens.records import Verdict
 
 
 @app.command()
@@ -91,25 +93,21 @@ def rescore(
 ) -> None:
     """After a takedown: scores again what could change, carries the rest over.
 
-    Killed midway, it goes on where it stopped.
+    Killed midway, it goes on where it stopped. On a cluster: `python -m ray_jobs.rescore`.
     """
-    from copylens.bundle import SCORER_FILE
     from copylens.config import RunConfig
-    from copylens.removed import removed_since
-    from copylens.scorer import Scorer
-    from copylens.storage import join, read_json
-    from copylens.takedown.rescoring import Change
-    from copylens.takedown.rescoring import rescore as again
+    from copylens.takedown.relogging import rescore as again
+    from ray_jobs.rescore import find_change
     from ray_jobs.tracking import tracking_uri as default_uri
-    from serve.registry import bundle_folder
 
     registry = tracking_uri or default_uri(RunConfig())
-    folder, name, version = bundle_folder(model, registry)
-    scorer = Scorer.load(folder, name, version, probe)
-    earlier, _, _ = bundle_folder(f"models:/{name}/{since}", registry)
-    arrays = read_json(join(earlier, SCORER_FILE))["arrays_sha256"]
-    change = Change(since, removed_since(scorer.lineage, arrays), scorer.identity, least_share)
-    counts = again(log, output, change, texts, scorer.verdicts)
+    change, scorer = find_change(model, since, registry, probe, least_share)
+
+    def score(asked: Sequence[str], evidence: bool) -> list[Verdict]:
+        found: list[Verdict] = scorer.verdicts(asked, evidence=evidence)
+        return found
+
+    counts = again(log, output, change, texts, score)
     summary = {"stage": "rescore", "skipped": False, **counts, "output": output}
     if as_json:
         typer.echo(json.dumps(summary))

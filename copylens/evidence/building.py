@@ -177,7 +177,7 @@ def remove(folder: str, sub_dataset: str, corpus_manifest: str = "") -> Evidence
 
 
 def remove_files(folder: str, sub_dataset: str) -> None:
-    """What the manifest names no more, where a removal was killed before it had gone."""
+    """Its folder and the pooled states, once the manifest no longer names them."""
     for name in (folder_name(sub_dataset), POOLS):
         storage.remove_tree(storage.join(folder, name))
 

@@ -1,31 +1,22 @@
-"""A log of verdicts after a takedown: what could change is scored again, the rest is carried over.
+"""A verdict after a takedown: could it change, and what it is if it could not.
 
-A verdict could change where the removed sub-dataset had a part in it: a share of its own, the
-largest share of some stretch, or a piece of evidence. Its text is read and scored by the new
-version. Every other verdict loses the removed entries, which held next to nothing, and the rest
-is scaled to sum to 1 again.
+It could where the removed sub-dataset had a part in it: a share of its own, the largest share of
+some stretch, or a piece of evidence. Every other verdict loses the removed entries, which held
+next to nothing, and the rest is scaled to sum to 1 again.
 """
 
-import json
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from copylens import storage
-from copylens.config import fingerprint
-from copylens.corpus.sources import open_source
-from copylens.errors import SettlementError
-from copylens.markers import facts_of, is_published, mark
-from copylens.records import ModelIdentity, Verdict
+from copylens.records import ModelIdentity
 from copylens.removed import name_hash
-from copylens.settlement.log import log_files
 
 LEAST_SHARE = 0.01
 """Below it, and without a stretch or evidence of its own, a removed sub-dataset had no part."""
 
-_NAMES = ("row", "id", "document")
-Score = Callable[[Sequence[str]], list[Verdict]]
+NAMES = ("row", "id", "document")
+"""What a row of a log is known by."""
 
 
 @dataclass(frozen=True)
@@ -44,54 +35,17 @@ class Change:
     model: ModelIdentity
     least_share: float = LEAST_SHARE
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it; the same for the same change."""
+        removed = None if self.removed is None else sorted(self.removed)
+        return {**asdict(self), "removed": removed}
 
-@dataclass(frozen=True)
-class _Shard:
-    """A file of the log: its rows, which of them could change, and where its verdicts go."""
-
-    rows: list[dict[str, Any]]
-    affected: list[bool]
-    target: str
-    difference: str
-    key: str
-
-    @property
-    def wanted(self) -> set[str]:
-        return {r["text_sha256"] for r, hit in zip(self.rows, self.affected) if hit}
-
-
-def rescore(
-    log: str, target: str, change: Change, texts: str | None, score: Score
-) -> dict[str, int]:
-    """Writes `target`/part-*.jsonl and `target`/difference/part-*.jsonl; complete shards stay.
-
-    Args:
-        log: as `settlement.read_log` takes it.
-        texts: where the texts of the log are (.jsonl[.gz], .parquet ...); needed if any verdict
-            could change, since verdicts keep only their texts' hashes.
-        score: the new version; called with the texts that could change and with no others.
-
-    Returns:
-        How many verdicts there are, were scored again and carried over, and how many decisions
-        changed.
-
-    Raises:
-        SettlementError: a verdict is of another version, or texts are missing; nothing is written.
-    """
-    if storage.join(target, "x") == storage.join(log, "x"):
-        raise SettlementError(
-            "--output must be another folder than --log; delete the old log after"
-        )
-    shards = list(_shards(log, target, change))
-    pending = [shard for shard in shards if not is_published(shard.target, shard.key)]
-    found = _texts(texts, {sha for shard in pending for sha in shard.wanted})
-    for shard in pending:
-        _publish(shard, change, found, score)
-    counts: Counter[str] = Counter()
-    for shard in shards:
-        facts = facts_of(shard.target) or {}
-        counts.update({key: facts[key] for key in ("verdicts", "rescored", "carried", "changed")})
-    return dict(counts)
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Change":
+        """The inverse of `to_dict`."""
+        removed = None if values["removed"] is None else frozenset(values["removed"])
+        model = ModelIdentity(**values["model"])
+        return cls(values["since"], removed, model, values["least_share"])
 
 
 def could_change(row: Mapping[str, Any], change: Change) -> bool:
@@ -140,83 +94,12 @@ def _gone(row: Mapping[str, Any], removed: frozenset[str]) -> set[str]:
     return {name for name in names if name_hash(name) in removed}
 
 
-def _shards(log: str, target: str, change: Change) -> Iterator[_Shard]:
-    for number, (file, content) in enumerate(log_files(log)):
-        rows = [json.loads(line) for line in content.splitlines() if line.strip()]
-        for row in rows:
-            if str(row["model"]["version"]) != change.since:
-                raise SettlementError(
-                    f"'{storage.shown(file)}' holds verdicts of version {row['model']['version']}, "
-                    f"not {change.since}; name their version with --since"
-                )
-        removed = None if change.removed is None else sorted(change.removed)
-        settings = (asdict(change.model), change.since, removed, change.least_share)
-        name = f"part-{number:05d}.jsonl"
-        yield _Shard(
-            rows,
-            [could_change(row, change) for row in rows],
-            storage.join(target, name),
-            storage.join(target, "difference", name),
-            fingerprint(storage.sha256(content), *settings),
-        )
-
-
-def _texts(source: str | None, wanted: set[str]) -> dict[str, str]:
-    """The wanted texts by their hash; an error where one is missing."""
-    found: dict[str, str] = {}
-    for row in open_source(source).rows() if source is not None and wanted else ():
-        text = row.values.get("text")
-        if isinstance(text, str):
-            sha = storage.sha256(text.encode("utf-8", "replace"))
-            if sha in wanted:
-                found[sha] = text
-    if missing := len(wanted - found.keys()):
-        place = "at hand; name their source with --texts"
-        raise SettlementError(
-            f"{missing:,} of {len(wanted):,} texts whose verdicts could change are not "
-            + (f"in '{storage.shown(source)}'" if source else place)
-        )
-    return found
-
-
-@dataclass
-class _Written:
-    lines: list[str] = field(default_factory=list)
-    differences: list[str] = field(default_factory=list)
-    changed: int = 0
-
-
-def _publish(shard: _Shard, change: Change, texts: Mapping[str, str], score: Score) -> None:
-    hit = [row for row, affected in zip(shard.rows, shard.affected) if affected]
-    verdicts = iter(score([texts[row["text_sha256"]] for row in hit]))
-    written = _Written()
-    for row, affected in zip(shard.rows, shard.affected):
-        if affected:
-            after = {k: row[k] for k in _NAMES if k in row} | next(verdicts).to_dict()
-            written.differences.append(_line(_difference(row, after, change)))
-            written.changed += row["decision"] != after["decision"]
-        else:
-            after = carried(row, change)
-        written.lines.append(_line(after))
-    content = "".join(written.lines).encode()
-    storage.write_bytes(shard.difference, "".join(written.differences).encode())
-    storage.write_bytes(shard.target, content)
-    facts = {
-        "sha256": storage.sha256(content),
-        "verdicts": len(shard.rows),
-        "rescored": len(hit),
-        "carried": len(shard.rows) - len(hit),
-        "changed": written.changed,
-    }
-    mark(shard.target, shard.key, facts)
-
-
-def _difference(row: Mapping[str, Any], after: Mapping[str, Any], change: Change) -> dict[str, Any]:
+def difference(row: Mapping[str, Any], after: Mapping[str, Any], change: Change) -> dict[str, Any]:
     """Before and after; of what was removed only how much it was."""
     gone = _gone(row, change.removed or frozenset())
     removed = sum(item["share"] for item in row["shares"] if item["sub_dataset"] in gone)
     return {
-        **{key: row[key] for key in _NAMES if key in row},
+        **{key: row[key] for key in NAMES if key in row},
         "text_sha256": row["text_sha256"],
         "removed_share": removed,
         "before": _short(row, gone),
@@ -232,7 +115,3 @@ def _short(row: Mapping[str, Any], gone: set[str]) -> dict[str, Any]:
         "unregistered": row["unregistered"],
         "shares": shares,
     }
-
-
-def _line(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, ensure_ascii=False) + "\n"

@@ -99,15 +99,18 @@ def command(pid: int) -> str:
 
 
 def listening(pid: int) -> set[tuple[str, int]]:
-    """Addresses (IPv4, as written) and ports that a process listens on."""
+    """Addresses and ports that a process listens on; of IPv6 addresses the kernel's hex digits."""
     sockets = set()
     for link in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(OSError):
             sockets.add(str(link.readlink()))
     found = set()
-    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
-        local, state, inode = (line.split()[place] for place in (1, 3, 9))
-        if state == "0A" and f"socket:[{inode}]" in sockets:
-            host, port = local.split(":")
-            found.add((socket.inet_ntoa(bytes.fromhex(host)[::-1]), int(port, 16)))
+    for table in ("tcp", "tcp6"):
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            local, state, inode = (line.split()[place] for place in (1, 3, 9))
+            if state == "0A" and f"socket:[{inode}]" in sockets:
+                host, port = local.split(":")
+                if table == "tcp":
+                    host = socket.inet_ntoa(bytes.fromhex(host)[::-1])
+                found.add((host, int(port, 16)))
     return found

@@ -62,23 +62,35 @@ def test_its_files_are_this_users_alone_and_go(on):
 
 
 def test_only_the_services_own_port_is_opened_to_others(on, tmp_path):
-    ports = {
-        "metrics": on["RAY_SERVE_HAPROXY_METRICS_PORT"],
-        "stats": on["RAY_SERVE_HAPROXY_STATS_PORT"],
-        "open": "8123",
-    }
-    assert len(set(ports.values())) == 3
+    marks = [on["RAY_SERVE_HAPROXY_METRICS_PORT"], on["RAY_SERVE_HAPROXY_STATS_PORT"]]
     config = tmp_path / "haproxy.cfg"
-    config.write_text(CONFIG.format(**ports))
+    config.write_text(CONFIG.format(metrics=marks[0], stats=marks[1], open=8123))
     # -c: reads the configuration, starts nothing.
     words = [on["RAY_SERVE_HAPROXY_BINARY_PATH"], "-c", "-f", str(config)]
     assert subprocess.run(words, capture_output=True, check=False).returncode == 0
+    folder = Path(words[0]).parent
     binds = [line.strip() for line in config.read_text().splitlines() if "bind" in line]
     assert binds == [
-        f"bind 127.0.0.1:{ports['metrics']}",
+        f"bind unix@{folder}/{marks[0]}.sock mode 600",
         "bind *:8123",
-        f"bind 127.0.0.1:{ports['stats']}",
+        f"bind unix@{folder}/{marks[1]}.sock mode 600",
     ]
+
+
+def test_an_address_in_another_form_is_not_opened_either(on, tmp_path):
+    config = tmp_path / "haproxy.cfg"
+    stats = on["RAY_SERVE_HAPROXY_STATS_PORT"]
+    config.write_text(f"listen stats\n  mode http\n  bind 0.0.0.0:{stats} name x\n")
+    words = [on["RAY_SERVE_HAPROXY_BINARY_PATH"], "-c", "-f", str(config)]
+    assert subprocess.run(words, capture_output=True, check=False).returncode != 0
+
+
+@pytest.mark.parametrize("host", ["192.0.2.7", "::1", "localhost"])
+def test_where_haproxy_would_not_find_the_replicas_it_is_not_used(host, monkeypatch):
+    monkeypatch.delenv(SWITCH, raising=False)
+    with haproxy(host) as enabled:
+        assert not enabled
+        assert SWITCH not in os.environ
 
 
 def test_what_haproxy_answers_itself_has_the_form_of_our_refusals(on, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -67,8 +68,15 @@ def test_haproxy_is_before_it_and_nobody_else_can_connect(running):
     (ingress,) = [pid for pid in pids if "ServeReplica:copylens:Ingress" in command(pid)]
     assert ("127.0.0.1", int(url.rpartition(":")[2])) in listening(balancer)
     assert {host for host, _ in listening(balancer)} == {"127.0.0.1"}
-    # The replica's own port, which HAProxy asks, beside those of Ray's own protocol.
-    assert any(host == "127.0.0.1" for host, _ in listening(ingress))
+    # The replica's own port, which HAProxy asks, beside those of Ray's own protocol; Ray takes it
+    # from this range.
+    own = {host for host, port in listening(ingress) if 30000 <= port <= 31000}
+    assert own == {"127.0.0.1"}
+    # The proxy that stands in for a replica.
+    environment = Path(f"/proc/{balancer}/environ").read_text()
+    (stand_in,) = re.findall(r"RAY_SERVE_FALLBACK_PROXY_HTTP_PORT=(\d+)", environment)
+    hosts = {host for pid in pids for host, port in listening(pid) if port == int(stand_in)}
+    assert hosts == {"127.0.0.1"}
 
 
 def test_openais_client_is_answered(running, registry):
@@ -112,6 +120,7 @@ def test_curl_is_answered(running):
 
 def test_it_stops_when_it_is_told_to_and_drops_nothing(running):
     process, url = running
+    below = descendants(process.pid)
     with Load(url, ["The ship and its crew."], clients=1) as load:
         until(lambda: len(load.answers) >= 5)
     answers = []
@@ -129,3 +138,4 @@ def test_it_stops_when_it_is_told_to_and_drops_nothing(running):
     asking.join(90)
     assert [answer.status_code for answer in answers] == [200]
     assert process.wait(60) == 0
+    until(lambda: not any("bin/haproxy" in command(pid) for pid in below))

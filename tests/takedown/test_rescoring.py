@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from copylens.errors import SettlementError
 from copylens.records import ModelIdentity, Share, TimelineItem, Verdict
 from copylens.removed import name_hash
 from copylens.settlement import Grounds, Terms, make_statement, read_log
-from copylens.takedown.rescoring import Change, rescore
+from copylens.takedown.relogging import RescoreTask, plan_rescoring, rescore, rescore_file
+from copylens.takedown.rescoring import Change
 
 NEW = ModelIdentity("copylens", "4", "tiny", None)
 CHANGE = Change("3", frozenset({name_hash("gone")}), NEW)
@@ -64,9 +66,11 @@ class Recorder:
 
     def __init__(self) -> None:
         self.asked: list[str] = []
+        self.with_evidence: list[bool] = []
 
-    def __call__(self, texts) -> list[Verdict]:
+    def __call__(self, texts, evidence) -> list[Verdict]:
         self.asked += texts
+        self.with_evidence.append(evidence)
         shares = tuple(Share(n, n.upper(), "", v, 0.0, 1.0) for n, v in (("b", 0.5), ("a", 0.1)))
         line = (TimelineItem(0, 9, {"a": 0.2, "b": 0.8}),)
         return [
@@ -143,6 +147,40 @@ def test_a_second_call_scores_nothing_and_a_killed_one_goes_on(log: Path) -> Non
     assert sorted(again.asked) == ["evidence", "one stretch"]
     assert counts["verdicts"] == 5
     assert {p.name: p.read_bytes() for p in (log.parent / "new").glob("part-*")} == before
+
+
+def test_files_may_be_done_in_any_order_and_elsewhere(log: Path) -> None:
+    run(log, Recorder())
+    place = str(log.parent / "apart")
+    tasks = plan_rescoring(str(log), place, CHANGE, str(log.parent / "texts.jsonl"))
+    change = Change.from_dict(json.loads(json.dumps(CHANGE.to_dict())))
+    assert change == CHANGE
+    for task in reversed(tasks):
+        rescore_file(RescoreTask(**json.loads(json.dumps(asdict(task)))), change, Recorder())
+
+    def files(folder: str) -> dict[str, bytes]:
+        root = log.parent / folder
+        return {str(f.relative_to(root)): f.read_bytes() for f in root.rglob("*.jsonl")}
+
+    assert files("apart") == files("new")
+    assert len(files("new")) == 4
+    # What is done needs no text any more.
+    again = plan_rescoring(str(log), place, CHANGE, None)
+    assert [(task.done, task.texts) for task in again] == [(True, {})] * 2
+
+
+def test_a_file_whose_verdicts_have_evidence_keeps_having_it(log: Path) -> None:
+    score = Recorder()
+    run(log, score)
+    assert score.with_evidence == [False, True]
+
+
+def test_a_log_that_changes_meanwhile_is_told(log: Path) -> None:
+    tasks = plan_rescoring(str(log), "new", CHANGE, str(log.parent / "texts.jsonl"))
+    part = log / "part-00000.jsonl"
+    part.write_text(part.read_text() * 2)
+    with pytest.raises(SettlementError, match="has changed meanwhile"):
+        rescore_file(tasks[0], CHANGE, Recorder())
 
 
 def test_another_model_scores_everything_again(log: Path) -> None:

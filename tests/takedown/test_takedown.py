@@ -152,7 +152,9 @@ def test_the_registered_version_carries_what_is_left_of_index_and_audit(taken) -
 
 
 def test_a_log_is_brought_up_to_date_and_paid_from(taken, tmp_path, monkeypatch) -> None:
-    """The commands themselves: verdicts of the parent, rescore, statement."""
+    """The commands themselves: verdicts of the parent, rescore (on Ray too), statement."""
+    from ray_jobs import rescore
+
     uri = taken.config.tracking.uri
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     parent = load_scorer(f"models:/copylens/{taken.summary['parent']}", uri)
@@ -169,6 +171,13 @@ def test_a_log_is_brought_up_to_date_and_paid_from(taken, tmp_path, monkeypatch)
     counts = json.loads(done.stdout)
     own = int((test.labels == names.index(GONE)).sum())
     assert counts["verdicts"] == len(rows) and counts["rescored"] >= own > 0
+    places = (str(log), str(tmp_path / "on-ray"), taken.summary["parent"], str(texts))
+    on_ray = rescore.run(taken.config, *places, "models:/copylens@champion")
+    assert {key: on_ray[key] for key in counts if key not in ("seconds", "output")} == {
+        key: counts[key] for key in counts if key not in ("seconds", "output")
+    }
+    for file in ("part-00000.jsonl", "difference/part-00000.jsonl"):
+        assert (tmp_path / "on-ray" / file).read_bytes() == (tmp_path / "new" / file).read_bytes()
     words = ["statement", "--log", str(tmp_path / "new"), "--pool", "1000", "--currency", "EUR"]
     words += ["--json", "--output", str(tmp_path / "statement")]
     made = json.loads(CliRunner().invoke(app, words, catch_exceptions=False).stdout)

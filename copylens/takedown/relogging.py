@@ -1,0 +1,192 @@
+"""A log of verdicts after a takedown: what could change is scored again, the rest is carried over.
+
+File by file, so that a killed call goes on, and so that files may be done side by side.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from copylens import storage
+from copylens.config import fingerprint
+from copylens.corpus.sources import open_source
+from copylens.errors import SettlementError
+from copylens.markers import facts_of, is_published, mark
+from copylens.records import Verdict
+from copylens.settlement.log import log_files
+from copylens.takedown.rescoring import NAMES, Change, carried, could_change, difference
+
+Score = Callable[[Sequence[str], bool], list[Verdict]]
+"""Texts, and whether evidence is wanted -> one verdict a text."""
+
+
+@dataclass(frozen=True)
+class RescoreTask:
+    """A file of the log and where its verdicts go; `asdict` is JSON.
+
+    Attributes:
+        source: the file.
+        target, difference: of the new verdicts, and of what changed.
+        key: hash of the file's content and of the change.
+        verdicts: how many it holds.
+        texts: of those that could change, by their hash; none where it is done.
+        done: the new verdicts are published.
+    """
+
+    source: str
+    target: str
+    difference: str
+    key: str
+    verdicts: int
+    texts: dict[str, str]
+    done: bool
+
+
+def rescore(
+    log: str, target: str, change: Change, texts: str | None, score: Score
+) -> dict[str, int]:
+    """Plans, does all files one after the other, and counts; see `plan_rescoring`.
+
+    Args:
+        score: the new version; called with the texts that could change and with no others.
+    """
+    tasks = plan_rescoring(log, target, change, texts)
+    for task in tasks:
+        rescore_file(task, change, score)
+    return count_rescored(tasks)
+
+
+def plan_rescoring(
+    log: str, target: str, change: Change, texts: str | None
+) -> tuple[RescoreTask, ...]:
+    """One task a file: `target`/part-*.jsonl and `target`/difference/part-*.jsonl.
+
+    Args:
+        log: as `settlement.read_log` takes it.
+        texts: where the texts of the log are (.jsonl[.gz], .parquet ...); needed if any verdict
+            could change, since verdicts keep only their texts' hashes.
+
+    Raises:
+        SettlementError: a verdict is of another version, or texts are missing; nothing is written.
+    """
+    if storage.join(target, "x") == storage.join(log, "x"):
+        raise SettlementError(
+            "--output must be another folder than --log; delete the old log after"
+        )
+    planned = list(_files(log, target, change))
+    found = _texts(texts, {sha for _, wanted in planned for sha in wanted})
+    return tuple(
+        RescoreTask(**values, texts={sha: found[sha] for sha in wanted})
+        for values, wanted in planned
+    )
+
+
+def rescore_file(task: RescoreTask, change: Change, score: Score) -> None:
+    """Publishes one file's new verdicts and what changed.
+
+    Raises:
+        SettlementError: the file is another one than when it was planned.
+    """
+    if task.done:
+        return
+    ((_, content),) = log_files(task.source)
+    if _key(content, change) != task.key:
+        raise SettlementError(f"'{storage.shown(task.source)}' has changed meanwhile; ask again")
+    rows = _rows(content)
+    verdicts = _scored(rows, task, change, score)
+    lines, differences, changed = [], [], 0
+    for place, row in enumerate(rows):
+        if place not in verdicts:
+            lines.append(_line(carried(row, change)))
+            continue
+        after = {key: row[key] for key in NAMES if key in row} | verdicts[place].to_dict()
+        lines.append(_line(after))
+        differences.append(_line(difference(row, after, change)))
+        changed += row["decision"] != after["decision"]
+    written = "".join(lines).encode()
+    storage.write_bytes(task.difference, "".join(differences).encode())
+    storage.write_bytes(task.target, written)
+    hit = len(verdicts)
+    counts = {"verdicts": len(rows), "rescored": hit, "carried": len(rows) - hit}
+    mark(task.target, task.key, {"sha256": storage.sha256(written), **counts, "changed": changed})
+
+
+def count_rescored(tasks: Sequence[RescoreTask]) -> dict[str, int]:
+    """How many verdicts there are, were scored again and carried over, and how many decisions
+    changed."""
+    counts: Counter[str] = Counter()
+    for task in tasks:
+        facts = facts_of(task.target) or {}
+        counts.update({key: facts[key] for key in ("verdicts", "rescored", "carried", "changed")})
+    return dict(counts)
+
+
+def _files(log: str, target: str, change: Change) -> Iterator[tuple[dict[str, Any], set[str]]]:
+    """Of each file the task without its texts, and the hashes of those that it needs."""
+    for number, (source, content) in enumerate(log_files(log)):
+        rows = _rows(content)
+        for row in rows:
+            if str(row["model"]["version"]) != change.since:
+                raise SettlementError(
+                    f"'{storage.shown(source)}' holds verdicts of version "
+                    f"{row['model']['version']}, not {change.since}; name their version with "
+                    "--since"
+                )
+        name, key = f"part-{number:05d}.jsonl", _key(content, change)
+        place = storage.join(target, name)
+        done = is_published(place, key)
+        values = {
+            "source": source,
+            "target": place,
+            "difference": storage.join(target, "difference", name),
+            "key": key,
+            "verdicts": len(rows),
+            "done": done,
+        }
+        wanted = {row["text_sha256"] for row in rows if could_change(row, change)}
+        yield values, set() if done else wanted
+
+
+def _scored(
+    rows: Sequence[dict[str, Any]], task: RescoreTask, change: Change, score: Score
+) -> dict[int, Verdict]:
+    """The new verdicts by their place among the rows: of those that could change."""
+    hit = [place for place, row in enumerate(rows) if could_change(row, change)]
+    if not hit:
+        return {}
+    # A file whose verdicts have evidence keeps having it.
+    evidence = any(row.get("evidence") for row in rows)
+    texts = [task.texts[rows[place]["text_sha256"]] for place in hit]
+    return dict(zip(hit, score(texts, evidence), strict=True))
+
+
+def _key(content: bytes, change: Change) -> str:
+    return fingerprint(storage.sha256(content), change.to_dict())
+
+
+def _rows(content: bytes) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in content.splitlines() if line.strip()]
+
+
+def _texts(source: str | None, wanted: set[str]) -> dict[str, str]:
+    """The wanted texts by their hash; an error where one is missing."""
+    found: dict[str, str] = {}
+    for row in open_source(source).rows() if source is not None and wanted else ():
+        text = row.values.get("text")
+        if isinstance(text, str):
+            sha = storage.sha256(text.encode("utf-8", "replace"))
+            if sha in wanted:
+                found[sha] = text
+    if missing := len(wanted - found.keys()):
+        place = "at hand; name their source with --texts"
+        raise SettlementError(
+            f"{missing:,} of {len(wanted):,} texts whose verdicts could change are not "
+            + (f"in '{storage.shown(source)}'" if source else place)
+        )
+    return found
+
+
+def _line(value: Mapping[str, Any]) -> str:
+    return json.dumps(value, ensure_ascii=False) + "\n"

@@ -37,6 +37,15 @@ sed -i {edits} "$config"
 cp {refusal} "$(dirname "$config")/500.http"
 # Ctrl-C reaches the whole group of processes: what is under way must still get out.
 trap '' INT
+# Who is killed cannot end it: it would hold the port for ever.
+(
+  while kill -0 {owner}; do
+    grep -qa {folder} /proc/$$/cmdline || exit 0
+    sleep 1
+  done
+  kill -9 $$
+  rm -rf {folder}
+) > /dev/null 2>&1 < /dev/null &
 exec {binary} "$@"
 """
 # No ports: numbers to know Ray's lines by. One that is left as Ray wrote it, in whatever form, is
@@ -136,8 +145,8 @@ def _starter(folder: Path, binary: str) -> Path:
         for mark in _MARKS.values()
     )
     script = folder / _SCRIPT
-    words = {"refusal": shlex.quote(str(refusal)), "binary": shlex.quote(binary)}
-    script.write_text(_START.format(edits=edits, **words))
+    words = {"refusal": refusal, "binary": shlex.quote(binary), "folder": folder}
+    script.write_text(_START.format(edits=edits, owner=os.getpid(), **words))
     script.chmod(stat.S_IRWXU)
     return script
 

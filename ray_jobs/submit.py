@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 JOBS: Mapping[str, str] = {
     **{stage: f"ray_jobs.{stage}" for stage in RUN},
     "audit": "ray_jobs.audit",
+    "rescore": "ray_jobs.rescore",
     "run": "ray_jobs.pipeline",
     "score": "ray_jobs.score",
 }

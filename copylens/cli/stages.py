@@ -72,7 +72,10 @@ def run(config: Config = None, overrides: Overrides = None, as_json: AsJson = Fa
 @app.command()
 def submit(
     job: Annotated[
-        str, typer.Argument(help="ingest, embed, index, train, evaluate, promote, score, or run.")
+        str,
+        typer.Argument(
+            help="ingest, embed, index, train, evaluate, promote, score, rescore, or run."
+        ),
     ],
     words: Annotated[
         list[str] | None,

@@ -1,8 +1,5 @@
 """A log of verdicts brought up to a version after a takedown, on Ray Data actors, file by file."""
 
-import argparse
-import json
-import sys
 import time
 from dataclasses import asdict
 from typing import Any
@@ -12,7 +9,6 @@ import torch
 from copylens import storage
 from copylens.bundle import SCORER_FILE
 from copylens.config import RunConfig
-from copylens.errors import CopyLensError
 from copylens.removed import removed_since
 from copylens.scorer import Scorer
 from copylens.takedown.relogging import (
@@ -22,7 +18,7 @@ from copylens.takedown.relogging import (
     rescore_file,
 )
 from copylens.takedown.rescoring import LEAST_SHARE, Change
-from ray_jobs.places import job_config, require_absolute_place, submitted
+from ray_jobs.command import config_parser, log_main
 from ray_jobs.pool import ShardActor, work_through
 from ray_jobs.tracking import tracking_uri
 from serve.registry import bundle_folder, load_scorer
@@ -105,9 +101,7 @@ def run(
 
 def main() -> None:
     """`python -m ray_jobs.rescore --log verdicts/ --since 3 --texts log.jsonl --output DIR`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser = config_parser(__doc__)
     parser.add_argument("--log", required=True, help="verdicts of the earlier version; any URI")
     parser.add_argument("--since", required=True, help="the version that judged them")
     parser.add_argument("--output", required=True, help="another folder or URI")
@@ -116,17 +110,9 @@ def main() -> None:
     parser.add_argument("--least-share", type=float, default=LEAST_SHARE)
     parser.add_argument("--probe", help="where the LM lies now, if it has moved")
     words = parser.parse_args()
-    try:
-        config = job_config(words.config, words.set, tracks=True)
-        if submitted():
-            for key in ("log", "output", "texts"):
-                require_absolute_place(f"--{key}", getattr(words, key) or "/")
-        options = (words.texts, words.model, words.probe, words.least_share)
-        summary = run(config, words.log, words.output, words.since, *options)
-    except CopyLensError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    print(json.dumps(summary))
+    given = (words.log, words.output, words.since, words.texts, words.model, words.probe)
+    places = ("log", "output", "texts")
+    log_main(words, places, True, lambda config: run(config, *given, words.least_share))
 
 
 if __name__ == "__main__":

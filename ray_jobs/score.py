@@ -1,8 +1,5 @@
 """A whole log of texts -> verdict shards, on Ray Data actors; resumable shard by shard."""
 
-import argparse
-import json
-import sys
 import time
 from dataclasses import asdict
 from typing import Any
@@ -10,9 +7,8 @@ from typing import Any
 import torch
 
 from copylens.config import RunConfig
-from copylens.errors import CopyLensError
 from copylens.scoring import SHARD_ROWS, ScoreTask, ShardScorer, finish_scores, plan_scores
-from ray_jobs.places import job_config, require_absolute_place, submitted
+from ray_jobs.command import config_parser, log_main
 from ray_jobs.pool import ShardActor, work_through
 from ray_jobs.tracking import tracking_uri
 from serve.registry import load_scorer, resolve_version
@@ -73,9 +69,7 @@ def run(
 
 def main() -> None:
     """`python -m ray_jobs.score --input log.jsonl --output verdicts/ [--model ...]`."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    parser = config_parser(__doc__)
     parser.add_argument(
         "--input", required=True, help=".jsonl[.gz] or .parquet with a `text` a row; any URI"
     )
@@ -87,17 +81,9 @@ def main() -> None:
     )
     parser.add_argument("--probe", help="where the LM lies now, if it has moved")
     words = parser.parse_args()
-    try:
-        config = job_config(words.config, words.set, tracks=words.model.startswith("models:/"))
-        if submitted():
-            require_absolute_place("--input", words.input)
-            require_absolute_place("--output", words.output)
-        options = (words.probe, words.shard_rows, words.evidence)
-        summary = run(config, words.input, words.output, words.model, *options)
-    except CopyLensError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    print(json.dumps(summary))
+    given = (words.input, words.output, words.model, words.probe, words.shard_rows, words.evidence)
+    tracks = words.model.startswith("models:/")
+    log_main(words, ("input", "output"), tracks, lambda config: run(config, *given))
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ def submit(
     job: Annotated[
         str,
         typer.Argument(
-            help="ingest, embed, index, train, evaluate, promote, score, rescore, or run."
+            help="ingest, embed, index, train, evaluate, promote, audit, score, rescore, or run."
         ),
     ],
     words: Annotated[

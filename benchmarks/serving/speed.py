@@ -48,7 +48,8 @@ def throughput(case: Case, tell: Callable[[str, Any], None]) -> dict[str, float]
 
 
 def latency(case: Case, tell: Callable[[str, Any], None]) -> dict[str, float]:
-    """p95 of one text of 512 tokens at a time, by HTTP and in-process, in turns."""
+    """p95 of one text of 512 tokens at a time, by HTTP and in-process, in turns. The first text of
+    each turn, which comes after a pause, counts on both sides."""
     texts = case.texts(512, 64)
     served: list[float] = []
     alone: list[float] = []

@@ -8,13 +8,13 @@ import io
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from benchmarks.retraining import nearness
+from benchmarks.retraining import library, nearness
 from benchmarks.retraining.audit import presence
 from benchmarks.retraining.gradients import GradientIndex, Projections, gradients
 from benchmarks.retraining.lms import load_lm
@@ -74,6 +74,15 @@ class Answers:
                 found.candidates.setdefault(method, {})[setting] = arrays[name]
         return found
 
+    def joined(self, more: "Answers") -> "Answers":
+        """With the scores and costs of further methods."""
+        return replace(
+            self,
+            candidates=self.candidates | more.candidates,
+            per_query=self.per_query | more.per_query,
+            once=self.once | more.once,
+        )
+
     def prepare(self, name: str, make: Callable[[], Any]) -> Any:
         """Times what is done once."""
         start = time.process_time()
@@ -109,29 +118,41 @@ class Question:
         return {f"nearest {k or 'all'}": sums(k) for k in NEIGHBOURS}
 
 
+Method = Callable[[Study, Question, Answers], None]
+"""Adds what it says, and what that cost, to the answers."""
+
+
 def all_methods(study: Study) -> Answers:
     """Asks every method about every query of the study; answers are kept in its folder."""
-    kept = storage.join(study.folder, "answers.npz")
-    texts = [query.text for query in study.queries]
-    key = fingerprint(study.plan.to_dict(), study.reading.sha256, texts)
-    if is_published(kept, key):
-        return Answers.from_bytes(storage.read_bytes(kept))
-    answers = Answers()
     question = Question(
-        texts=texts,
+        texts=[query.text for query in study.queries],
         train=[passage.text for passage in study.read],
         labels=study.labels(study.read),
         classes=len(study.reading.names),
     )
-    _by_words(question, answers)
-    _by_gradients(study, question, answers)
-    _by_shares(study, question, answers)
-    storage.write_bytes(kept, answers.to_bytes())
-    mark(kept, key, {"queries": len(texts)})
+    answers = _kept(study, question, "answers", (_by_words, _by_gradients, _by_shares))
+    if library.missing() is None:
+        # Apart, so that the others' answers are found again with the library and without.
+        name = f"answers-bergson-{library.version()}"
+        answers = answers.joined(_kept(study, question, name, (_by_library,)))
     return answers
 
 
-def _by_words(question: Question, answers: Answers) -> None:
+def _kept(study: Study, question: Question, name: str, methods: Sequence[Method]) -> Answers:
+    """What these methods answer, from the study's folder if it is there."""
+    kept = storage.join(study.folder, f"{name}.npz")
+    key = fingerprint(study.plan.to_dict(), study.reading.sha256, question.texts)
+    if is_published(kept, key):
+        return Answers.from_bytes(storage.read_bytes(kept))
+    answers = Answers()
+    for method in methods:
+        method(study, question, answers)
+    storage.write_bytes(kept, answers.to_bytes())
+    mark(kept, key, {"queries": len(question.texts)})
+    return answers
+
+
+def _by_words(study: Study, question: Question, answers: Answers) -> None:
     for name, fit in (("bm25", nearness.bm25), ("tfidf", nearness.tfidf)):
         likeness = answers.prepare(name, partial(fit, question.train))
         found = answers.ask(name, question.texts, partial(likeness, question.texts))
@@ -153,6 +174,21 @@ def _by_gradients(study: Study, question: Question, answers: Answers) -> None:
         answers.candidates[name] = question.summed(found)
     # Without an index the query meets gradients that are made anew, as influence is defined.
     answers.per_query["gradient_without_index"] = pass_alone + answers.once["gradient"]
+
+
+def _by_library(study: Study, question: Question, answers: Answers) -> None:
+    """The same as `trackstar` by a library that is not always there."""
+    fit = partial(library.TrackStar.fit, load_lm(study.whole), study.tokenizer)
+    index = answers.prepare(
+        "bergson",
+        lambda: fit(question.train, context=study.plan.recipe.context, width=PROJECTED),
+    )
+    found = answers.ask("bergson", question.texts, lambda: index.cosines(question.texts))
+    answers.candidates["bergson"] = {
+        f"{part}, {setting}": scores
+        for part, cosines in found.items()
+        for setting, scores in question.summed(cosines).items()
+    }
 
 
 def _by_shares(study: Study, question: Question, answers: Answers) -> None:

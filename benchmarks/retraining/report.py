@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.retraining import library
 from benchmarks.retraining.joined import OURS, with_audit
 from benchmarks.retraining.judgement import best, effect_table, judged
 from benchmarks.retraining.methods import Answers
@@ -22,6 +23,8 @@ def report(
         tell: receives what stands in the details, not in the result.
     """
     plan, answers = study.plan, with_audit(study, answers)
+    if (why := library.missing()) is not None:
+        tell({"left_out": {"bergson": why}})
     chosen = settings(study, answers)
     tell({"settings": chosen})
     scores = {method: answers.candidates[method][name] for method, name in chosen.items()}
@@ -32,7 +35,8 @@ def report(
         tell({"queries": kind, "n": len(places), "lds": {m: round(v, 4) for m, v in means.items()}})
         tell({"effects": effect_table(effects(part, study.reading.names), study.reading.names)})
     found, places = study.retraining(lms, JUDGED), study.places(JUDGED)
-    pairs = [(OURS, RIVAL), ("shares", RIVAL), (OURS, "shares"), (OURS, "trackstar")]
+    pairs = [(OURS, RIVAL), ("shares", RIVAL), (OURS, "shares")]
+    pairs += [(OURS, method) for method in ("trackstar", "bergson") if method in scores]
     lds, differences = judged(found, {m: s[places] for m, s in scores.items()}, pairs)
     tell({"differences": {f"{a} - {b}": s.to_list() for (a, b), s in differences.items()}})
     tell({"seconds_once": {what: round(s, 3) for what, s in answers.once.items()}})

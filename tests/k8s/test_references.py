@@ -126,8 +126,12 @@ def test_entrypoints_run_what_exists_with_settings_that_load(overlay, stage):
     image_folder = re.search(r"^WORKDIR (\S+)$", (K8S / "Dockerfile").read_text(), re.M)
     path = ROOT / config.removeprefix(f"{image_folder[1]}/")
     loaded = load_config(path, [value for name, value in options if name == "--set"])
-    known = set(re.findall(r'"(--\w+)"', (ROOT / "ray_jobs" / "score.py").read_text()))
-    allowed = known if stage == "score" else {"--config", "--set"}
+    every, own = (
+        set(re.findall(r'"(--\w+)"', (ROOT / "ray_jobs" / name).read_text()))
+        for name in ("command.py", "score.py")
+    )
+    assert every == {"--config", "--set"}
+    allowed = every | own if stage == "score" else every
     assert {name for name, _ in options} <= allowed
     bucket = f"s3://{settings(docs)['COPYLENS_BUCKET']}/"
     places = [v for n, v in options if n in ("--input", "--output")] or [loaded.output]

@@ -33,17 +33,18 @@ class RescoreActor(ShardActor):
     def work(self, values: dict[str, Any]) -> int:
         """Brings a file of the log up to date; returns its number of verdicts."""
         task = RescoreTask(**values["task"])
-        if self._scorer is None and task.texts:
-            torch.set_num_threads(values["threads"])
-            self._scorer = load_scorer(*values["scorer"])
-        scorer = self._scorer
 
         def score(texts: Any, evidence: bool) -> Any:
-            assert scorer is not None
-            return scorer.verdicts(texts, evidence=evidence)
+            return self._loaded(values).verdicts(texts, evidence=evidence)
 
         rescore_file(task, Change.from_dict(values["change"]), score)
         return task.verdicts
+
+    def _loaded(self, values: dict[str, Any]) -> Scorer:
+        if self._scorer is None:
+            torch.set_num_threads(values["threads"])
+            self._scorer = load_scorer(*values["scorer"])
+        return self._scorer
 
 
 def find_change(

@@ -38,7 +38,7 @@ class Turnstile:
     def note(self, outcome: Scored | Busy, size: tuple[int, int]) -> None:
         """What a Scorer said to a request of so many texts and characters."""
         now = self._clock()
-        self._replicas = {k: v for k, v in self._replicas.items() if now - v.heard < _HEARD_S}
+        self._replicas = self._heard(now)
         found = _Replica(now)
         if isinstance(outcome, Busy):
             found = _Replica(now, size, now + min(outcome.room_s, _LONGEST_S), outcome)
@@ -47,12 +47,16 @@ class Turnstile:
     def refusal(self, size: tuple[int, int]) -> Busy | None:
         """What every Scorer would say to a request of so many texts and characters; None = ask."""
         now = self._clock()
-        heard = [r for r in self._replicas.values() if now - r.heard < _HEARD_S]
+        heard = self._heard(now)
         said = [
             replace(r.busy, wait_s=max(0.0, r.busy.wait_s - (now - r.heard)))
-            for r in heard
+            for r in heard.values()
             if r.busy and now < r.until and size[0] >= r.size[0] and size[1] >= r.size[1]
         ]
         if not heard or len(said) < len(heard):
             return None
         return min(said, key=lambda busy: busy.wait_s)
+
+    def _heard(self, now: float) -> dict[str, _Replica]:
+        """The Scorers that have said something lately, by their names."""
+        return {k: v for k, v in self._replicas.items() if now - v.heard < _HEARD_S}

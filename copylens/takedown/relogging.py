@@ -145,8 +145,8 @@ def _files(log: str, target: str, change: Change) -> Iterator[tuple[dict[str, An
             "verdicts": len(rows),
             "done": done,
         }
-        wanted = {row["text_sha256"] for row in rows if could_change(row, change)}
-        yield values, set() if done else wanted
+        waiting = () if done else rows
+        yield values, {row["text_sha256"] for row in waiting if could_change(row, change)}
 
 
 def _scored(

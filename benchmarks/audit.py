@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from copylens import storage
 from copylens.audit.battery import (
     FIELD_TESTS,
     LEARNED,
@@ -38,10 +37,11 @@ from copylens.audit.findings import DECIDING, SELF, find, self_compared
 from copylens.audit.passages import audit_items, audited
 from copylens.audit.permutation import p_values
 from copylens.audit.reading import Reader, load_reading, plan_readings
-from copylens.config import RunConfig
-from copylens.config_files import build_config
+from copylens.config.load import build_config
+from copylens.config.schema import RunConfig
 from copylens.corpus import ingest_corpus
 from copylens.corpus.manifest import MANIFEST, corpus_uri
+from copylens.store import storage
 
 TESTS = (*FIELD_TESTS, LEARNED, "decision", SELF)
 SIZES = (6, 8, 10, 12, 15, 20, 25, 30, 40, 50)

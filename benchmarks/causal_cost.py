@@ -24,11 +24,11 @@ from benchmarks.embed import LARGE_LM, SMALL_LM
 from benchmarks.retraining.gradients import Projections, gradients
 from benchmarks.retraining.methods import PROJECTED
 from benchmarks.serving.texts import Case, cut
-from benchmarks.workload import save_lm, standard_library
-from copylens.config import ProbeConfig
+from benchmarks.support.workload import save_lm, standard_library
+from copylens.config.schema import ProbeConfig
 from copylens.corpus.publish import read_split
 from copylens.probe.probe import Probe
-from copylens.scorer import Scorer
+from copylens.verdict.scorer import Scorer
 
 TOKENS, CONTEXT = 255, 256
 SIZES: dict[str, tuple[dict[str, int], int]] = {

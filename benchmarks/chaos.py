@@ -19,13 +19,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.memory import descendants
-from benchmarks.workload import save_lm, standard_library, write_corpus
-from copylens import storage
-from copylens.config import RunConfig
-from copylens.config_files import build_config
-from copylens.embedding import plan
-from copylens.shards import read_states
+from benchmarks.support.memory import descendants
+from benchmarks.support.workload import save_lm, standard_library, write_corpus
+from copylens.config.load import build_config
+from copylens.config.schema import RunConfig
+from copylens.states.embed import plan
+from copylens.states.shards import read_states
+from copylens.store import storage
 
 KINDS = ("worker", "node", "driver")
 KILLS = {"embed": 8, "train": 4, "score": 8}

@@ -24,22 +24,22 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from benchmarks.memory import PeakMemory
-from benchmarks.workload import save_lm, standard_library, write_corpus
-from copylens.config import ProbeConfig, RunConfig
-from copylens.config_files import build_config
+from benchmarks.support.memory import PeakMemory
+from benchmarks.support.workload import save_lm, standard_library, write_corpus
+from copylens.config.load import build_config
+from copylens.config.schema import ProbeConfig, RunConfig
 from copylens.corpus import ingest_corpus
-from copylens.embedding import (
+from copylens.probe.probe import Probe
+from copylens.probe.readout_fit import fit_readout
+from copylens.states.embed import (
     EmbedTask,
     ShardEmbedder,
     fit_and_publish_readout,
     plan,
     plan_readout,
 )
-from copylens.probe.probe import Probe
-from copylens.probe.readout_fit import fit_readout
+from ray_jobs.cluster.session import ray_session
 from ray_jobs.embed import embed_shards
-from ray_jobs.session import ray_session
 
 WORKERS = 2
 ROUNDS = 5

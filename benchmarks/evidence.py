@@ -27,8 +27,8 @@ ROOT = Path(__file__).resolve().parents[1]
 if not __package__:  # started by its path
     sys.path[0] = str(ROOT)
 
-from benchmarks.quotations import Originals, Planted, plant, words_between  # noqa: E402
-from benchmarks.registered import development, source_code, speed_texts  # noqa: E402
+from benchmarks.support.quotations import Originals, Planted, plant, words_between  # noqa: E402
+from benchmarks.support.registered import development, source_code, speed_texts  # noqa: E402
 from copylens.evidence.building import build_index  # noqa: E402
 from copylens.evidence.index import Evidence, EvidenceIndex  # noqa: E402
 from copylens.records import Passage  # noqa: E402

@@ -18,7 +18,7 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
-from benchmarks.fuzz_bodies import RawBody, raw_bodies
+from benchmarks.support.fuzz_bodies import RawBody, raw_bodies
 
 # Long texts only cost time here; what bounds them is tested by numbers beyond the bounds.
 _TOKENS = 8
@@ -149,7 +149,7 @@ def main() -> None:
         with httpx2.Client(base_url=asked.url, timeout=120) as client:
             by_hand(found, client, bodies)
     else:
-        from benchmarks.fuzz_app import application
+        from benchmarks.support.fuzz_app import application
 
         app = application(asked.model, asked.probe)
         by_schema(found, app, asked.examples, asked.seed)

@@ -20,15 +20,15 @@ from typing import Any
 
 import torch
 
-from copylens import storage
 from copylens.corpus.publish import read_split
-from copylens.live import Schedule, Watch, generate
+from copylens.generation.live import Schedule, Watch, generate
 from copylens.probe.chunks import tokenize
 from copylens.probe.detokenize import Detokenizer
 from copylens.probe.stream import StateStream
 from copylens.probe.writer import Writer, prompt_tokens
 from copylens.records import Passage
-from copylens.scorer import Scorer
+from copylens.store import storage
+from copylens.verdict.scorer import Scorer
 
 _PROMPT_CHARS = 200
 

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.tables import tables
-from copylens.config import fingerprint
+from benchmarks.support.tables import tables
+from copylens.config.schema import fingerprint
 
 _TARGET = Path("docs/results.md")
 _NO_SETTINGS = ("seed", "output", "tracking", "resources", "evaluation")

@@ -22,14 +22,14 @@ import numpy as np
 import torch
 
 from benchmarks.embed import SMALL_LM, WORKERS, prepared, seconds, tell
-from benchmarks.simulation import Cluster, efficiency, simulate
-from benchmarks.workload import save_lm, standard_library
-from copylens.config import RunConfig
-from copylens.embedding import EmbedTask, plan
-from copylens.shards import read_states
+from benchmarks.support.simulation import Cluster, efficiency, simulate
+from benchmarks.support.workload import save_lm, standard_library
+from copylens.config.schema import RunConfig
+from copylens.states.embed import EmbedTask, plan
+from copylens.states.shards import read_states
+from ray_jobs.cluster.pool import over_shards
+from ray_jobs.cluster.session import ray_session
 from ray_jobs.embed import EmbedActor, embed_shards
-from ray_jobs.pool import over_shards
-from ray_jobs.session import ray_session
 
 PASSAGES = 1920
 CALIBRATION = 640

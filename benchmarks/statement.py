@@ -16,15 +16,15 @@ from decimal import Decimal
 
 import numpy as np
 
-from copylens import storage
 from copylens.corpus import load_manifest
-from copylens.fitting import load_texts
-from copylens.model.assembly import calibrated
-from copylens.model.confusion import HeldOutShares
-from copylens.model.held_out import held_out_evidence, split_parts
-from copylens.scorer import Scorer
+from copylens.fit.assembly import calibrated
+from copylens.fit.confusion import HeldOutShares
+from copylens.fit.held_out import held_out_evidence, split_parts
+from copylens.fit.networks import load_texts
 from copylens.settlement import Grounds, Terms, VerdictLog, make_statement
 from copylens.settlement.correction import estimate
+from copylens.store import storage
+from copylens.verdict.scorer import Scorer
 from tests.settlement.worlds import MODEL, world
 
 _SIZES = (200, 500, 2000)

@@ -10,13 +10,13 @@ import time
 
 import numpy as np
 
-from copylens import storage
+from copylens.attributor.attributor import shares_of
 from copylens.corpus import load_manifest
-from copylens.fitting import load_texts
-from copylens.model.attributor import shares_of
-from copylens.model.held_out import TextSet
-from copylens.scorer import Scorer
+from copylens.fit.held_out import TextSet
+from copylens.fit.networks import load_texts
+from copylens.store import storage
 from copylens.takedown.model import attributor_without
+from copylens.verdict.scorer import Scorer
 
 # A text whose share of it is smaller, of all registered shares, had none of it.
 _NONE = 0.01

@@ -1,5 +1,6 @@
 """How far a stage is: a bar on a terminal, a line every few seconds in a job's log."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -45,6 +46,20 @@ def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def native_stderr_closed() -> Iterator[None]:
+    """Ray's native part announces its log level on the process' stderr, past Python."""
+    saved = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
 
 
 class LogLines:

@@ -7,16 +7,16 @@ from typing import Any
 
 import torch
 
-from copylens import storage
 from copylens.audit.passages import audit_items
 from copylens.audit.reading import Reader, ReadTask, plan_readings
 from copylens.audit.stage import audit_inputs, audit_uri, make_audit
-from copylens.config import RunConfig, fingerprint
-from copylens.config_files import build_config
-from copylens.evaluation.audit_section import insert_audit
-from copylens.stages import run_once, upstream_hash
-from ray_jobs.command import stage_main
-from ray_jobs.pool import ShardActor, work_through
+from copylens.config.load import build_config
+from copylens.config.schema import RunConfig, fingerprint
+from copylens.evaluation.report.audit_section import insert_audit
+from copylens.store import storage
+from copylens.store.stages import run_once, upstream_hash
+from ray_jobs.cluster.command import stage_main
+from ray_jobs.cluster.pool import ShardActor, work_through
 
 
 class ReadActor(ShardActor):

@@ -8,10 +8,11 @@ from typing import Any
 
 import torch
 
-from copylens.config import RunConfig, fingerprint
-from copylens.config_files import build_config
+from copylens.config.load import build_config
+from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import load_manifest
-from copylens.embedding import (
+from copylens.progress import progress
+from copylens.states.embed import (
     EmbedTask,
     ReadOutTask,
     ShardEmbedder,
@@ -21,12 +22,11 @@ from copylens.embedding import (
     plan_readout,
     publish_quarantine,
 )
-from copylens.progress import progress
-from copylens.shards import published
-from copylens.stages import run_once, upstream_hash
-from ray_jobs.command import stage_main
-from ray_jobs.pool import ShardActor, over_shards
-from ray_jobs.session import ray_session, user_errors
+from copylens.states.shards import published
+from copylens.store.stages import run_once, upstream_hash
+from ray_jobs.cluster.command import stage_main
+from ray_jobs.cluster.pool import ShardActor, over_shards
+from ray_jobs.cluster.session import ray_session, user_errors
 
 
 class EmbedActor(ShardActor):

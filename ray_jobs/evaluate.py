@@ -3,17 +3,17 @@
 import time
 from typing import Any
 
-from copylens import storage
-from copylens.attachments import read_attachments
-from copylens.config import RunConfig, fingerprint
+from copylens.config.schema import RunConfig, fingerprint
 from copylens.errors import ModelError
-from copylens.evaluation.html import render_report
 from copylens.evaluation.measure import measure
+from copylens.evaluation.report.html import render_report
 from copylens.evaluation.studies.runs import check_settings
-from copylens.scorer import Scorer
-from copylens.stages import run_once, upstream_hash
-from ray_jobs.command import stage_main
-from ray_jobs.tracking import Tracker
+from copylens.registry.tracker import Tracker
+from copylens.store import storage
+from copylens.store.stages import run_once, upstream_hash
+from copylens.verdict.attachments import read_attachments
+from copylens.verdict.scorer import Scorer
+from ray_jobs.cluster.command import stage_main
 from ray_jobs.train import trained
 
 

@@ -4,8 +4,7 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from copylens import storage
-from copylens.config import RunConfig
+from copylens.config.schema import RunConfig
 from copylens.corpus import load_manifest, shard_uris
 from copylens.evidence.building import (
     POOLS,
@@ -22,10 +21,11 @@ from copylens.evidence.building import (
 )
 from copylens.evidence.vectors import pool_shard
 from copylens.records import REGISTERED_SPLITS
-from copylens.shards import shard_uri
-from copylens.stages import marker_uri
-from ray_jobs.command import stage_main
-from ray_jobs.pool import ShardActor, work_through
+from copylens.states.shards import shard_uri
+from copylens.store import storage
+from copylens.store.stages import marker_uri
+from ray_jobs.cluster.command import stage_main
+from ray_jobs.cluster.pool import ShardActor, work_through
 
 
 class IndexActor(ShardActor):

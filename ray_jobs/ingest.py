@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from copylens import storage
-from copylens.config import RunConfig
+from copylens.config.schema import RunConfig
 from copylens.corpus import ingest_corpus, sources_fingerprint
-from copylens.stages import run_once
-from ray_jobs.command import stage_main
+from copylens.store import storage
+from copylens.store.stages import run_once
+from ray_jobs.cluster.command import stage_main
 
 
 def run(config: RunConfig) -> dict[str, Any]:

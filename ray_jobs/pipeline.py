@@ -3,13 +3,13 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from copylens.config import RunConfig
+from copylens.config.schema import RunConfig
 from copylens.evaluation.studies.runs import check_settings
 from copylens.probe.lm import weight_hash
-from copylens.stages import RUN
+from copylens.store.stages import RUN
 from ray_jobs import embed, evaluate, index, ingest, promote, train
-from ray_jobs.command import stages_main
-from ray_jobs.session import user_errors
+from ray_jobs.cluster.command import stages_main
+from ray_jobs.cluster.session import user_errors
 
 _RUNS = {
     "ingest": ingest.run,

@@ -4,14 +4,14 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from copylens import storage
-from copylens.attachments import Attachments, attach, hashes, read_attachments
-from copylens.bundle import FILES, SCORER_FILE
-from copylens.config import RunConfig, fingerprint
+from copylens.config.schema import RunConfig, fingerprint
 from copylens.evaluation.gates import failed_gates
-from copylens.stages import run_once, upstream_hash
-from ray_jobs.command import stage_main
-from ray_jobs.tracking import Tracker
+from copylens.registry.tracker import Tracker
+from copylens.store import storage
+from copylens.store.stages import run_once, upstream_hash
+from copylens.verdict.attachments import Attachments, attach, hashes, read_attachments
+from copylens.verdict.bundle import FILES, SCORER_FILE
+from ray_jobs.cluster.command import stage_main
 from ray_jobs.train import trained
 
 _EXAMPLE = "The quick brown fox jumps over the lazy dog, and the dog does not mind."

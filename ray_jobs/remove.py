@@ -3,11 +3,11 @@
 import time
 from typing import Any
 
-from copylens.config import RunConfig
-from copylens.stages import complete
+from copylens.config.schema import RunConfig
+from copylens.registry.tracker import Tracker
+from copylens.store.stages import complete
 from copylens.takedown import remove
 from ray_jobs import evaluate, promote
-from ray_jobs.tracking import Tracker
 
 
 def run(config: RunConfig, sub_dataset: str) -> dict[str, Any]:

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 
-from copylens import storage
-from copylens.bundle import SCORER_FILE
-from copylens.config import RunConfig
-from copylens.removed import removed_since
-from copylens.scorer import Scorer
+from copylens.config.schema import RunConfig
+from copylens.corpus.tombstones import removed_since
+from copylens.registry.reader import bundle_folder, load_scorer
+from copylens.registry.server import tracking_uri
+from copylens.store import storage
 from copylens.takedown.relogging import (
     RescoreTask,
     count_rescored,
@@ -18,10 +18,10 @@ from copylens.takedown.relogging import (
     rescore_file,
 )
 from copylens.takedown.rescoring import LEAST_SHARE, Change
-from ray_jobs.command import config_parser, log_main
-from ray_jobs.pool import ShardActor, work_through
-from ray_jobs.tracking import tracking_uri
-from serve.registry import bundle_folder, load_scorer
+from copylens.verdict.bundle import SCORER_FILE
+from copylens.verdict.scorer import Scorer
+from ray_jobs.cluster.command import config_parser, log_main
+from ray_jobs.cluster.pool import ShardActor, work_through
 
 
 class RescoreActor(ShardActor):
@@ -75,7 +75,7 @@ def run(
 ) -> dict[str, Any]:
     """What `copylens rescore` does, on a cluster; complete files are skipped."""
     start = time.perf_counter()
-    registry = tracking_uri(config)
+    registry = tracking_uri(config.tracking.uri)
     change, scorer = find_change(model, since, registry, probe, least_share)
     # The alias is resolved once, so that one log is judged by one version throughout.
     version = f"models:/{scorer.identity.name}/{scorer.identity.version}"

@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 
-from copylens.config import RunConfig
-from copylens.scoring import SHARD_ROWS, ScoreTask, ShardScorer, finish_scores, plan_scores
-from ray_jobs.command import config_parser, log_main
-from ray_jobs.pool import ShardActor, work_through
-from ray_jobs.tracking import tracking_uri
-from serve.registry import load_scorer, resolve_version
+from copylens.config.schema import RunConfig
+from copylens.registry.reader import load_scorer, resolve_version
+from copylens.registry.server import tracking_uri
+from copylens.verdict.batch import SHARD_ROWS, ScoreTask, ShardScorer, finish_scores, plan_scores
+from ray_jobs.cluster.command import config_parser, log_main
+from ray_jobs.cluster.pool import ShardActor, work_through
 
 
 class ScoreActor(ShardActor):
@@ -45,7 +45,7 @@ def run(
     The alias is resolved once, so that one log is judged by one version throughout.
     """
     start = time.perf_counter()
-    registry = tracking_uri(config)
+    registry = tracking_uri(config.tracking.uri)
     if model.startswith("models:/"):
         model = "models:/" + "/".join(resolve_version(model, registry))
     asked = f"{model} with evidence" if evidence else model

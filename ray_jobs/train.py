@@ -18,11 +18,10 @@ from ray.train import (
 )
 from ray.train.torch import TorchConfig, TorchTrainer
 
-from copylens import storage
-from copylens.config import RunConfig, fingerprint
-from copylens.config_files import build_config
+from copylens.config.load import build_config
+from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import load_manifest
-from copylens.fitting import (
+from copylens.fit.networks import (
     FitState,
     NetworkFit,
     check_size,
@@ -30,13 +29,14 @@ from copylens.fitting import (
     fit_networks,
     load_texts,
 )
-from copylens.lineage import lineage_of
-from copylens.readout_files import load_readout
-from copylens.scorer import Scorer
-from copylens.stages import marker_uri, run_once, stage_key, upstream_hash
-from ray_jobs.command import stage_main
-from ray_jobs.session import ray_session, user_errors
-from ray_jobs.tracking import Tracker
+from copylens.registry.tracker import Tracker
+from copylens.states.readout_files import load_readout
+from copylens.store import storage
+from copylens.store.stages import marker_uri, run_once, stage_key, upstream_hash
+from copylens.verdict.lineage import lineage_of
+from copylens.verdict.scorer import Scorer
+from ray_jobs.cluster.command import stage_main
+from ray_jobs.cluster.session import ray_session, user_errors
 
 _STATE = "fit_state.pt"
 _WORKER_FAILURES = 8  # until a training is given up; each costs an epoch at most

@@ -2,8 +2,8 @@
 
 from ray.serve import Application
 
-from serve.deployment import Ingress, Scorer
-from serve.settings import ServeArgs
+from serve.ops.settings import ServeArgs
+from serve.replica.deployment import Ingress, Scorer
 
 
 def build(args: ServeArgs) -> Application:

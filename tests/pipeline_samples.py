@@ -5,8 +5,8 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 
-from copylens.config import RunConfig
-from copylens.config_files import build_config
+from copylens.config.load import build_config
+from copylens.config.schema import RunConfig
 
 WORDS = {
     "sea": "ship sail captain storm deck anchor wave harbour rope mast crew tide".split(),

@@ -3,7 +3,7 @@
 from dataclasses import asdict, replace
 
 from copylens.records import TimelineItem
-from tests.live_samples import verdict
+from tests.generation.live_samples import verdict
 
 
 def test_a_verdicts_dict_is_asdicts_and_shares_nothing_with_it():

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from benchmarks.retraining.plan import Plan
-from copylens import storage
-from copylens.config import fingerprint
+from copylens.config.schema import fingerprint
 from copylens.corpus.sampling import shuffle_key
 from copylens.demo.lm import END, fit_lm, new_model, train_tokenizer
 from copylens.errors import CorpusError
-from copylens.markers import is_published, mark
 from copylens.records import IntArray, Passage
+from copylens.store import storage
+from copylens.store.markers import is_published, mark
 
 
 @dataclass(frozen=True)

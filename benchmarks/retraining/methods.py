@@ -21,10 +21,10 @@ from benchmarks.retraining.lms import load_lm
 from benchmarks.retraining.nearness import NEIGHBOURS, nearest_sums
 from benchmarks.retraining.shares import fitted_scorer, score_texts
 from benchmarks.retraining.study import Study
-from copylens import storage
-from copylens.config import fingerprint
-from copylens.markers import is_published, mark
+from copylens.config.schema import fingerprint
 from copylens.records import FloatArray, IntArray
+from copylens.store import storage
+from copylens.store.markers import is_published, mark
 
 PROJECTED = 16
 """Width of both sides' projections: p^2 = 256 features per linear layer."""

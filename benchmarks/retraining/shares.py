@@ -4,16 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from copylens import storage
-from copylens.config import CorpusConfig, ProbeConfig, RunConfig
+from copylens.config.schema import CorpusConfig, ProbeConfig, RunConfig
 from copylens.corpus.manifest import load_manifest
 from copylens.evaluation.studies.refit import embed_passages, refit
-from copylens.model.held_out import TextSet
+from copylens.fit.held_out import TextSet
 from copylens.probe.lm import load_language_model, weight_hash
 from copylens.probe.probe import Probe
 from copylens.probe.readout_fit import fit_readout
 from copylens.records import FloatArray, Passage
-from copylens.scorer import Scorer
+from copylens.store import storage
+from copylens.verdict.scorer import Scorer
 
 _BATCH = 64
 

@@ -16,12 +16,12 @@ from benchmarks.retraining.lms import (
 )
 from benchmarks.retraining.plan import Plan, random_halves
 from benchmarks.retraining.queries import Query, generated, held_out, losses
-from copylens import storage
-from copylens.config import CorpusConfig, RunConfig, fingerprint
+from copylens.config.schema import CorpusConfig, RunConfig, fingerprint
 from copylens.corpus import ingest_corpus, read_split
 from copylens.corpus.manifest import MANIFEST, corpus_uri
 from copylens.evaluation.datamodel import Retraining
 from copylens.records import BoolArray, FloatArray, IntArray, Passage
+from copylens.store import storage
 
 EACH = {"val": 15, "test": 24, "generated": 10}
 """Queries per sub-dataset."""

@@ -73,9 +73,9 @@ class Registry:
     """An MLflow of its own with the same scorer in two versions."""
 
     def __init__(self, case: Case, folder: Path):
-        from copylens.bundle import FILES
-        from copylens.config import RunConfig
-        from ray_jobs.tracking import Tracker
+        from copylens.config.schema import RunConfig
+        from copylens.registry.tracker import Tracker
+        from copylens.verdict.bundle import FILES
 
         self.uri = f"sqlite:///{folder}/mlflow.db"
         config = RunConfig.model_validate(

@@ -84,7 +84,7 @@ def _timed(
 def _main() -> None:
     import torch
 
-    from copylens.scorer import Scorer
+    from copylens.verdict.scorer import Scorer
 
     torch.set_num_threads(1)
     scorer = Scorer.load(sys.argv[1], probe=sys.argv[2] or None)

@@ -16,7 +16,7 @@ def create(bundle: str, probe: str | None) -> FastAPI:
     """The application; its scorer is loaded and warm."""
     import torch
 
-    from copylens.scorer import Scorer
+    from copylens.verdict.scorer import Scorer
 
     torch.set_num_threads(1)
     scorer = Scorer.load(bundle, probe=probe)

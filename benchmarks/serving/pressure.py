@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from benchmarks.memory import PeakMemory
 from benchmarks.serving.load import Answer, Job, Load, ask, percentile, rate, refused_at_once
 from benchmarks.serving.service import Server, service
 from benchmarks.serving.speed import CLIENTS, milliseconds, unloaded
 from benchmarks.serving.texts import Case
+from benchmarks.support.memory import PeakMemory
 
 _SECONDS, _TIMES = 60.0, 5.0
 _CAPACITY_S, _WARM_S = 12.0, 2.0

@@ -12,8 +12,8 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from benchmarks.memory import descendants
 from benchmarks.serving.texts import Case
+from benchmarks.support.memory import descendants
 
 _START_S = 180.0
 _STOP_S = 90.0
@@ -106,8 +106,8 @@ def replica_title(pid: int) -> str:
 
 
 def _main() -> None:
-    from serve.run import local_args
-    from serve.run import serve as run_service
+    from serve.ops.run import local_args
+    from serve.ops.run import serve as run_service
 
     settings, port = json.loads(sys.argv[1]), int(sys.argv[2])
     run_service(local_args(_HOST, **settings), _HOST, port)

@@ -25,7 +25,7 @@ class Case:
 
     def texts(self, tokens: int, count: int) -> tuple[str, ...]:
         """Test passages, joined and cut to exactly so many tokens of the LM."""
-        from copylens.scorer import Scorer
+        from copylens.verdict.scorer import Scorer
 
         tokenizer = Scorer.load(self.bundle, probe=self.probe).probe.lm.tokenizer
         return cut([p.text for p in read_split(self.run, "test")], tokenizer, tokens, count)

@@ -27,7 +27,7 @@ from copylens.audit.battery import (
 )
 from copylens.audit.permutation import holm, p_values
 from copylens.audit.self_comparison import compare
-from copylens.audit.settings import AuditConfig
+from copylens.config.audit import AuditConfig
 
 Finding = Literal["trained on", "no evidence", "cannot tell"]
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from copylens.config import RunConfig
+from copylens.config.schema import RunConfig
 from copylens.corpus import load_manifest, read_split
 from copylens.corpus.checks import Intake
 from copylens.corpus.sampling import bucket, shuffle_key
-from copylens.corpus.sources import open_source
+from copylens.corpus.sources.opening import open_source
 from copylens.errors import ConfigError, CorpusError
 from copylens.records import REGISTERED_SPLITS, Passage, SplitName
 

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from copylens import storage
 from copylens.audit.paraphrase import load_paraphraser
 from copylens.audit.passages import Item, audit_items
 from copylens.audit.self_comparison import changed_words, increase, second_half
 from copylens.audit.tokens import TokenScores, token_scores
-from copylens.config import ProbeConfig, RunConfig, fingerprint
+from copylens.config.schema import ProbeConfig, RunConfig, fingerprint
 from copylens.errors import CorpusError
-from copylens.markers import facts_of, is_published, mark
 from copylens.probe.lm import LanguageModel, load_language_model, weight_hash
 from copylens.records import AnyArray, FloatArray
+from copylens.store import storage
+from copylens.store.markers import facts_of, is_published, mark
 
 _TEXTS = 64
 _PER_TOKEN = ("ids", "offsets", "log_probs", "means", "deviations")

@@ -12,7 +12,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from copylens.model.class_lm import ClassLanguageModel, Level
+from copylens.attributor.lexical.class_lm import ClassLanguageModel, Level
 from copylens.records import FloatArray, IntArray
 
 ORDERS = (1, 2, 4)

@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from copylens import storage
 from copylens.audit.battery import score_all
 from copylens.audit.findings import find
 from copylens.audit.passages import Item, audited
 from copylens.audit.reading import ReadTask, load_reading
-from copylens.config import RunConfig, fingerprint
+from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import load_manifest
-from copylens.corpus.sources import open_source
+from copylens.corpus.sources.opening import open_source
 from copylens.probe.lm import weight_hash
+from copylens.store import storage
 
 
 def audit_inputs(config: RunConfig, corpus_hash: str) -> str:

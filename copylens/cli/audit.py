@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from copylens import display
+from copylens.cli import display
 from copylens.cli.app import app
 from copylens.cli.options import AsJson, Config, Overrides
 
@@ -28,8 +28,8 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Was the LM trained on a sub-dataset? Tests, p-values, and a sentence for each."""
-    from copylens.config_files import load_config
-    from copylens.storage import read_json
+    from copylens.config.load import load_config
+    from copylens.store.storage import read_json
     from ray_jobs.audit import run
 
     chosen = [f"audit.sub_datasets={json.dumps(sub_datasets)}"] if sub_datasets else []

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from copylens import display
+from copylens.cli import display
 from copylens.cli.app import app
 from copylens.cli.options import AsJson, Config, Model, Overrides, ProbePath, Tracking
 from copylens.records import Verdict
@@ -65,7 +65,7 @@ def remove(
 
     Killed midway, it goes on where it stopped. Verdicts: `copylens rescore`.
     """
-    from copylens.config_files import load_config
+    from copylens.config.load import load_config
     from ray_jobs.remove import run
 
     summary = run(load_config(config, overrides or []), sub_dataset)
@@ -95,12 +95,11 @@ def rescore(
 
     Killed midway, it goes on where it stopped. On a cluster: `python -m ray_jobs.rescore`.
     """
-    from copylens.config import RunConfig
+    from copylens.registry.server import tracking_uri as registry_at
     from copylens.takedown.relogging import rescore as again
     from ray_jobs.rescore import find_change
-    from ray_jobs.tracking import tracking_uri as default_uri
 
-    registry = tracking_uri or default_uri(RunConfig())
+    registry = registry_at(tracking_uri)
     change, scorer = find_change(model, since, registry, probe, least_share)
 
     def score(asked: Sequence[str], evidence: bool) -> list[Verdict]:
@@ -117,18 +116,17 @@ def rescore(
 
 def _grounds(judge: dict[str, Any], model: str | None, tracking_uri: str | None) -> Any:
     """The version that judged, by its own word unless the user names it."""
-    from copylens.config import RunConfig
     from copylens.errors import SettlementError
+    from copylens.registry.reader import bundle_folder
+    from copylens.registry.server import tracking_uri as registry_at
     from copylens.settlement import read_grounds
-    from ray_jobs.tracking import tracking_uri as default_uri
-    from serve.registry import bundle_folder
 
     if model is None and judge["version"] == "unregistered":
         raise SettlementError(
             "the log was judged by a scorer that is in no registry; name its folder with --model"
         )
     uri = model or f"models:/{judge['name']}/{judge['version']}"
-    folder, name, version = bundle_folder(uri, tracking_uri or default_uri(RunConfig()))
+    folder, name, version = bundle_folder(uri, registry_at(tracking_uri))
     # A folder does not know its version; that it has the log's sub-datasets is looked at later.
     if uri.startswith("models:/") and (name, version) != (judge["name"], judge["version"]):
         raise SettlementError(

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from copylens import display
+from copylens.cli import display
 from copylens.cli.app import app
 from copylens.cli.options import AsJson, Config, Overrides
 
@@ -50,7 +50,7 @@ def promote(config: Config = None, overrides: Overrides = None, as_json: AsJson 
 @app.command()
 def rollback(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """The version that was champion before is champion again."""
-    from copylens.config_files import load_config
+    from copylens.config.load import load_config
     from ray_jobs.promote import roll_back
 
     summary = roll_back(load_config(config, overrides or []))
@@ -99,9 +99,9 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """A stage, or all, as a job on a Ray cluster: streams its log, ends with its exit code."""
-    from copylens.config_files import read_config
-    from ray_jobs.submit import submit as send
-    from ray_jobs.submit_view import show
+    from copylens.config.load import read_config
+    from ray_jobs.cluster.submit import submit as send
+    from ray_jobs.cluster.submit_view import show
 
     sent = send(job, read_config(config, overrides or []), words or [], address, variables or [])
     raise typer.Exit(show(sent, wait=not no_wait, as_json=as_json))
@@ -113,7 +113,7 @@ def demo(
     small: Annotated[bool, typer.Option(help="A few minutes less, rougher figures.")] = False,
 ) -> None:
     """The whole pipeline on installed Python packages, with an LM trained on the spot."""
-    from ray_jobs.demo import run_demo
+    from copylens.cli.demo import run_demo
 
     run_demo(output, small)
 
@@ -122,7 +122,7 @@ def _stages(
     names: tuple[str, ...] | None, config: Path | None, overrides: list[str] | None, as_json: bool
 ) -> None:
     """The named stages; None: all of a run."""
-    from copylens.config_files import load_config
+    from copylens.config.load import load_config
 
     settings = load_config(config, overrides or [])
     from ray_jobs.pipeline import run_names, run_stages

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from copylens import display
+from copylens.cli import display
 from copylens.cli.app import app
 from copylens.cli.options import AsJson, Model, ProbePath, Tracking
 from copylens.errors import ModelError
@@ -37,7 +37,7 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Texts -> verdicts: a table on a terminal, JSON lines elsewhere or with --json."""
-    from copylens.textio import read_texts
+    from copylens.verdict.inputs import read_texts
 
     texts = read_texts(source)
     scorer = _scorer(model, tracking_uri, probe)
@@ -71,8 +71,8 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """The probe LM writes; flags appear while it does."""
-    from copylens.flags import block_sources, known_sources
-    from copylens.live import generate as write
+    from copylens.generation.flags import block_sources, known_sources
+    from copylens.generation.live import generate as write
 
     scorer = _scorer(model, tracking_uri, probe)
     policy = block_sources(known_sources(block, scorer.rights)) if block else None
@@ -104,8 +104,8 @@ def serve(
     replicas_max: Annotated[int, typer.Option(min=1, help="Scorers under load.")] = 1,
 ) -> None:
     """The scorer over HTTP; follows the alias. Ctrl-C answers what is under way and stops."""
-    from serve.run import local_args
-    from serve.run import serve as run_service
+    from serve.ops.run import local_args
+    from serve.ops.run import serve as run_service
 
     args = local_args(
         host,
@@ -128,7 +128,7 @@ def new_key(
     ] = None,
 ) -> None:
     """Makes an API key: shown once on stderr; its line for the keys file goes to stdout."""
-    from serve.auth import new_key as make
+    from serve.http.auth import new_key as make
 
     key, line = make(name, per_minute)
     typer.echo(f"{name}'s key, shown only now: {key}", err=True)
@@ -136,8 +136,7 @@ def new_key(
 
 
 def _scorer(model: str, tracking_uri: str | None, probe: str | None) -> Any:
-    from copylens.config import RunConfig
-    from ray_jobs.tracking import tracking_uri as default_uri
-    from serve.registry import load_scorer
+    from copylens.registry.reader import load_scorer
+    from copylens.registry.server import tracking_uri as registry_at
 
-    return load_scorer(model, tracking_uri or default_uri(RunConfig()), probe)
+    return load_scorer(model, registry_at(tracking_uri), probe)

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from copylens.config import CorpusConfig
+from copylens.config.schema import CorpusConfig
 from copylens.corpus.cutting import cut_text
-from copylens.corpus.rows import Row
-from copylens.corpus.sources import Kind
+from copylens.corpus.sources.opening import Kind
+from copylens.corpus.sources.rows import Row
+from copylens.corpus.tombstones import name_hash
 from copylens.errors import CorpusError
 from copylens.records import SplitName
-from copylens.removed import name_hash
 
 # All control characters but tab, line feed, form feed, carriage return and NEL.
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")

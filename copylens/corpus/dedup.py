@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from copylens.corpus.checks import Draft
 from copylens.records import SplitName
-from copylens.storage import sha256
+from copylens.store.storage import sha256
 
 SHINGLE_WORDS = 5
 PERMUTATIONS = 64

@@ -6,19 +6,19 @@ from pathlib import Path
 
 from pyarrow import fs
 
-from copylens import storage
-from copylens.config import RunConfig, fingerprint
+from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus.checks import Draft, Intake, Quarantined
 from copylens.corpus.dedup import drop_exact, drop_near
 from copylens.corpus.manifest import MANIFEST, Counts, Manifest, SourceRecord, corpus_uri
 from copylens.corpus.publish import clear, write_quarantine, write_shards
-from copylens.corpus.rows import Source
 from copylens.corpus.sampling import limit_passages
-from copylens.corpus.sources import Kind, open_sources
+from copylens.corpus.sources.opening import Kind, open_sources
+from copylens.corpus.sources.rows import Source
 from copylens.corpus.splits import require_splits, split_drafts
+from copylens.corpus.tombstones import removed_hashes
 from copylens.errors import CorpusError
 from copylens.records import Passage, Rights
-from copylens.removed import removed_hashes
+from copylens.store import storage
 
 
 def ingest_corpus(config: RunConfig) -> Manifest:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from copylens import storage
-from copylens.config import fingerprint
+from copylens.config.schema import fingerprint
 from copylens.errors import CorpusError
 from copylens.records import REGISTERED_SPLITS, Rights, SplitName
+from copylens.store import storage
 
 MANIFEST = "manifest.json"
 

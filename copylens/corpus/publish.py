@@ -10,12 +10,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from copylens import storage
 from copylens.corpus.checks import Quarantined
 from copylens.corpus.manifest import MANIFEST, ShardRecord, corpus_uri, load_manifest
 from copylens.corpus.sampling import shuffle_key
 from copylens.errors import CorpusError
 from copylens.records import SPLITS, Passage, SplitName
+from copylens.store import storage
 
 QUARANTINE = "quarantine.jsonl"
 SCHEMA = pa.schema([(field.name, pa.string()) for field in fields(Passage)])

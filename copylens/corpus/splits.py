@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from copylens.config import CorpusConfig
+from copylens.config.schema import CorpusConfig
 from copylens.corpus.checks import Draft
 from copylens.corpus.sampling import shuffle_key
 from copylens.errors import CorpusError

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from copylens.config import RunConfig
+from copylens.config.schema import RunConfig
 from copylens.corpus import load_manifest, read_split
-from copylens.fitting import load_texts
-from copylens.model.held_out import TextSet
+from copylens.fit.held_out import TextSet
+from copylens.fit.networks import load_texts
 from copylens.records import FloatArray, Passage, SplitName
-from copylens.scorer import Scorer, Scores
+from copylens.verdict.scorer import Scorer, Scores
 
 EVALUATED: tuple[SplitName, ...] = ("train", "val", "test", "ood_val", "ood_test")
 

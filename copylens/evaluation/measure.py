@@ -7,23 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from copylens import storage
-from copylens.config import RunConfig
+from copylens.attributor.mixtures import make_mixtures, true_shares
+from copylens.config.schema import RunConfig
 from copylens.evaluation import metrics
 from copylens.evaluation.answers import EVALUATED, Evaluation, load_evaluation
-from copylens.evaluation.baselines import best_text, run_linear_probe, run_text_baselines
+from copylens.evaluation.baselines.linear import Split
+from copylens.evaluation.baselines.table import best_text, run_linear_probe, run_text_baselines
 from copylens.evaluation.bootstrap import mean_interval, paired_difference
 from copylens.evaluation.contract import check_report, empty_report
-from copylens.evaluation.linear import Split
 from copylens.evaluation.open_set import feature_scores, ood_section
-from copylens.evaluation.plots import Figures, MixedText
+from copylens.evaluation.report.plots import Figures, MixedText
 from copylens.evaluation.studies.runs import add_studies, run_studies
 from copylens.evidence.building import evidence_uri
 from copylens.evidence.manifest import find_manifest
-from copylens.model.mixtures import make_mixtures, true_shares
 from copylens.records import FloatArray, Verdict
-from copylens.scorer import Scorer
-from copylens.stages import Stage, marker_uri
+from copylens.store import storage
+from copylens.store.stages import Stage, marker_uri
+from copylens.verdict.scorer import Scorer
 
 _MIXTURES = 200
 _SPEED_TEXTS = 64

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from copylens.config import ALL_NEAR
+from copylens.config.schema import ALL_NEAR
 from copylens.evaluation import metrics
-from copylens.model import ood_scores
-from copylens.model.held_out import TextSet
+from copylens.evaluation.baselines import ood_scores
+from copylens.fit.held_out import TextSet
 from copylens.records import FloatArray, SplitName
-from copylens.scorer import Scorer, Scores
+from copylens.verdict.scorer import Scorer, Scores
 
 _K = 10
 

@@ -11,9 +11,9 @@ from importlib import resources
 
 import numpy as np
 
+from copylens.config.evidence import EvidenceConfig
 from copylens.evidence.arrays import PartArrays, build_arrays
 from copylens.evidence.matching import Runs, exact_runs
-from copylens.evidence.settings import EvidenceConfig
 from copylens.evidence.words import Ids, word_ids
 from copylens.records import BoolArray, IntArray
 

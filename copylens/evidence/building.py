@@ -8,7 +8,6 @@ in which they came leaves no trace: the same corpus gives the same bytes.
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
-from copylens import storage
 from copylens.corpus import load_manifest, read_shard
 from copylens.corpus.manifest import corpus_uri
 from copylens.errors import CopyLensError
@@ -29,8 +28,9 @@ from copylens.evidence.parts import (
     write_passages,
 )
 from copylens.evidence.vectors import gather, vectors_key, write_vectors
-from copylens.markers import is_published
 from copylens.records import REGISTERED_SPLITS, Passage
+from copylens.store import storage
+from copylens.store.markers import is_published
 
 FOLDER = "evidence"
 POOLS = "pools"

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from copylens import storage
+from copylens.config.evidence import EvidenceConfig
 from copylens.errors import CorpusError
 from copylens.evidence.arrays import LAYOUT
 from copylens.evidence.boilerplate import boilerplate_words
@@ -15,10 +15,10 @@ from copylens.evidence.matching import exact_runs, find_spans
 from copylens.evidence.parts import Part, PassageRow, part_record
 from copylens.evidence.ranking import bm25_scores, fuse, passage_weights
 from copylens.evidence.selection import Found, select
-from copylens.evidence.settings import EvidenceConfig
 from copylens.evidence.vectors import VectorRanking, has_vectors
 from copylens.evidence.words import Ids, Words, read_words
 from copylens.records import EvidenceKind, FloatArray
+from copylens.store import storage
 
 # Passages that each ranking of `nearest` hands to the fusion.
 _RANKED = 50

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from copylens import storage
-from copylens.config import fingerprint
+from copylens.config.schema import fingerprint
 from copylens.errors import CorpusError
 from copylens.evidence.arrays import LAYOUT
 from copylens.evidence.parts import PartRecord
+from copylens.store import storage
 
 MANIFEST = "manifest.json"
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from copylens.config.evidence import EvidenceConfig
 from copylens.evidence.arrays import GUARANTEED, PHRASE, PartArrays, bucket_of, phrase_hashes
-from copylens.evidence.settings import EvidenceConfig
 from copylens.evidence.words import SEPARATOR, Ids
 from copylens.records import BoolArray, FloatArray, IntArray
 

@@ -19,13 +19,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from copylens import storage
-from copylens.config import fingerprint
+from copylens.config.schema import fingerprint
 from copylens.errors import CorpusError
 from copylens.evidence.arrays import LAYOUT, PartArrays, build_arrays
 from copylens.evidence.words import word_ids
-from copylens.markers import facts_of, is_published, mark
 from copylens.records import AnyArray, Passage
+from copylens.store import storage
+from copylens.store.markers import facts_of, is_published, mark
 
 _COLUMNS = ("id", "text", "title", "source_url", "holder", "license", "split_group")
 _SCHEMA = pa.schema([(name, pa.string()) for name in _COLUMNS])

@@ -12,12 +12,12 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from copylens import storage
-from copylens.config import fingerprint
+from copylens.config.schema import fingerprint
 from copylens.evidence.parts import PartRecord, passage_ids, passages_uri, states_uri
-from copylens.markers import facts_of, is_published, mark
 from copylens.records import FloatArray
-from copylens.shards import read_states
+from copylens.states.shards import read_states
+from copylens.store import storage
+from copylens.store.markers import facts_of, is_published, mark
 
 WIDTH = 64
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from copylens.config import Fusion
+from copylens.config.schema import Fusion
 
 
 def window_index(length: int, keep: Sequence[tuple[int, int]], window: int) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from copylens.config import ProbeConfig
+from copylens.config.schema import ProbeConfig
 from copylens.errors import ProbeError
 from copylens.probe.architectures import Architecture, architecture_of
 

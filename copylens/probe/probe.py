@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from copylens.config import Fusion, ProbeConfig
+from copylens.config.schema import Fusion, ProbeConfig
 from copylens.errors import ProbeError
 from copylens.probe.chunks import Chunk, Tokens, batches, padded, split_chunks, tokenize
 from copylens.probe.fusion import fuse_layers, random_projection, window_index, window_mean
@@ -17,7 +17,7 @@ from copylens.probe.lm import LanguageModel, load_language_model
 from copylens.probe.readout import NAME_SIGN, NO_TOKEN, ReadOut
 from copylens.probe.taps import PassDone, Receive, resolve_layers, tapped
 from copylens.records import AnyArray, FloatArray, IntArray, States
-from copylens.textviews import name_spans
+from copylens.text import name_spans
 
 _FP16_MAX = 65504.0
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from copylens.config import Tap
+from copylens.config.schema import Tap
 from copylens.errors import ProbeError
 from copylens.probe.architectures import Architecture, submodule
 from copylens.probe.listen import Before, listen

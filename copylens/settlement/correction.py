@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-from copylens.model.confusion import HeldOutShares
+from copylens.fit.confusion import HeldOutShares
 from copylens.records import FloatArray, IntArray
 
 RESAMPLES = 1000

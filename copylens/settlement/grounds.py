@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from copylens import storage
-from copylens.bundle import SCORER_FILE
-from copylens.model.confusion import HeldOutShares
-from copylens.scorer import Scorer
+from copylens.fit.confusion import HeldOutShares
+from copylens.store import storage
+from copylens.verdict.bundle import SCORER_FILE
+from copylens.verdict.scorer import Scorer
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from copylens import storage
 from copylens.errors import SettlementError
-from copylens.markers import facts_of
 from copylens.records import FloatArray, IntArray
+from copylens.store import storage
+from copylens.store.markers import facts_of
 
 # Documents beyond so many are resampled in bundles: a sum of bundles varies like one of documents.
 BUNDLES = 4096

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from copylens import storage
-from copylens.pages import page_template
 from copylens.settlement.wording import BASES
+from copylens.store import storage
+from copylens.templates import page_template
 
 _TEMPLATE = Path(__file__).parent / "statement.html.jinja"
 FILES = ("statement.json", "statement.csv", "statement.html")

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from copylens import storage
 from copylens.errors import SettlementError
 from copylens.records import FloatArray
+from copylens.store import storage
 
 # ISO 4217: currencies whose smallest unit is not a hundredth.
 _WHOLE = "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"

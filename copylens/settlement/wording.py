@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from copylens.model.confusion import HeldOutShares
+from copylens.fit.confusion import HeldOutShares
 from copylens.settlement.log import VerdictLog
 
 BASES = {

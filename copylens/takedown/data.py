@@ -7,14 +7,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 
-from copylens import shards, storage
-from copylens.config import RunConfig
+from copylens.config.schema import RunConfig
 from copylens.corpus import corpus_uri, load_manifest, read_shard
 from copylens.corpus.manifest import MANIFEST, Manifest, ShardRecord
 from copylens.corpus.publish import QUARANTINE, encode
-from copylens.embedding import EmbedTask, output_hash, plan, plan_readout, publish_quarantine
-from copylens.readout_files import load_readout, publish_readout
 from copylens.records import Passage
+from copylens.states import shards
+from copylens.states.embed import EmbedTask, output_hash, plan, plan_readout, publish_quarantine
+from copylens.states.readout_files import load_readout, publish_readout
+from copylens.store import storage
 from copylens.takedown.scrub import names_place
 
 

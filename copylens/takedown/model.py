@@ -11,14 +11,14 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from copylens.model.attributor import Attributor, Channels
-from copylens.model.class_lm import ClassLanguageModel, Level
-from copylens.model.detector import Space
-from copylens.model.held_out import TextSet
-from copylens.model.lexical import LexicalClassifier, tokenize
-from copylens.model.network import AttributorNetwork
-from copylens.model.ngrams import Ids, NgramView
-from copylens.model.readout_expert import ReadOutExpert, code_views
+from copylens.attributor.attention.network import AttributorNetwork
+from copylens.attributor.attention.readout_expert import ReadOutExpert, code_views
+from copylens.attributor.attributor import Attributor, Channels
+from copylens.attributor.lexical.class_lm import ClassLanguageModel, Level
+from copylens.attributor.lexical.classifier import LexicalClassifier, tokenize
+from copylens.attributor.lexical.ngrams import Ids, NgramView
+from copylens.detector.detector import Space
+from copylens.fit.held_out import TextSet
 from copylens.records import FloatArray
 
 _HEADS = ("window_head", "moment_head")

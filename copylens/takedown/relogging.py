@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from copylens import storage
-from copylens.config import fingerprint
-from copylens.corpus.sources import open_source
+from copylens.config.schema import fingerprint
+from copylens.corpus.sources.opening import open_source
 from copylens.errors import SettlementError
-from copylens.markers import facts_of, is_published, mark
 from copylens.records import Verdict
 from copylens.settlement.log import log_files
+from copylens.store import storage
+from copylens.store.markers import facts_of, is_published, mark
 from copylens.takedown.rescoring import NAMES, Change, carried, could_change, difference
 
 Score = Callable[[Sequence[str], bool], list[Verdict]]

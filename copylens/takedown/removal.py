@@ -3,29 +3,29 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from copylens import storage
-from copylens.attachments import FILES as ATTACHMENTS
-from copylens.bundle import SCORER_FILE, Bundle, load_bundle, save_bundle
-from copylens.config import RunConfig, fingerprint
-from copylens.config_files import build_config
+from copylens.attributor.attributor import Channels
+from copylens.config.load import build_config
+from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import load_manifest, read_split
 from copylens.corpus.manifest import Manifest
-from copylens.embedding import plan
+from copylens.corpus.tombstones import Removed, add_to_record, name_hash, read_record
 from copylens.errors import CorpusError, ModelError
 from copylens.evidence.building import evidence_uri, remove_files
 from copylens.evidence.building import remove as remove_entries
 from copylens.evidence.manifest import find_manifest
-from copylens.fitting import FitState, fit_networks, fitted_networks, load_texts
-from copylens.lineage import lineage_of
-from copylens.model.assembly import FittedModel, calibrated
-from copylens.model.attributor import Channels
-from copylens.model.held_out import HeldOut, TextSet, held_out_evidence, split_parts
-from copylens.removed import Removed, add_to_record, name_hash, read_record
-from copylens.shards import published
-from copylens.stages import complete, marker_uri
+from copylens.fit.assembly import FittedModel, calibrated
+from copylens.fit.held_out import HeldOut, TextSet, held_out_evidence, split_parts
+from copylens.fit.networks import FitState, fit_networks, fitted_networks, load_texts
+from copylens.states.embed import plan
+from copylens.states.shards import published
+from copylens.store import storage
+from copylens.store.stages import complete, marker_uri
 from copylens.takedown.data import corpus_without, states_without
 from copylens.takedown.model import attributor_without, space_without
 from copylens.takedown.scrub import scrubbed
+from copylens.verdict.attachments import FILES as ATTACHMENTS
+from copylens.verdict.bundle import SCORER_FILE, Bundle, load_bundle, save_bundle
+from copylens.verdict.lineage import lineage_of
 
 _STALE = (
     "report.json",

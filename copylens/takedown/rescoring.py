@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from copylens.corpus.tombstones import name_hash
 from copylens.records import ModelIdentity
-from copylens.removed import name_hash
 
 LEAST_SHARE = 0.01
 """Below it, and without a stretch or evidence of its own, a removed sub-dataset had no part."""

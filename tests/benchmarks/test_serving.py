@@ -11,7 +11,7 @@ from benchmarks.serving.golden import difference
 from benchmarks.serving.load import Answer, percentile, rate, refused_at_once
 from benchmarks.serving.pressure import changes, recovered
 from benchmarks.serving.texts import cut
-from tests.live_samples import verdict
+from tests.generation.live_samples import verdict
 
 
 def answer(begin, seconds=0.1, status=200, text=0, body=None):

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from benchmarks.simulation import Cluster, efficiency, simulate
+from benchmarks.support.simulation import Cluster, efficiency, simulate
 
 PLAIN = Cluster(workers=4, startup=5.0, token_seconds=0.01, shard_seconds=0.5, handout=0.0)
 

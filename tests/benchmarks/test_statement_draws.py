@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from benchmarks.statement import draw, parted
-from copylens.model.confusion import HeldOutShares
+from copylens.fit.confusion import HeldOutShares
 
 # Origins of single passages, of works of five, and of two works of thirty.
 WORKS = ([1] * 150, [5] * 40, [30] * 2)

@@ -6,8 +6,8 @@ import random
 from pathlib import Path
 from typing import Any
 
-from copylens.config import RunConfig
-from copylens.config_files import build_config
+from copylens.config.load import build_config
+from copylens.config.schema import RunConfig
 
 SYLLABLES = ("ba", "ko", "ri", "tu", "me", "sa", "lo", "ne", "vi", "du", "pa", "shi")
 

@@ -5,6 +5,7 @@ import random
 import numpy as np
 import pytest
 
+from copylens.config.evidence import EvidenceConfig
 from copylens.errors import CopyLensError, CorpusError
 from copylens.evidence.building import (
     POOLS,
@@ -18,7 +19,6 @@ from copylens.evidence.building import (
 from copylens.evidence.index import EvidenceIndex
 from copylens.evidence.manifest import folder_name
 from copylens.evidence.ranking import bm25_scores
-from copylens.evidence.settings import EvidenceConfig
 from copylens.evidence.words import read_words, word_ids
 from copylens.takedown.removal import _clean_evidence
 from tests.evidence.evidence_samples import corpus, files, passage, sentence

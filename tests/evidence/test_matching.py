@@ -7,9 +7,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from copylens.config.evidence import EvidenceConfig
 from copylens.evidence.arrays import GUARANTEED, build_arrays
 from copylens.evidence.matching import exact_runs, find_spans
-from copylens.evidence.settings import EvidenceConfig
 from copylens.evidence.words import Ids
 
 # Few different words, so that runs, repeats and near misses are everywhere.

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from copylens import shards
 from copylens.evidence.building import (
     Origin,
     add_vectors,
@@ -18,6 +17,7 @@ from copylens.evidence.building import (
 from copylens.evidence.index import EvidenceIndex
 from copylens.evidence.vectors import pool_shard
 from copylens.records import States
+from copylens.states import shards
 from tests.evidence.evidence_samples import corpus, files
 
 W, F = 6, 40

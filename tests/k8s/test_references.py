@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from copylens.config_files import load_config
+from copylens.config.load import load_config
 from tests.k8s.render import K8S, OVERLAYS, ROOT, everything
 from tests.k8s.workloads import find_all, named, pods, ray_clusters, selects, settings
 
@@ -128,7 +128,7 @@ def test_entrypoints_run_what_exists_with_settings_that_load(overlay, stage):
     loaded = load_config(path, [value for name, value in options if name == "--set"])
     every, own = (
         set(re.findall(r'"(--\w+)"', (ROOT / "ray_jobs" / name).read_text()))
-        for name in ("command.py", "score.py")
+        for name in ("cluster/command.py", "score.py")
     )
     assert every == {"--config", "--set"}
     allowed = every | own if stage == "score" else every

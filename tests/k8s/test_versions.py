@@ -107,7 +107,7 @@ def test_pyarrow_reads_the_settings_that_are_given_to_it():
         "server = h.ThreadingHTTPServer(('127.0.0.1', 0), Store)\n"
         "threading.Thread(target=server.serve_forever, daemon=True).start()\n"
         "os.environ['AWS_ENDPOINT_URL'] = f'http://127.0.0.1:{server.server_port}'\n"
-        "from copylens import storage\n"
+        "from copylens.store import storage\n"
         "print(storage.exists(os.environ['COPYLENS_OUTPUT'] + '/report.json'))\n"
         "print(*seen[0])\n"
     )

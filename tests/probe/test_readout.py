@@ -5,14 +5,14 @@ import pytest
 import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
-from copylens.config import ProbeConfig
+from copylens.config.schema import ProbeConfig
 from copylens.errors import ModelError, ProbeError
 from copylens.probe import readout_fit
 from copylens.probe.fusion import random_projection
 from copylens.probe.probe import Probe, by_window, inside
 from copylens.probe.readout import ReadOut, Scatter
 from copylens.probe.readout_fit import fit_readout
-from copylens.readout_files import (
+from copylens.states.readout_files import (
     load_readout,
     publish_readout,
     readout_is_published,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from copylens.config import ProbeConfig
+from copylens.config.schema import ProbeConfig
 from copylens.errors import ProbeError
 from copylens.probe import probe as probe_module
 from copylens.probe.chunks import tokenize

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from copylens import storage
 from copylens.audit.findings import TESTS
 from copylens.audit.passages import audit_items
 from copylens.audit.reading import load_reading, plan_readings
 from copylens.cli import app
 from copylens.errors import CorpusError
-from ray_jobs import audit, pool
+from copylens.store import storage
+from ray_jobs import audit
+from ray_jobs.cluster import pool
 from tests.pipeline_samples import tiny_config
 
 pytestmark = pytest.mark.ray

@@ -6,12 +6,12 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from benchmarks.fuzz_app import InProcess
-from copylens.live import generate
+from benchmarks.support.fuzz_app import InProcess
+from copylens.generation.live import generate
 from copylens.probe.stream import StateStream
-from serve.generation_backend import LocalBackend
-from serve.policy import Policy
-from serve.registry import load_scorer
+from copylens.registry.reader import load_scorer
+from serve.api.policy import Policy
+from serve.replica.generation_backend import LocalBackend
 from tests.serve.fakes import make_client
 from tests.serve.generation_samples import events_of
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from copylens import storage
 from copylens.evidence.building import build_index, evidence_uri, registered_passages
 from copylens.evidence.manifest import find_manifest
+from copylens.registry.reader import load_scorer
+from copylens.store import storage
 from ray_jobs import index
 from ray_jobs.pipeline import run_stages
-from serve.registry import load_scorer
 from tests.evidence.evidence_samples import files
 
 pytestmark = pytest.mark.ray

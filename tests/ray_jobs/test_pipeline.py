@@ -14,13 +14,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from copylens import shards, storage
 from copylens.evaluation.contract import check_report
 from copylens.records import SPLITS
-from copylens.scorer import Scorer
-from copylens.stages import STAGES
+from copylens.registry.reader import load_scorer
+from copylens.states import shards
+from copylens.store import storage
+from copylens.store.stages import STAGES
+from copylens.verdict.scorer import Scorer
 from ray_jobs.pipeline import run_stages
-from serve.registry import load_scorer
 from tests.pipeline_samples import tiny_config, write_corpus
 
 pytestmark = pytest.mark.ray
@@ -68,7 +69,7 @@ def test_a_changed_setting_runs_only_what_depends_on_it(finished):
     )
     skipped = {s["stage"]: s["skipped"] for s in run_stages(changed, ("ingest", "embed"))}
     assert skipped == {"ingest": True, "embed": True}
-    from copylens.stages import completed, upstream_hash
+    from copylens.store.stages import completed, upstream_hash
 
     assert completed(changed, "train", upstream_hash(changed, "train")) is None
 

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from copylens.errors import CorpusError, ModelError
+from copylens.registry.reader import load_scorer
 from ray_jobs.score import run
-from serve.registry import load_scorer
 
 pytestmark = pytest.mark.ray
 

@@ -14,12 +14,13 @@ import pytest
 import requests
 from pyarrow import fs
 
-from copylens import cli, storage
-from copylens.config import RunConfig
-from copylens.scorer import Scorer
-from copylens.stages import RUN, STAGES
+from copylens import cli
+from copylens.config.schema import RunConfig
+from copylens.registry.reader import load_scorer
+from copylens.store import storage
+from copylens.store.stages import RUN, STAGES
+from copylens.verdict.scorer import Scorer
 from ray_jobs.pipeline import run_stages
-from serve.registry import load_scorer
 from tests.pipeline_samples import tiny_config, write_corpus
 from tests.ray_jobs.test_pipeline import report_of, state_hashes
 from tests.servers import BUCKET, free_port, mlflow_server, postgres, s3_server

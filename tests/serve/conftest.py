@@ -4,11 +4,11 @@ import logging
 
 import pytest
 
-from copylens.config import ProbeConfig
+from copylens.config.schema import ProbeConfig
 from copylens.probe.probe import Probe
-from tests.live_samples import ScriptedScorer
-from tests.serve.browser import FLAGS, Watch, chromium, serving
-from tests.serve.page_app import Behaviour, build
+from tests.generation.live_samples import ScriptedScorer
+from tests.serve.page.browser import FLAGS, Watch, chromium, serving
+from tests.serve.page.page_app import Behaviour, build
 
 
 # Not for the whole session: as long as it is open, nothing else in this thread may run a loop.

@@ -9,13 +9,13 @@ from typing import Any
 from starlette.testclient import TestClient
 
 from copylens.records import ModelIdentity, Rights, Share, TimelineItem, Verdict
-from serve.context import Metrics, make_context
-from serve.errors import RequestError
-from serve.gate import Gate
-from serve.generation import GenerationBackend
-from serve.settings import ServeArgs
-from serve.web import create_app
-from serve.wire import Failed, Registered, Status
+from serve.http.context import Metrics, make_context
+from serve.http.errors import RequestError
+from serve.http.gate import Gate
+from serve.http.web import create_app
+from serve.ops.settings import ServeArgs
+from serve.replica.generation import GenerationBackend
+from serve.replica.wire import Failed, Registered, Status
 
 RIGHTS = (
     Rights("sea", "Sea Press", "all rights reserved"),

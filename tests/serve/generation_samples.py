@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.testclient import TestClient
 
-from serve.generation import Event, GenerateRequest, ModelCard
-from serve.policy import Policy
-from tests.live_samples import verdict
+from serve.api.policy import Policy
+from serve.replica.generation import Event, GenerateRequest, ModelCard
+from tests.generation.live_samples import verdict
 from tests.serve.fakes import make_app, make_client
 from tests.servers import free_port
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import requests
 from mlflow import MlflowClient
 
-from benchmarks.memory import descendants
-from copylens.config import RunConfig
-from serve.registry import SCORER_HASH_TAG
+from benchmarks.support.memory import descendants
+from copylens.config.schema import RunConfig
+from copylens.registry.reader import SCORER_HASH_TAG
 
 NAME = "copylens"
 

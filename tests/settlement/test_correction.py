@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from copylens.model.confusion import HeldOutShares
+from copylens.fit.confusion import HeldOutShares
 from copylens.settlement.correction import estimate, invert
 from tests.settlement.worlds import world
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from copylens.model.confusion import HeldOutShares
+from copylens.fit.confusion import HeldOutShares
 
 MODEL = {"name": "copylens", "version": "3", "probe": "tiny", "probe_revision": None}
 

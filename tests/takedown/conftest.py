@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from copylens.config import RunConfig
+from copylens.config.schema import RunConfig
 from copylens.corpus import load_manifest
 from copylens.evidence.building import (
     Origin,
@@ -17,8 +17,8 @@ from copylens.evidence.building import (
     publish_index,
     registered_passages,
 )
-from copylens.scorer import Scorer
-from tests.audit_samples import audit
+from copylens.verdict.scorer import Scorer
+from tests.audit.audit_samples import audit
 from tests.pipeline_samples import WORDS, tiny_config, write_corpus
 
 GONE = "qorvex"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from copylens.corpus.tombstones import name_hash
 from copylens.errors import SettlementError
 from copylens.records import ModelIdentity, Share, TimelineItem, Verdict
-from copylens.removed import name_hash
 from copylens.settlement import Grounds, Terms, make_statement, read_log
 from copylens.takedown.relogging import RescoreTask, plan_rescoring, rescore, rescore_file
 from copylens.takedown.rescoring import Change

@@ -9,18 +9,18 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from copylens.bundle import load_bundle
+from copylens.attributor.lexical.ngrams import char_ids, token_ids, word_ids
 from copylens.cli import app
 from copylens.corpus import load_manifest, read_split
 from copylens.corpus.ingest import ingest_corpus
+from copylens.corpus.tombstones import name_hash, removed_since
 from copylens.errors import CorpusError, SettlementError
-from copylens.fitting import load_texts
-from copylens.model.ngrams import char_ids, token_ids, word_ids
-from copylens.removed import name_hash, removed_since
-from copylens.stages import completed
+from copylens.fit.networks import load_texts
+from copylens.registry.reader import bundle_folder, load_scorer
+from copylens.store.stages import completed
 from copylens.takedown import remove
 from copylens.takedown.scrub import scrubbed
-from serve.registry import bundle_folder, load_scorer
+from copylens.verdict.bundle import load_bundle
 from tests.takedown.conftest import CANARY, GONE
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
@@ -93,8 +93,8 @@ def test_each_of_the_others_comes_next_as_often_as_before(taken) -> None:
 
 def test_the_language_models_are_those_of_the_texts_that_are_left(taken) -> None:
     """Independent truth: counted anew without the sub-dataset."""
-    from copylens.model.class_lm import ClassLanguageModel
-    from copylens.model.lexical import tokenize
+    from copylens.attributor.lexical.class_lm import ClassLanguageModel
+    from copylens.attributor.lexical.classifier import tokenize
 
     lexical = taken.after.model.attributor.channels.lexical
     train = load_texts(taken.config.output, "train", taken.after.model.attributor.sub_datasets)

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from copylens.config import RunConfig
+from copylens.attributor.attention.training import predict
+from copylens.attributor.attributor import Channels
+from copylens.config.schema import RunConfig
 from copylens.evaluation.studies.inputs import Right, StudyInput
 from copylens.evaluation.studies.refit import attention_channel, embed_passages, reader_of
 from copylens.evaluation.studies.token_lstm import fit_token_network, token_set
-from copylens.model.attributor import Channels
-from copylens.model.held_out import TextSet
-from copylens.model.training import predict
+from copylens.fit.held_out import TextSet
 from copylens.probe.lm import LanguageModel, load_language_model
 from copylens.records import IntArray
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from copylens.corpus.sampling import bucket
 from copylens.errors import ConfigError
+from copylens.evaluation.baselines.text_classifier import fit_text_baseline
 from copylens.evaluation.studies.inputs import StudyInput, compare, spread
 from copylens.evaluation.studies.refit import refit, with_channels
-from copylens.evaluation.text_classifier import fit_text_baseline
 
 
 def run(study: StudyInput) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from copylens.config import RunConfig
+from copylens.config.schema import RunConfig
 from copylens.evaluation.answers import Evaluation
+from copylens.evaluation.baselines.text_classifier import Classifier, fit_text_baseline
 from copylens.evaluation.bootstrap import paired_difference
-from copylens.evaluation.text_classifier import Classifier, fit_text_baseline
-from copylens.model.held_out import TextSet
+from copylens.fit.held_out import TextSet
 from copylens.records import IntArray, Passage
-from copylens.scorer import Scorer
+from copylens.verdict.scorer import Scorer
 
 Right = npt.NDArray[np.bool_]
 

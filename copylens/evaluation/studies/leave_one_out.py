@@ -16,15 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from copylens.config import RunConfig
+from copylens.attributor.attention.network import AttributorNetwork
+from copylens.attributor.attributor import Attributor, Evidence
+from copylens.attributor.fusion import fit_fusion
+from copylens.config.schema import RunConfig
+from copylens.detector.detector import SURPRISE, Detector, fit_detector, measures
 from copylens.evaluation import metrics
 from copylens.evaluation.studies.inputs import StudyInput
 from copylens.evaluation.studies.refit import with_channels
-from copylens.model.attributor import Attributor, Evidence
-from copylens.model.detector import SURPRISE, Detector, fit_detector, measures
-from copylens.model.fusion import fit_fusion
-from copylens.model.held_out import TextSet, concatenate, fit_channels, judges, split_parts
-from copylens.model.network import AttributorNetwork
+from copylens.fit.held_out import TextSet, concatenate, fit_channels, judges, split_parts
 from copylens.records import FloatArray, IntArray
 
 

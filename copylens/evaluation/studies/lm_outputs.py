@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from copylens.attributor.attributor import shares_of
 from copylens.evaluation.contract import DISTANCES
 from copylens.evaluation.studies.inputs import Right, StudyInput, spread
-from copylens.model.attributor import shares_of
 from copylens.probe.chunks import tokenize
 from copylens.probe.lm import LanguageModel
 from copylens.records import IntArray, Passage
-from copylens.scorer import Scores
+from copylens.verdict.scorer import Scores
 
 PROMPT_TOKENS, NEW_TOKENS = 64, 192
 _TEMPERATURE, _TOP_P = 0.8, 0.95

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from copylens.config import RunConfig
-from copylens.fitting import FitState, fit_networks, fitted_model
-from copylens.model.assembly import FittedModel
-from copylens.model.attributor import Channels, channel_values
-from copylens.model.dataset import state_set
-from copylens.model.held_out import TextSet, fit_channels
-from copylens.model.training import fit_network
+from copylens.attributor.attention.dataset import state_set
+from copylens.attributor.attention.training import fit_network
+from copylens.attributor.attributor import Channels, channel_values
+from copylens.config.schema import RunConfig
+from copylens.fit.assembly import FittedModel
+from copylens.fit.held_out import TextSet, fit_channels
+from copylens.fit.networks import FitState, fit_networks, fitted_model
 from copylens.probe.lm import LanguageModel
 from copylens.probe.probe import Probe
 from copylens.probe.readout_fit import fit_readout

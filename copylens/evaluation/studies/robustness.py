@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from copylens import textviews
+from copylens import text as textviews
+from copylens.attributor.attributor import shares_of
 from copylens.evaluation.contract import CHANNELS, VIEWS
 from copylens.evaluation.studies.inputs import StudyInput
-from copylens.model.attributor import shares_of
 from copylens.probe.chunks import Tokens, tokenize
 from copylens.probe.lm import LanguageModel
 

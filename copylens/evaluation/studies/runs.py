@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from copylens import storage
-from copylens.config import ALL_NEAR, RunConfig, Study, fingerprint
+from copylens.config.schema import ALL_NEAR, RunConfig, Study, fingerprint
 from copylens.corpus import load_manifest
 from copylens.errors import ConfigError, ProbeError
 from copylens.evaluation.answers import Evaluation
@@ -20,7 +19,8 @@ from copylens.evaluation.studies import (
 )
 from copylens.evaluation.studies.inputs import StudyInput
 from copylens.probe.lm import is_causal, weight_hash
-from copylens.stages import upstream_hash
+from copylens.store import storage
+from copylens.store.stages import upstream_hash
 
 _STUDIES: dict[Study, Callable[[StudyInput], dict[str, Any]]] = {
     "controls": controls.run,

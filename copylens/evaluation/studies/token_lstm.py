@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from copylens.config import RunConfig
-from copylens.model.dataset import StateSet
-from copylens.model.network import AttributorNetwork, NetworkOutput, NetworkShape
-from copylens.model.training import fit_network
+from copylens.attributor.attention.dataset import StateSet
+from copylens.attributor.attention.network import AttributorNetwork, NetworkOutput, NetworkShape
+from copylens.attributor.attention.training import fit_network
+from copylens.config.schema import RunConfig
 from copylens.probe.chunks import tokenize
 from copylens.probe.lm import LanguageModel
 from copylens.records import FloatArray, IntArray

@@ -2,16 +2,16 @@
 
 import pytest
 
-from copylens import storage
-from copylens.config import RunConfig
+from copylens.config.schema import RunConfig
 from copylens.corpus import ingest_corpus, load_manifest
-from copylens.embedding import ShardEmbedder, fit_and_publish_readout, plan, plan_readout
 from copylens.evaluation.answers import load_evaluation
 from copylens.evaluation.studies.inputs import StudyInput
-from copylens.fitting import FitState, finish, fit_networks, load_texts
-from copylens.lineage import lineage_of
-from copylens.scorer import Scorer
-from copylens.stages import complete
+from copylens.fit.networks import FitState, finish, fit_networks, load_texts
+from copylens.states.embed import ShardEmbedder, fit_and_publish_readout, plan, plan_readout
+from copylens.store import storage
+from copylens.store.stages import complete
+from copylens.verdict.lineage import lineage_of
+from copylens.verdict.scorer import Scorer
 from tests.pipeline_samples import tiny_config, write_corpus
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from copylens.config_files import build_config
+from copylens.config.load import build_config
 from copylens.errors import ConfigError, ProbeError
-from copylens.evaluation import study_tables
 from copylens.evaluation.contract import check_report, empty_report
-from copylens.evaluation.html import render_report
 from copylens.evaluation.measure import measure
 from copylens.evaluation.open_set import ood_section
-from copylens.evaluation.plots import Figures
+from copylens.evaluation.report import study_tables
+from copylens.evaluation.report.html import render_report
+from copylens.evaluation.report.plots import Figures
 from copylens.evaluation.studies import in_corpus, leave_one_out, runs
 from copylens.evaluation.studies.inputs import StudyInput
 

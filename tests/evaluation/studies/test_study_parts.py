@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from copylens.config import AttributorConfig
-from copylens.evaluation.baselines import run_text_baselines
+from copylens.attributor.attention.dataset import StateSet, plain_batch
+from copylens.attributor.attention.network import NetworkShape
+from copylens.config.schema import AttributorConfig
+from copylens.evaluation.baselines.table import run_text_baselines
+from copylens.evaluation.baselines.text_classifier import fit_text_baseline
 from copylens.evaluation.studies import controls, in_corpus, lm_outputs, robustness
 from copylens.evaluation.studies.inputs import spread
 from copylens.evaluation.studies.refit import (
@@ -17,9 +20,6 @@ from copylens.evaluation.studies.refit import (
     with_channels,
 )
 from copylens.evaluation.studies.token_lstm import TokenNetwork, id_windows, token_set
-from copylens.evaluation.text_classifier import fit_text_baseline
-from copylens.model.dataset import StateSet, plain_batch
-from copylens.model.network import NetworkShape
 
 
 def test_a_sample_takes_turns_over_classes_and_groups():
@@ -171,8 +171,8 @@ def test_buckets_are_those_of_the_hash():
 
 
 def test_the_token_network_learns_what_words_tell(study):
+    from copylens.attributor.attention.training import predict
     from copylens.evaluation.studies.token_lstm import fit_token_network
-    from copylens.model.training import predict
 
     lm, window = study.scorer.probe.lm, study.config.probe.window
     settings = AttributorConfig(

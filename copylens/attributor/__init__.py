@@ -1,0 +1,1 @@
+"""States and words -> shares per sub-dataset: the channels, their fusion, the time line."""

@@ -1,0 +1,1 @@
+"""The attention channel: the LSTM over fused attention states (Inner-Probe, stage 1)."""

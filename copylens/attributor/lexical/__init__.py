@@ -1,0 +1,1 @@
+"""The lexical channel: n-grams, names, ridge experts and class language models; no LM."""

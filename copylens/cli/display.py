@@ -1,0 +1,190 @@
+"""What the command line shows to a person."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from copylens.generation.live import LiveStep
+from copylens.records import Verdict
+
+_COLOURS = {"registered": "bold red", "unregistered": "green", "abstain": "yellow"}
+_HIDDEN = ("stage", "skipped", "seconds", "hash", "mlflow_run", "fits")
+_SHOWN_SHARES = 4
+_WIDTH = 100
+
+
+def _console() -> Console:
+    return Console(highlight=False, soft_wrap=True)
+
+
+def stage(summary: Mapping[str, Any]) -> None:
+    """One stage's result: a headline, then its figures."""
+    console = _console()
+    if summary["skipped"]:
+        console.print(f"[bold]{summary['stage']:<9}[/] already complete, nothing to do")
+        return
+    seconds = summary.get("seconds")
+    took = f" in {seconds:.0f} s" if seconds is not None else ""
+    console.print(f"[bold]{summary['stage']:<9}[/] done{took}")
+    for key, value in summary.items():
+        if key not in _HIDDEN and value not in (None, {}, []):
+            console.print(f"  {key.replace('_', ' ')}: {_value(value)}", markup=False)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_value(inner)}" for key, inner in value.items())
+    if isinstance(value, list | tuple):
+        return " to ".join(_value(v) for v in value)
+    return str(value)
+
+
+def verdict(text: str, result: Verdict) -> None:
+    """One verdict as a small table under the beginning of its text."""
+    console = _console()
+    start = " ".join(text.split())[:_WIDTH]
+    console.print(Text(start, style="dim"))
+    console.print(headline(result))
+    table = Table(box=None, padding=(0, 1))
+    for column, width in (("sub-dataset", 20), ("share", 5), ("interval", 12)):
+        table.add_column(column, no_wrap=True, min_width=width)
+    table.add_column("basis", no_wrap=True, min_width=12)
+    for column in ("holder", "licence"):
+        table.add_column(column, no_wrap=True, overflow="ellipsis")
+    for share in result.shares[:_SHOWN_SHARES]:
+        table.add_row(
+            share.sub_dataset,
+            f"{share.share:.2f}",
+            f"{share.low:.2f} to {share.high:.2f}",
+            share.basis,
+            share.holder[:24],
+            share.license[:16],
+        )
+    table.add_row("(nothing registered)", f"{result.unregistered:.2f}", "", "", "", "")
+    console.print(table)
+    for item in result.evidence:
+        console.print(_evidence(item), markup=False)
+
+
+def _evidence(item: Mapping[str, Any]) -> str:
+    """One piece of evidence as a line."""
+    source = f"{item['sub_dataset']}: {item['title'] or item['passage_id']}"
+    if item["kind"] == "nearest":
+        return f"  nearest        {source}"
+    agree = f"{item['matched']} of {item['words']} words"
+    stock = ", stock phrases" if item["boilerplate"] else ""
+    return f"  {item['kind']:<14} {item['start']}-{item['end']}: {agree}{stock}; {source}"
+
+
+def headline(result: Verdict) -> Text:
+    """The decision in words."""
+    top = result.shares[0]
+    words = {
+        "registered": f"draws on {top.sub_dataset} ({top.holder}), share {top.share:.2f}",
+        "unregistered": "draws on nothing registered",
+        "abstain": "looks registered, but no single sub-dataset stands out",
+    }
+    line = Text(f"{result.decision}: ", style=_COLOURS[result.decision])
+    line.append(f"{words[result.decision]}; p = {result.p_value:.3f}", style="default")
+    return line
+
+
+def live(step: LiveStep) -> None:
+    """A piece of the text as it is written; on a line of their own what was scored, and flags."""
+    console = _console()
+    console.print(step.piece, end="", markup=False)
+    if step.verdict is not None:
+        console.print()
+        sign = "  ! " if step.flag is not None else "  > "
+        console.print(Text(sign).append_text(headline(step.verdict)))
+    if step.blocked is not None:
+        console.print(Text(f"blocked: {step.blocked.reason}", style="bold red"))
+
+
+def audit(found: Mapping[str, Any]) -> None:
+    """Findings with their p-values; below it the sentences that are no clear yes."""
+    table = Table(box=None, padding=(0, 1))
+    for column in ("sub-dataset", "trained on", "p, corrected", "likelier by", "Self-Comparison"):
+        table.add_column(column, no_wrap=True)
+    words = {"trained on": "yes", "no evidence": "no evidence", "cannot tell": "cannot tell"}
+    for name, entry in found["sub_datasets"].items():
+        gap = entry["gap"]
+        table.add_row(
+            name,
+            words[entry["finding"]],
+            _p_value(entry["p_holm"]),
+            "-" if gap is None else f"{gap['nats_per_token']:.2f} nats",
+            _p_value(entry["tests"]["self_comparison"]["p_holm"]),
+        )
+    console = _console()
+    console.print(table)
+    for entry in found["sub_datasets"].values():
+        if entry["finding"] != "trained on" or len(found["sub_datasets"]) == 1:
+            console.print(entry["sentence"], markup=False)
+
+
+def _p_value(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2g}"
+
+
+def report(figures: Mapping[str, Any]) -> None:
+    """The headline figures of a report beside the text-only baselines."""
+    table = Table(title="held-out files", title_justify="left")
+    for column in ("", "accuracy", "OOD AUROC", "OOD FPR95"):
+        table.add_column(column, justify="right" if column else "left")
+    ours, ood = figures["attribution"], figures["ood"]
+    rows = [("CopyLens", ours["accuracy"], ood["auroc"], ood["fpr95"])]
+    rows += [
+        (f"{name} channel alone", item["accuracy"], item["auroc"], None)
+        for name, item in figures["channels"].items()
+    ]
+    rows += [
+        (name, item["accuracy"], item["auroc"], item["fpr95"])
+        for name, item in figures["baselines"].items()
+        if name != "best_text"
+    ]
+    for name, *numbers in rows:
+        table.add_row(name, *("-" if n is None else f"{n:.3f}" for n in numbers))
+    _console().print(table)
+
+
+def statement(made: Mapping[str, Any], output: str | None) -> None:
+    """A statement as a table, and where its files are."""
+    console = _console()
+    terms, log = made["terms"], made["log"]
+    fee = "equal fee" if terms["fee"] == "equal" else "fee of the contract"
+    trust = f"{100 * made['method']['trust']:.0f} % by shares, the rest by the {fee}"
+    console.print(f"{terms['pool']} {terms['currency']} over {log['texts']:,} texts; {trust}")
+    if not made["method"]["corrected"]:
+        console.print("[yellow]not corrected: this version keeps no held-out shares[/]")
+    table = Table(box=None, padding=(0, 1))
+    table.add_column("sub-dataset", no_wrap=True, min_width=14)
+    table.add_column("holder", no_wrap=True, overflow="ellipsis")
+    widest = max(len(line["amount"]) for line in made["lines"])
+    for column, width in (
+        ("basis", 12),
+        ("share", 6),
+        ("interval", 15),
+        (terms["currency"], widest),
+    ):
+        right = column in ("share", terms["currency"])
+        table.add_column(
+            column, no_wrap=True, min_width=width, justify="right" if right else "left"
+        )
+    for line in made["lines"]:
+        table.add_row(
+            line["sub_dataset"],
+            line["holder"],
+            line["basis"] if line["kind"] == "paid" else line["kind"],
+            f"{100 * line['share']:.1f} %",
+            f"{100 * line['low']:.1f} to {100 * line['high']:.1f} %",
+            line["amount"],
+        )
+    console.print(table)
+    if output is not None:
+        console.print(f"statement.json, .csv and .html: {output}", markup=False)

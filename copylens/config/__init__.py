@@ -1,0 +1,1 @@
+"""One typed, frozen configuration for a whole run."""

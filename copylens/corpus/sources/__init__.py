@@ -1,0 +1,1 @@
+"""Readers: files, folders, hub datasets and installed distributions -> rows."""

@@ -1,0 +1,127 @@
+"""Finds the files behind a path, a folder or a glob, on any file system pyarrow knows."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pyarrow import fs
+
+from copylens.errors import CorpusError, StorageError
+from copylens.store import storage
+
+READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """One file of a source; `name` is its path below the folder the user gave."""
+
+    uri: str
+    name: str
+    size: int
+    mtime_ns: int
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files behind one URI, sorted by name, and the folder their names count from."""
+
+    base: str
+    files: tuple[FileEntry, ...]
+    is_file: bool
+
+
+def list_source(uri: str) -> Listing:
+    """Files behind a path: the file itself, a folder's (all levels), or a glob's matches.
+
+    In a glob `*` and `?` stay within one folder and `**` crosses folders (`?` works on local
+    paths only; in a URI it starts a query). Hidden files and folders are left out.
+
+    Raises:
+        CorpusError: nothing is there, or the place cannot be listed.
+    """
+    try:
+        return _list(uri)
+    except StorageError as error:
+        raise CorpusError(f"corpus source {error}") from None
+    except (OSError, ValueError) as error:
+        summary = " ".join(str(error).split())
+        raise CorpusError(f"corpus source '{uri}' cannot be listed: {summary}") from None
+
+
+def identity_of(files: Sequence[FileEntry]) -> str:
+    """Names, sizes and times of the files: changes when one of them is written anew."""
+    return ";".join(f"{file.name}:{file.size}:{file.mtime_ns}" for file in files)
+
+
+def sha256_of(files: Sequence[FileEntry]) -> str:
+    """A lone file's sha256; for several files the sha256 over lines of `sha256sum`."""
+    if len(files) == 1:
+        return _sha256_file(files[0].uri)
+    lines = "".join(f"{_sha256_file(file.uri)}  {file.name}\n" for file in files)
+    return storage.sha256(lines.encode())
+
+
+def _list(uri: str) -> Listing:
+    filesystem, path = storage.resolve(uri)
+    with storage.reaching(uri):
+        info = filesystem.get_file_info(path)
+    if info.type == fs.FileType.File:
+        base = uri.partition("?")[0].rpartition("/")[0]
+        return Listing(base or ".", (_entry(uri, storage.name_of(uri), info),), is_file=True)
+    if info.type == fs.FileType.Directory:
+        return Listing(uri, tuple(_walk(uri)), is_file=False)
+    base, pattern = _cut_glob(uri)
+    if not pattern:
+        storage.require_bucket(uri)
+        raise CorpusError(f"corpus source '{uri}' is not there; correct the path in the config")
+    expression = _glob_expression(pattern)
+    matches = tuple(file for file in _walk(base) if expression.fullmatch(file.name))
+    if not matches:
+        raise CorpusError(f"corpus source '{uri}' matches no file; correct the pattern")
+    return Listing(base, matches, is_file=False)
+
+
+def _walk(base: str) -> list[FileEntry]:
+    filesystem, path = storage.resolve(base)
+    selector = fs.FileSelector(path, recursive=True, allow_not_found=True)
+    entries = []
+    with storage.reaching(base):
+        infos = filesystem.get_file_info(selector)
+    for info in infos:
+        name = info.path[len(path) :].lstrip("/")
+        hidden = any(part.startswith(".") for part in name.split("/"))
+        if info.type == fs.FileType.File and not hidden:
+            entries.append(_entry(storage.join(base, name), name, info))
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def _entry(uri: str, name: str, info: fs.FileInfo) -> FileEntry:
+    return FileEntry(uri, name, int(info.size), int(info.mtime_ns or 0))
+
+
+def _cut_glob(uri: str) -> tuple[str, str]:
+    """Splits before the first folder with a wildcard; the pattern is "" where there is none."""
+    wild = "*" if "://" in uri else "*?"
+    parts = uri.split("/")
+    for index, part in enumerate(parts):
+        if any(character in part for character in wild):
+            base = "/".join(parts[:index])
+            return base or ("/" if uri.startswith("/") else "."), "/".join(parts[index:])
+    return uri, ""
+
+
+def _glob_expression(pattern: str) -> re.Pattern[str]:
+    pieces = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    tokens = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
+    return re.compile("".join(pieces.get(token, re.escape(token)) for token in tokens))
+
+
+def _sha256_file(uri: str) -> str:
+    filesystem, path = storage.resolve(uri)
+    digest = hashlib.sha256()
+    with storage.reaching(uri), filesystem.open_input_stream(path, compression=None) as stream:
+        while block := stream.read(READ_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""Does a text draw on anything registered? Projector, typicality, conformal calibration."""

@@ -1,0 +1,1 @@
+"""What CopyLens is compared with, on the same splits and tokens."""

@@ -1,0 +1,173 @@
+"""report.html: the figures of report.json as one page that a person reads, with no other files."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from copylens.evaluation.contract import CHANNELS, check_report
+from copylens.evaluation.metrics import FPR95_CONVENTION
+from copylens.evaluation.report import study_tables, wording
+from copylens.evaluation.report.audit_section import insert_audit
+from copylens.evaluation.report.plots import (
+    COLOURS,
+    Figures,
+    MixedText,
+    colour_class,
+    reliability_svg,
+    roc_svg,
+    timeline_svg,
+)
+from copylens.templates import page_template
+
+_TEMPLATE = Path(__file__).parent / "report.html.jinja"
+_NAMED_BANDS = COLOURS
+_CHANNEL_NAMES = {
+    "attention": "attention: what the heads of the LLM compute",
+    "likelihood": "likelihood: how well the LLM predicts the text",
+    "lexical": "lexical: the words and characters themselves",
+}
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A piece of the mixed text under one predicted sub-dataset; `part` opens a true part."""
+
+    text: str
+    css: str
+    name: str
+    share: float
+    part: str | None
+
+
+def render_report(
+    report: Mapping[str, Any], figures: Figures, audit: Mapping[str, Any] | None = None
+) -> str:
+    """The whole page. Every text in it is escaped; what was not measured says so.
+
+    Args:
+        report: as `contract.check_report` demands.
+        figures: what is drawn beside the numbers.
+        audit: content of audit.json, where there is one.
+
+    Raises:
+        ValueError: the report breaks its contract.
+    """
+    check_report(report)
+    filters: dict[str, Callable[..., Any]] = {
+        "percent": wording.percent,
+        "points": wording.points,
+        "decimal": wording.decimal,
+        "between": wording.between,
+    }
+    page = page_template(_TEMPLATE, filters).render(
+        report=report,
+        headlines=wording.headlines(report),
+        channels=[(_CHANNEL_NAMES[name], report["channels"][name]) for name in CHANNELS],
+        controls=study_tables.control_rows(report),
+        views=study_tables.view_rows(report),
+        outputs=study_tables.output_rows(report),
+        in_corpus=study_tables.in_corpus_rows(report),
+        best_text=wording.best_text_name(report),
+        baselines=_baseline_rows(report),
+        ood_rows=study_tables.ood_rows(report["ood"]),
+        convention=report["ood"]["convention"] or FPR95_CONVENTION,
+        config=_folded(report["config"]),
+        lineage=_folded(report["lineage"]),
+        evidence=_folded(report.get("evidence")),
+        **_drawings(figures),
+    )
+    return insert_audit(str(page), audit)
+
+
+def _drawings(figures: Figures) -> dict[str, Any]:
+    mixed, roc = figures.timeline, figures.roc
+    order = _band_order(mixed) if mixed else []
+    return {
+        "confusion": _confusion_rows(figures),
+        "reliability": reliability_svg(figures.reliability) if figures.reliability else None,
+        "roc": roc_svg(roc) if roc else None,
+        "roc_names": list(roc or {}),
+        "timeline": timeline_svg(mixed, order) if mixed else None,
+        "timeline_names": order,
+        "stretches": _stretches(mixed, order) if mixed else [],
+    }
+
+
+def _baseline_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Baselines, best first, each with CopyLens' accuracy less its own."""
+    ours = report["attribution"]["accuracy"]
+    best = report["baselines"]["best_text"]["name"]
+    rows = []
+    for name, figures in report["baselines"].items():
+        if name == "best_text" or not isinstance(figures, Mapping):
+            continue
+        theirs = figures["accuracy"]
+        # A study's own sample is too small a part of the test passages to be compared so.
+        same = figures.get("n") in (None, report["attribution"]["n"])
+        both = same and ours is not None and theirs is not None
+        rows.append(
+            {
+                "title": wording.BASELINE_NAMES.get(name, name),
+                "best": name == best,
+                "difference": ours - theirs if both else None,
+                **figures,
+            }
+        )
+    return sorted(rows, key=lambda row: 1.0 if row["accuracy"] is None else -row["accuracy"])
+
+
+def _confusion_rows(figures: Figures) -> list[dict[str, Any]] | None:
+    if figures.confusion is None:
+        return None
+    counts = np.asarray(figures.confusion)
+    if counts.shape != (len(figures.sub_datasets),) * 2:
+        raise ValueError(
+            f"confusion must be [K, K] with K = {len(figures.sub_datasets)}, got {counts.shape}"
+        )
+    rows = []
+    for i, name in enumerate(figures.sub_datasets):
+        total = int(counts[i].sum())
+        shares = [float(count) / total if total else 0.0 for count in counts[i]]
+        cells = list(zip(figures.sub_datasets, counts[i].tolist(), shares, strict=True))
+        rows.append({"name": name, "total": total, "cells": cells, "right": shares[i]})
+    return rows
+
+
+def _band_order(mixed: MixedText) -> list[str]:
+    """Sub-datasets with a colour of their own: the true parts first, then the largest shares."""
+    weight: dict[str, float] = {}
+    for item in mixed.items:
+        for name, share in item.shares.items():
+            weight[name] = weight.get(name, 0.0) + share * (item.end - item.start)
+    true = list(dict.fromkeys(name for _, _, name in mixed.true_borders))
+    others = sorted((name for name in weight if name not in true), key=lambda name: -weight[name])
+    return [*true, *others][:_NAMED_BANDS]
+
+
+def _stretches(mixed: MixedText, order: Sequence[str]) -> list[Stretch]:
+    """The text cut at every predicted stretch and every true border."""
+    parts = {start: name for start, _, name in mixed.true_borders}
+    ends = {edge for item in mixed.items for edge in (item.start, item.end)}
+    cuts = sorted(
+        {0, len(mixed.text)} | {cut for cut in ends | set(parts) if cut < len(mixed.text)}
+    )
+    stretches = []
+    for start, end in pairwise(cuts):
+        inside = [item for item in mixed.items if item.start <= start < item.end and item.shares]
+        shares = inside[0].shares if inside else {}
+        name = max(shares, key=lambda key: shares[key]) if shares else "nothing predicted"
+        css = colour_class(name, order)
+        share = shares.get(name, 0.0)
+        stretches.append(Stretch(mixed.text[start:end], css, name, share, parts.get(start)))
+    return stretches
+
+
+def _folded(values: Mapping[str, Any] | None) -> str | None:
+    if values is None:
+        return None
+    return str(yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))

@@ -1,0 +1,1 @@
+"""Train, val and ood_val -> a fitted, calibrated model."""

@@ -1,0 +1,1 @@
+"""Verdicts and flags while the LM writes."""

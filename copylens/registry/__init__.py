@@ -1,0 +1,1 @@
+"""MLflow: runs, reports, registered versions, aliases. The one room that imports it."""

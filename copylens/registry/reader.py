@@ -1,0 +1,89 @@
+"""The only reader of MLflow: a model URI -> the scorer behind it."""
+
+from pathlib import Path
+
+import mlflow
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+
+from copylens.errors import ModelError
+from copylens.registry.server import asking, mlflow_errors, one_line
+from copylens.store import storage
+from copylens.store.storage import shown
+from copylens.verdict.bundle import SCORER_FILE
+from copylens.verdict.scorer import Scorer
+
+# How MLflow says that there is no such model, version or alias.
+_NO_SUCH = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"}
+
+SCORER_HASH_TAG = "scorer.sha256"
+
+
+def load_scorer(uri: str, tracking_uri: str, probe: str | None = None) -> Scorer:
+    """The scorer that a registry URI or a local folder names.
+
+    Args:
+        uri: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or the folder of a saved scorer.
+        tracking_uri: the MLflow server or database.
+        probe: where the LM lies now, if it has moved since training.
+
+    Raises:
+        ModelError: the registry has no such model, or what it holds is damaged.
+        TrackingError: the registry is out of reach.
+    """
+    return Scorer.load(*bundle_folder(uri, tracking_uri), probe=probe)
+
+
+def bundle_folder(uri: str, tracking_uri: str) -> tuple[str, str, str]:
+    """Folder, name and version of a saved scorer; see `load_scorer`."""
+    if not uri.startswith("models:/"):
+        return uri, "copylens", "unregistered"
+    name, version = resolve_version(uri, tracking_uri)
+    mlflow.set_tracking_uri(tracking_uri)
+    with mlflow_errors(tracking_uri):
+        folder = mlflow.artifacts.download_artifacts(f"models:/{name}/{version}")
+    found = sorted(Path(folder).rglob(SCORER_FILE))
+    if not found:
+        raise ModelError(f"{uri} is no CopyLens model ({SCORER_FILE} is missing)")
+    check_hash(found[0], name, version, tracking_uri)
+    return str(found[0].parent), name, version
+
+
+def check_hash(scorer_file: Path, name: str, version: str, tracking_uri: str) -> None:
+    """Refuses files that are not those which were registered.
+
+    The scorer's JSON names the hash of its arrays, so that this one hash stands for all of it.
+    """
+    tags = MlflowClient(tracking_uri).get_model_version(name, version).tags
+    found = storage.sha256(scorer_file.read_bytes())
+    expected = tags.get(SCORER_HASH_TAG, "")
+    if found != expected:
+        raise ModelError(
+            f"version {version} of '{name}' is not what was registered ({SCORER_FILE} has sha256 "
+            f"{found[:12]}, the registry says {expected[:12] or 'nothing'}); promote it anew"
+        )
+
+
+def resolve_version(uri: str, tracking_uri: str) -> tuple[str, str]:
+    """Name and version number behind `models:/NAME@ALIAS` or `models:/NAME/VERSION`.
+
+    Raises:
+        ModelError: the registry has no such version.
+        TrackingError: the registry does not answer within a few seconds.
+    """
+    rest = uri.removeprefix("models:/")
+    with asking(tracking_uri):
+        client = MlflowClient(tracking_uri)
+        try:
+            if "@" in rest:
+                name, alias = rest.rsplit("@", 1)
+                return name, str(client.get_model_version_by_alias(name, alias).version)
+            name, _, version = rest.partition("/")
+            return name, str(client.get_model_version(name, version).version)
+        except MlflowException as error:
+            if error.error_code not in _NO_SUCH:
+                raise
+            raise ModelError(
+                f"{uri} is not in the registry at {shown(tracking_uri)}: {one_line(error)}; "
+                "run `copylens promote` first, or name a saved folder"
+            ) from None

@@ -1,0 +1,1 @@
+"""Passages -> state shards, and reading them back in bounded memory."""

@@ -1,0 +1,182 @@
+"""The embed stage, shard by shard: what a worker does, on a laptop or on a cluster."""
+
+import hashlib
+import heapq
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from copylens.config.schema import RunConfig, fingerprint
+from copylens.corpus import corpus_uri, load_manifest, read_shard, shard_uris
+from copylens.corpus.quarantine import each
+from copylens.probe.lm import weight_hash
+from copylens.probe.probe import Probe
+from copylens.probe.readout_fit import fit_readout
+from copylens.records import SPLITS, Passage, SplitName, States
+from copylens.states import shards
+from copylens.states.memory import bound_caches, release_memory
+from copylens.states.readout_files import (
+    load_readout,
+    publish_readout,
+    readout_is_published,
+    readout_sha256,
+)
+from copylens.store import storage
+from copylens.store.markers import is_published
+
+# Of the background only the words are used.
+_EMBEDDED: tuple[SplitName, ...] = tuple(split for split in SPLITS if split != "background")
+
+
+@dataclass(frozen=True)
+class EmbedTask:
+    """One corpus shard to read, the state shard to publish, and the key that pins both.
+
+    Attributes:
+        name: of the shard in the corpus, `split/part-NNNNN.parquet`.
+        sha256: of the corpus shard's bytes, by the manifest.
+        passages: how many it holds.
+    """
+
+    name: str
+    source: str
+    sha256: str
+    passages: int
+    target: str
+    key: str
+
+    @property
+    def done(self) -> bool:
+        """True when the state shard stands complete with this very key."""
+        return is_published(self.target, self.key)
+
+
+@dataclass(frozen=True)
+class ReadOutTask:
+    """The read-out to fit before any shard is embedded, and the key that pins it."""
+
+    output: str
+    key: str
+
+    @property
+    def done(self) -> bool:
+        """True when the read-out stands complete with this very key."""
+        return readout_is_published(self.output, self.key)
+
+
+def plan_readout(config: RunConfig) -> ReadOutTask | None:
+    """What to fit; None where the read-out is off.
+
+    Raises:
+        CorpusError: the corpus has not been ingested.
+        ProbeError: the LM is not there.
+    """
+    if not config.probe.readout:
+        return None
+    records = [shard for shard in load_manifest(config.output).shards if shard.split == "train"]
+    contents = [record.sha256 for record in records]
+    return ReadOutTask(config.output, fingerprint(*_settings(config), contents))
+
+
+def fit_and_publish_readout(config: RunConfig, task: ReadOutTask) -> None:
+    """Fits the read-out on a sample of the train split, once per run."""
+    probe = Probe(config.probe, config.seed)
+    texts = probe.readable([passage.text for passage in sample_passages(config)])
+    publish_readout(task.output, task.key, fit_readout(probe, texts, config.seed))
+
+
+def sample_passages(config: RunConfig) -> list[Passage]:
+    """A random sample of train, the same however it is sharded; one shard in memory at a time."""
+
+    def draw(passage: Passage) -> bytes:
+        return hashlib.sha256(f"{config.seed}:{passage.id}".encode()).digest()
+
+    sources = shard_uris(config.output, "train")
+    passages = (passage for source in sources for passage in read_shard(source))
+    return heapq.nsmallest(config.probe.readout_passages, passages, key=draw)
+
+
+def plan(config: RunConfig) -> list[EmbedTask]:
+    """One task per corpus shard, complete ones included. The read-out comes first.
+
+    Raises:
+        CorpusError: the corpus has not been ingested.
+        ProbeError: the LM is not there.
+    """
+    settings = _settings(config)
+    readout = readout_sha256(config.output) if config.probe.readout else ""
+    tasks = []
+    for shard in load_manifest(config.output).shards:
+        if shard.split in _EMBEDDED:
+            source = corpus_uri(config.output, shard.path)
+            target = shards.shard_uri(config.output, shard.split, source)
+            key = fingerprint(*settings, readout, shard.sha256)
+            tasks.append(EmbedTask(shard.path, source, shard.sha256, shard.passages, target, key))
+    return tasks
+
+
+class ShardEmbedder:
+    """Loads the LM once, then turns corpus shards into state shards."""
+
+    def __init__(self, config: RunConfig):
+        """Loads the LM."""
+        bound_caches()
+        readout = load_readout(config.output) if config.probe.readout else None
+        self._probe = Probe(config.probe, config.seed, readout=readout)
+
+    def __call__(self, task: EmbedTask) -> shards.Published:
+        """Publishes one state shard; one that was published meanwhile is left as it is.
+
+        A passage that cannot be read goes to quarantine, with its reason, in the shard's marker.
+
+        Raises:
+            CorpusError: the corpus shard is damaged.
+        """
+        if task.done:
+            return shards.published(task.target)
+        passages = read_shard(task.source, task.sha256)
+        read = each(passages, lambda some: self._probe.states([p.text for p in some]))
+        results = [_checked(*pair) for pair in zip(passages, read)]
+        kept = [(p, r) for p, r in zip(passages, results) if isinstance(r, States)]
+        refused = [r for r in results if isinstance(r, shards.Rejected)]
+        done = shards.publish(
+            task.target, task.key, [p for p, _ in kept], [r for _, r in kept], refused
+        )
+        release_memory()
+        return done
+
+
+def _checked(passage: Passage, read: States | str) -> States | shards.Rejected:
+    if isinstance(read, str):
+        return shards.Rejected(passage.id, read)
+    if np.isfinite(read.values).all() and np.isfinite(read.likelihood).all():
+        return read
+    return shards.Rejected(passage.id, "the LM's states are not finite; try probe.dtype=float32")
+
+
+def _settings(config: RunConfig) -> tuple[dict[str, object], int, str]:
+    """What states depend on besides the texts: settings, seed, the LM's weights."""
+    # Where the work is done does not change what is computed.
+    settings = config.probe.model_dump(mode="json", exclude={"device", "batch_tokens"})
+    return settings, config.seed, weight_hash(config.probe)
+
+
+def publish_quarantine(config: RunConfig, tasks: Sequence[EmbedTask]) -> int:
+    """Gathers what the shards refused in `<output>/states/quarantine.jsonl`; how many there are."""
+    refused = [
+        {"shard": task.name, **asdict(item)}
+        for task in tasks
+        for item in shards.published(task.target).quarantined
+    ]
+    lines = [json.dumps(entry, sort_keys=True, ensure_ascii=False) + "\n" for entry in refused]
+    storage.write_bytes(
+        storage.join(config.output, "states", "quarantine.jsonl"), "".join(lines).encode()
+    )
+    return len(refused)
+
+
+def output_hash(tasks: Sequence[EmbedTask]) -> str:
+    """Hash over all state shards' bytes: equal for equal runs."""
+    return fingerprint([[task.name, shards.published(task.target).sha256] for task in tasks])

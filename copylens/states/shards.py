@@ -1,0 +1,147 @@
+"""State shards: one parquet file per corpus shard, published last with a marker.
+
+A shard counts only once its marker stands beside it and carries the key of everything the shard
+depends on. So a re-run after any crash skips what is complete, and ends with the same bytes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from copylens.errors import ModelError
+from copylens.records import Passage, SplitName, States
+from copylens.store import storage
+from copylens.store.markers import facts_of, mark
+
+
+@dataclass(frozen=True)
+class StateRow:
+    """The states of one passage with what training needs to know of it."""
+
+    id: str
+    sub_dataset: str
+    split_group: str
+    states: States
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A passage that could not be embedded, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the marker of a complete shard says: passages in = `rows` + `quarantined`."""
+
+    rows: int
+    quarantined: tuple[Rejected, ...]
+    sha256: str
+
+
+_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("sub_dataset", pa.string()),
+        ("split_group", pa.string()),
+        ("tokens", pa.int32()),
+        ("windows", pa.int32()),
+        # Raw fp16 and int32 bytes: the fastest column type both ways, and ragged for free.
+        ("values", pa.large_binary()),
+        ("likelihood", pa.large_binary()),
+        ("spans", pa.large_binary()),
+        ("codes", pa.large_binary()),
+    ]
+)
+
+
+def shard_uri(output: str, split: SplitName, corpus_shard: str) -> str:
+    """Where the states of a corpus shard go: the same name under `states/`."""
+    return storage.join(output, "states", split, storage.name_of(corpus_shard))
+
+
+def published(uri: str) -> Published:
+    """What a complete shard holds, without reading it.
+
+    Raises:
+        ModelError: the shard is not there, or not complete.
+    """
+    marker = facts_of(uri)
+    if marker is None:
+        raise ModelError(f"state shard '{uri}' is missing; run embed")
+    refused = tuple(Rejected(**entry) for entry in marker["quarantined"])
+    return Published(int(marker["rows"]), refused, str(marker["sha256"]))
+
+
+def publish(
+    uri: str,
+    key: str,
+    passages: Sequence[Passage],
+    states: Sequence[States],
+    quarantined: Sequence[Rejected] = (),
+) -> Published:
+    """Writes a shard, then its marker, which also names the passages that were refused."""
+    data = _encode(passages, states)
+    storage.write_bytes(uri, data)
+    result = Published(len(states), tuple(quarantined), storage.sha256(data))
+    mark(uri, key, asdict(result))
+    return result
+
+
+def read_states(uri: str) -> list[StateRow]:
+    """All rows of a shard, in the order of its corpus shard.
+
+    Raises:
+        ModelError: the shard is missing, or its bytes are not those its marker names.
+    """
+    expected = published(uri).sha256
+    data = storage.read_bytes(uri)
+    if storage.sha256(data) != expected:
+        raise ModelError(f"state shard '{uri}' is damaged; delete it and run embed again")
+    table = pq.read_table(pa.BufferReader(data))
+    widths = {name.decode(): int(value) for name, value in (table.schema.metadata or {}).items()}
+    return [_decode(row, widths) for row in table.to_pylist()]
+
+
+def _encode(passages: Sequence[Passage], states: Sequence[States]) -> bytes:
+    table = pa.table(
+        {
+            "id": [p.id for p in passages],
+            "sub_dataset": [p.sub_dataset for p in passages],
+            "split_group": [p.split_group for p in passages],
+            "tokens": [s.tokens for s in states],
+            "windows": [len(s.values) for s in states],
+            "values": [s.values.astype(np.float16).tobytes() for s in states],
+            "likelihood": [s.likelihood.astype(np.float16).tobytes() for s in states],
+            "spans": [s.spans.astype(np.int32).tobytes() for s in states],
+            "codes": [s.codes.astype(np.int16).tobytes() for s in states],
+        },
+        schema=_SCHEMA.with_metadata(
+            {
+                "values": str(states[0].values.shape[1] if states else 0),
+                "likelihood": str(states[0].likelihood.shape[1] if states else 0),
+                "codes": str(states[0].codes.shape[1] if states else 0),
+            }
+        ),
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", use_dictionary=False)
+    return bytes(sink.getvalue())
+
+
+def _decode(row: dict[str, Any], widths: dict[str, int]) -> StateRow:
+    W = row["windows"]
+    states = States(
+        values=np.frombuffer(row["values"], np.float16).reshape(W, widths["values"]),
+        likelihood=np.frombuffer(row["likelihood"], np.float16).reshape(W, widths["likelihood"]),
+        spans=np.frombuffer(row["spans"], np.int32).reshape(W, 2),
+        codes=np.frombuffer(row["codes"], np.int16).reshape(W, widths["codes"]),
+        tokens=row["tokens"],
+    )
+    return StateRow(row["id"], row["sub_dataset"], row["split_group"], states)

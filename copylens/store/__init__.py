@@ -1,0 +1,1 @@
+"""Files at any URI, completion markers, stages."""

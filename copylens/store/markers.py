@@ -1,0 +1,34 @@
+"""A file counts once its marker stands beside it: what it was made from, its hash, its counts."""
+
+from typing import Any
+
+from copylens.store import storage
+
+
+def mark(uri: str, key: str, facts: dict[str, Any]) -> None:
+    """Publishes a file that is written already.
+
+    Args:
+        key: fingerprint of everything the file depends on.
+        facts: what others want to know without reading the file.
+    """
+    storage.write_json(_marker(uri), {**facts, "key": key})
+
+
+def is_published(uri: str, key: str) -> bool:
+    """True when the file is complete and was made from exactly these inputs and settings."""
+    found = facts_of(uri)
+    return found is not None and bool(found["key"] == key)
+
+
+def facts_of(uri: str) -> dict[str, Any] | None:
+    """What the marker says, the key included; None where the file is not complete."""
+    marker = _marker(uri)
+    if not storage.exists(marker):
+        return None
+    facts: dict[str, Any] = storage.read_json(marker)
+    return facts
+
+
+def _marker(uri: str) -> str:
+    return storage.beside(uri, ".done.json")

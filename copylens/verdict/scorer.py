@@ -1,0 +1,279 @@
+"""Texts -> verdicts: probe, attributor, detector and calibration behind one call."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from copylens.attributor.attributor import Evidence, shares_of
+from copylens.config.schema import ProbeConfig, RunConfig
+from copylens.detector.detector import measures
+from copylens.errors import ModelError
+from copylens.evidence.index import EvidenceIndex
+from copylens.fit.assembly import FittedModel
+from copylens.probe.lm import weight_hash
+from copylens.probe.probe import Probe
+from copylens.probe.readout import ReadOut
+from copylens.records import (
+    Decision,
+    FloatArray,
+    ModelIdentity,
+    Rights,
+    Share,
+    States,
+    TimelineItem,
+    Verdict,
+)
+from copylens.verdict.attachments import Attachments
+from copylens.verdict.bundle import Bundle, load_bundle, save_bundle
+from copylens.verdict.public import public_name
+
+# Fewer or more would only change speed: texts are scored independently of each other.
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A set of texts, scored; every row stands for one text.
+
+    Attributes:
+        log_probs: [N, K] fused, as if each text had one source.
+        timelines: N arrays [S, K].
+        shares: [N, K], rows sum to 1 - unregistered.
+        unregistered, p_value, ood_score: [N].
+    """
+
+    evidence: Evidence
+    log_probs: FloatArray
+    timelines: list[FloatArray]
+    shares: FloatArray
+    unregistered: FloatArray
+    p_value: FloatArray
+    ood_score: FloatArray
+
+
+class Scorer:
+    """A fitted model with its probe. Train, batch and service all call this one class."""
+
+    def __init__(
+        self,
+        model: FittedModel,
+        rights: tuple[Rights, ...],
+        config: RunConfig,
+        lineage: dict[str, Any],
+        name: str = "copylens",
+        version: str = "unregistered",
+        probe: Probe | None = None,
+        readout: ReadOut | None = None,
+        attachments: Attachments | None = None,
+    ):
+        self.model = model
+        self.rights = {item.sub_dataset: item for item in rights}
+        self.config = config
+        self.lineage = lineage
+        self.attachments = attachments or {}
+        weights = str(lineage.get("probe_weights") or "")[:12] or None
+        self.identity = ModelIdentity(
+            name, version, public_name(config.probe.model), config.probe.revision or weights
+        )
+        self._probe = probe
+        self._readout = readout
+        self._index: EvidenceIndex | None = None
+
+    @classmethod
+    def load(
+        cls,
+        folder: str,
+        name: str = "copylens",
+        version: str = "unregistered",
+        probe: str | None = None,
+    ) -> "Scorer":
+        """Reads a saved scorer; the LM itself is loaded at the first text.
+
+        Args:
+            folder: where `save` wrote.
+            name, version: what verdicts say made them.
+            probe: where the LM lies now, if it has moved since training.
+
+        Raises:
+            ModelError: the folder holds no scorer, or a damaged one.
+        """
+        bundle = load_bundle(folder)
+        config = bundle.config
+        if probe is not None:
+            moved = config.probe.model_copy(update={"model": probe})
+            config = config.model_copy(update={"probe": moved})
+        return cls(
+            bundle.model,
+            bundle.rights,
+            config,
+            bundle.lineage,
+            name,
+            version,
+            readout=bundle.readout,
+            attachments=bundle.attachments,
+        )
+
+    def save(self, folder: str) -> None:
+        """Writes safetensors + JSON; the LM's weights are named and pinned, not copied."""
+        bundle = Bundle(
+            model=self.model,
+            readout=self._readout,
+            rights=tuple(self.rights.values()),
+            config=self.config,
+            lineage=self.lineage,
+            attachments=self.attachments,
+        )
+        save_bundle(folder, bundle)
+
+    @property
+    def probe(self) -> Probe:
+        """The LM with its taps, loaded when first asked for.
+
+        Raises:
+            ModelError: the LM's weights are not those the scorer was trained with.
+        """
+        if self._probe is None:
+            check_probe(self.config.probe, self.lineage.get("probe_weights"))
+            self._probe = Probe(self.config.probe, self.config.seed, readout=self._readout)
+        return self._probe
+
+    def share_lm(self, other: "Scorer") -> bool:
+        """Takes over the LM that another scorer has in memory, if it is the very same.
+
+        Two scorers that share one must not run at the same time: taps are set on the LM itself.
+
+        Returns:
+            Whether there was one to share.
+        """
+        weights = self.lineage.get("probe_weights")
+        same = other.config.probe == self.config.probe and weights is not None
+        if not same or other._probe is None or other.lineage.get("probe_weights") != weights:
+            return False
+        lm = other._probe.lm
+        self._probe = Probe(self.config.probe, self.config.seed, lm=lm, readout=self._readout)
+        return True
+
+    @property
+    def evidence_index(self) -> EvidenceIndex | None:
+        """The index of this version, opened when first asked for; None where it has none.
+
+        Raises:
+            CorpusError: it is gone, or no longer the one that was registered.
+        """
+        if self._index is None:
+            self._index = EvidenceIndex.attached(self.attachments, self.config.evidence)
+        return self._index
+
+    def verdicts(
+        self, texts: Sequence[str], alpha: float | None = None, evidence: bool = False
+    ) -> list[Verdict]:
+        """One verdict per text, in order.
+
+        Args:
+            texts: any length; long ones are read in overlapping chunks.
+            alpha: false-alarm level; default: `calibration.alpha`.
+            evidence: with spans and nearest passages; none where this version has no index.
+
+        Raises:
+            TextError: a text is empty or blank.
+            CorpusError: the index is gone, or no longer the one that was registered.
+        """
+        result: list[Verdict] = []
+        for start in range(0, len(texts), _BATCH):
+            batch = texts[start : start + _BATCH]
+            result += self.judge(batch, self.probe.states(batch), alpha, evidence)
+        return result
+
+    def judge(
+        self,
+        texts: Sequence[str],
+        states: Sequence[States],
+        alpha: float | None = None,
+        evidence: bool = False,
+    ) -> list[Verdict]:
+        """One verdict per text whose states are at hand, in order; see `verdicts`."""
+        scores = self.score(texts, states)
+        found = [self._verdict(scores, n, text, states[n], alpha) for n, text in enumerate(texts)]
+        index = self.evidence_index if evidence else None
+        if index is None:
+            return found
+        return [
+            replace(verdict, evidence=index.evidence(text, state.values))
+            for text, state, verdict in zip(texts, states, found)
+        ]
+
+    def score(self, texts: Sequence[str], states: Sequence[States]) -> Scores:
+        """Scores texts whose states are at hand: the numbers behind the verdicts."""
+        model = self.model
+        evidence = model.attributor.channels.evidence(texts, states)
+        log_probs = model.attributor.log_probs(evidence)
+        timelines = model.attributor.timelines(evidence)
+        ood_score = model.detector.score(measures(model.attributor, evidence, model.detector.space))
+        p_value = model.conformal.p_value(ood_score)
+        unregistered = model.open_set.unregistered(p_value)
+        closed = shares_of(timelines, evidence.spans)  # [N, K], rows sum to 1
+        shares = closed * (1 - unregistered[:, None])
+        return Scores(evidence, log_probs, timelines, shares, unregistered, p_value, ood_score)
+
+    def _verdict(
+        self, scores: Scores, n: int, text: str, states: States, alpha: float | None
+    ) -> Verdict:
+        level = self.config.calibration.alpha if alpha is None else alpha
+        registered = 1 - float(scores.unregistered[n])
+        top = float(scores.shares[n].max()) / registered
+        return Verdict(
+            text_sha256=hashlib.sha256(text.encode()).hexdigest(),
+            decision=self._decision(float(scores.p_value[n]), top, level),
+            p_value=float(scores.p_value[n]),
+            ood_score=float(scores.ood_score[n]),
+            shares=self._shares(scores.shares[n], registered),
+            unregistered=float(scores.unregistered[n]),
+            timeline=self._timeline(scores, n),
+            model=self.identity,
+            tokens=states.tokens,
+        )
+
+    def _decision(self, p_value: float, top: float, alpha: float) -> Decision:
+        if p_value < alpha:
+            return "unregistered"
+        return "registered" if top >= self.config.calibration.abstain_below else "abstain"
+
+    def _shares(self, row: FloatArray, registered: float) -> tuple[Share, ...]:
+        model = self.model
+        shares = []
+        for name, share in zip(model.attributor.sub_datasets, row):
+            closed = float(share) / registered
+            low, high = model.intervals.bounds(np.array(closed))
+            rights = self.rights[name]
+            shares.append(
+                Share(
+                    sub_dataset=name,
+                    holder=rights.holder,
+                    license=rights.license,
+                    share=float(share),
+                    low=float(low) * registered,
+                    high=float(high) * registered,
+                    basis=rights.basis,
+                )
+            )
+        return tuple(sorted(shares, key=lambda item: -item.share))
+
+    def _timeline(self, scores: Scores, n: int) -> tuple[TimelineItem, ...]:
+        names = self.model.attributor.sub_datasets
+        return tuple(
+            TimelineItem(int(start), int(end), dict(zip(names, map(float, row))))
+            for (start, end), row in zip(scores.evidence.spans[n], scores.timelines[n])
+        )
+
+
+def check_probe(config: ProbeConfig, expected: str | None) -> None:
+    """Refuses an LM whose weights are not those that the scorer was trained with."""
+    found = weight_hash(config)
+    if expected is not None and found != expected:
+        raise ModelError(
+            f"the LM at '{config.model}' is not the one this scorer was trained with "
+            f"(weights {found[:12]}, expected {expected[:12]}); name the right one with --probe"
+        )

@@ -1,0 +1,74 @@
+"""Connects to Ray: the cluster we run on, or a local one for the length of the stage."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+
+from copylens.config.schema import RunConfig
+from copylens.errors import CopyLensError
+from copylens.progress import native_stderr_closed
+
+
+@contextmanager
+def ray_session(config: RunConfig) -> Iterator[None]:
+    """Yields with Ray connected; a local Ray is shut down afterwards.
+
+    A Ray that is already connected (a stage within `copylens run`, a test) is used as it is. With
+    RAY_ADDRESS set, as in a submitted job, that cluster is used and its resources are its own.
+    """
+    if ray.is_initialized():
+        yield
+        return
+    # News of the platform about itself is none to a user; what fails is raised.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    with native_stderr_closed():
+        if os.environ.get("RAY_ADDRESS"):
+            ray.init(address="auto", **quiet)
+        else:
+            ray.init(
+                address="local",
+                num_cpus=config.resources.cpus,
+                object_store_memory=config.resources.object_store_mb * 2**20,
+                include_dashboard=False,
+                **quiet,
+            )
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+@contextmanager
+def user_errors() -> Iterator[None]:
+    """Brings a user's mistake that surfaced on a worker back as the one line it is."""
+    try:
+        yield
+    except CopyLensError:
+        raise
+    except Exception as error:
+        cause = user_error_in(error)
+        if cause is None:
+            raise
+        raise type(cause)(str(cause).splitlines()[0]) from None
+
+
+def user_error_in(error: BaseException | None) -> CopyLensError | None:
+    """The CopyLensError that a chain of wrapped exceptions holds, if any."""
+    seen: set[int] = set()
+    stack = [error]
+    while stack:
+        link = stack.pop()
+        if link is None or id(link) in seen:
+            continue
+        seen.add(id(link))
+        if isinstance(link, CopyLensError):
+            return link
+        stack += [link.__cause__, link.__context__, getattr(link, "cause", None)]
+        stack += list(getattr(link, "worker_failures", {}).values())
+    return None

@@ -1,0 +1,1 @@
+"""OpenAI's completions and chat, in its own schema."""

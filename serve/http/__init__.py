@@ -1,0 +1,1 @@
+"""The HTTP side: gate, limits, keys, errors. Knows no cluster and no model."""

@@ -1,0 +1,1 @@
+"""Starting, proxying, metering and configuring the service."""

@@ -1,0 +1,1 @@
+"""The deployments: batching, following the alias, generations."""

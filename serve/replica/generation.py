@@ -1,0 +1,179 @@
+"""What a text generation is asked for and what it tells: requests, events, and how they travel.
+
+Nothing here knows a web framework, a cluster or a model. A backend is whatever turns a
+`GenerateRequest` into events: `LocalBackend` does so in this process; a Ray Serve handle does so
+on a replica.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from serve.api.policy import Policy
+
+EventName = Literal["token", "shares", "flag", "blocked", "verdict", "done", "error"]
+
+MAX_TOKENS, MAX_PROMPT = 4096, 200_000
+# Beyond it numbers in JSON are not exact everywhere.
+MAX_SEED = 2**53
+
+# Names of registered sub-datasets; bounded, for an unknown one is named in the refusal.
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+def _word(text: str) -> str:
+    if not text.strip():
+        raise ValueError("give at least one word")
+    return text
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, str | bool):
+        raise ValueError("give a number")
+    return value
+
+
+Prompt = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_PROMPT, json_schema_extra={"pattern": r"\S"}),
+    AfterValidator(_word),
+]
+# "5" is no number, nor is true; but 5.0 is a whole one, as JSON has it. Bounds stand before it:
+# outside /openapi.json would not show them.
+WHOLE = BeforeValidator(_number)
+Count = Annotated[int, Field(ge=1), WHOLE]
+Number = Annotated[float, Field(strict=True)]
+Level = Annotated[Number, Field(gt=0, lt=1)]
+
+
+class Closed(BaseModel):
+    """A body whose unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class BlockRule(Closed):
+    """Ends the text once it is flagged as drawing on one of these sources."""
+
+    sub_datasets: tuple[Name, ...] = Field(default=(), description="empty = any registered one")
+    share: Number = Field(default=0.5, ge=0, le=1, description="of the source, at least")
+
+
+class Message(Closed):
+    """One turn of a chat."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str = Field(max_length=MAX_PROMPT)
+
+
+class Watching(Closed):
+    """How a generation is watched."""
+
+    every: Annotated[int, Field(ge=1, le=MAX_TOKENS), WHOLE] = Field(
+        default=64, description="tokens before the first verdict"
+    )
+    confirm: Annotated[int, Field(ge=1, le=16), WHOLE] = Field(
+        default=2, description="verdicts in a row that raise a flag"
+    )
+    alpha: Level | None = Field(default=None, description="false-alarm level")
+    block: BlockRule | None = Field(default=None, description="null = only the service's own rule")
+
+
+class GenerateRequest(Watching):
+    """`POST /v1/generate`: a prompt or a chat, how the LM writes, and how it is watched."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {
+                    "required": ["prompt"],
+                    "properties": {"prompt": {"type": "string"}, "messages": {"maxItems": 0}},
+                },
+                {
+                    "required": ["messages"],
+                    "properties": {"prompt": {"type": "null"}, "messages": {"minItems": 1}},
+                },
+            ],
+            "examples": [
+                {"prompt": "The old captain said", "max_tokens": 64, "seed": 7},
+                {
+                    "messages": [{"role": "user", "content": "Tell me of the sea."}],
+                    "block": {"sub_datasets": ["novels"], "share": 0.5},
+                },
+            ],
+        }
+    )
+
+    prompt: Prompt | None = None
+    messages: tuple[Message, ...] = Field(default=(), max_length=1000)
+    max_tokens: Annotated[int, Field(ge=1, le=MAX_TOKENS), WHOLE] = 200
+    temperature: Number = Field(default=0.8, ge=0, le=10, description="0 = always the likeliest")
+    top_p: Number = Field(default=1.0, gt=0, le=1)
+    seed: Annotated[int, Field(ge=0, lt=MAX_SEED), WHOLE] | None = Field(
+        default=None, description="the same gives the same text; null = any"
+    )
+    stop: tuple[str, ...] = Field(default=(), max_length=16)
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> "GenerateRequest":
+        if (self.prompt is None) == (not self.messages):
+            raise ValueError("give either prompt or messages")
+        return self
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened while the LM writes.
+
+    - token {text, tokens}: characters added; tokens written so far.
+    - shares {tokens, decision, p_value, ood_score, unregistered, shares: {name: share}}: a running
+      verdict.
+    - flag {decision, sub_dataset, holder, share, p_value, tokens}: see
+      `copylens.generation.flags.Flag`.
+    - blocked {reason, sub_dataset, holder}: the text ends here.
+    - verdict: on the whole text; none where the text is blank.
+    - done {finish, seed, usage}: last. `finish` is stop, length or blocked.
+    - error {status, code, message, hint}: last, instead of all that would have followed.
+    """
+
+    name: EventName
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """The LM behind a backend, and the scorer that watches it."""
+
+    id: str
+    context: int
+    scorer: str
+    version: str
+
+
+class GenerationBackend(Protocol):
+    """What the routes need; the seam to whoever holds LM and scorer."""
+
+    def stream(self, request: GenerateRequest, policy: Policy) -> AsyncIterator[Event]:
+        """Events of one generation; closing the iterator ends it.
+
+        Args:
+            policy: may end the text; the request's own rule comes on top.
+        """
+        ...
+
+    async def card(self) -> ModelCard:
+        """The one model that is served."""
+        ...
+
+
+def error_event(status: int, code: str, message: str, hint: str | None = None) -> Event:
+    """The end of a generation that failed."""
+    return Event("error", {"status": status, "code": code, "message": message, "hint": hint})
+
+
+def sse(event: Event) -> str:
+    """An event as a server-sent event."""
+    return f"event: {event.name}\ndata: {json.dumps(event.data, ensure_ascii=False)}\n\n"

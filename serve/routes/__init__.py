@@ -1,1 +1,0 @@
-"""The service's endpoints, a router a file; serve.web puts them together."""

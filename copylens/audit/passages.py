@@ -85,15 +85,15 @@ def _against(config: RunConfig, names: set[str]) -> Iterable[tuple[str, Item]]:
     for uri in config.audit.against:
         intake = Intake(config.corpus)
         intake.take(uri, open_source(uri).rows(), "registered")
-        drafts = [draft for draft in intake.drafts if draft.sub_dataset in names]
-        if not drafts:
+        unsplit = [passage for passage in intake.passages if passage.sub_dataset in names]
+        if not unsplit:
             raise CorpusError(
                 f"audit.against: '{uri}' has no passage of {', '.join(sorted(names))}; its rows "
                 "need `text` and the `sub_dataset` that they are like"
             )
-        for draft in drafts:
-            group = draft.split_group
-            yield draft.sub_dataset, Item(draft.id, draft.text, group, "non-member", uri)
+        for passage in unsplit:
+            group = passage.split_group
+            yield passage.sub_dataset, Item(passage.id, passage.text, group, "non-member", uri)
 
 
 def _chosen(items: Sequence[Item], most: int, seed: int) -> list[Item]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from copylens.config.schema import RunConfig
 from copylens.errors import CopyLensError
-from ray_jobs.cluster.places import job_config, require_absolute_place, submitted
+from ray_jobs.cluster.job_paths import job_config, require_absolute_place, submitted
 from ray_jobs.cluster.session import user_errors
 
 _TRACKED = ("train", "evaluate", "promote")

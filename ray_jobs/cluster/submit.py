@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from copylens.config.schema import RunConfig
 from copylens.errors import CopyLensError
 from copylens.store.stages import RUN
-from ray_jobs.cluster.places import require_absolute
+from ray_jobs.cluster.job_paths import require_absolute
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient

@@ -13,7 +13,7 @@ from copylens.config.schema import RunConfig
 from copylens.errors import CopyLensError
 from copylens.registry import tracker as tracking
 from ray_jobs.cluster import submit
-from ray_jobs.cluster.places import job_config, require_absolute
+from ray_jobs.cluster.job_paths import job_config, require_absolute
 from ray_jobs.cluster.submit import Outcome, Submission, follow, pack
 from ray_jobs.cluster.submit_view import show
 

@@ -11,7 +11,7 @@ from copylens.audit.permutation import Units, make_units, p_values, standard_err
 from copylens.audit.reading import Reading
 from copylens.audit.reference import ORDERS, ngram_scores
 from copylens.audit.scores import loss, min_k, min_k_plus_plus, surprises, zlib_ratio
-from copylens.audit.tokens import TokenScores
+from copylens.audit.token_scores import TokenScores
 from copylens.config.audit import AuditConfig
 from copylens.records import BoolArray, FloatArray
 

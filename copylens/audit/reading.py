@@ -13,7 +13,7 @@ import numpy as np
 from copylens.audit.paraphrase import load_paraphraser
 from copylens.audit.passages import Item, audit_items
 from copylens.audit.self_comparison import changed_words, increase, second_half
-from copylens.audit.tokens import TokenScores, token_scores
+from copylens.audit.token_scores import TokenScores, token_scores
 from copylens.config.schema import ProbeConfig, RunConfig, fingerprint
 from copylens.errors import CorpusError
 from copylens.probe.lm import LanguageModel, load_language_model, weight_hash

@@ -4,7 +4,7 @@ import zlib
 
 import numpy as np
 
-from copylens.audit.tokens import TokenScores
+from copylens.audit.token_scores import TokenScores
 from copylens.records import FloatArray
 
 _SMALLEST = 1e-6

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from copylens.audit.tokens import TokenScores
+from copylens.audit.token_scores import TokenScores
 from copylens.records import FloatArray
 
 FEWEST_OTHERS = 4

@@ -1,6 +1,6 @@
 """N-gram models of the passages themselves: a reference for how common a passage's words are.
 
-A passage's loss depends mostly on how common its words are, whether the LM was trained on it or not.
+A passage's loss depends mostly on how common its words are, whether it was in training or not.
 N-gram scores by counts of the other passages measure that; subtracted, or used by dataset inference
 as a covariate, they reduce the noise. A passage is scored without counts of its own unit (see
 permutation.py), and labels are not used, so units stay exchangeable under the null hypothesis.

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from copylens.store.stages import RUN
+
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(
     ".".join(path.relative_to(ROOT).with_suffix("").parts)
@@ -43,6 +45,7 @@ def test_importing_writes_nothing(tmp_path):
     names = [
         *MODULES,
         "ray_jobs.pipeline",
+        *(f"ray_jobs.{stage}" for stage in RUN),
         "ray_jobs.score",
         "serve.app",
     ]

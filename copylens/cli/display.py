@@ -1,14 +1,15 @@
 """What the command line shows to a person."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from copylens.generation.live import LiveStep
-from copylens.records import Verdict
+if TYPE_CHECKING:  # torch and numpy are slow to import
+    from copylens.generation.live import LiveStep
+    from copylens.records import Verdict
 
 _COLOURS = {"registered": "bold red", "unregistered": "green", "abstain": "yellow"}
 _HIDDEN = ("stage", "skipped", "seconds", "hash", "mlflow_run", "fits")
@@ -44,7 +45,7 @@ def _value(value: Any) -> str:
     return str(value)
 
 
-def verdict(text: str, result: Verdict) -> None:
+def verdict(text: str, result: "Verdict") -> None:
     """One verdict as a small table under the beginning of its text."""
     console = _console()
     start = " ".join(text.split())[:_WIDTH]
@@ -81,7 +82,7 @@ def _evidence(item: Mapping[str, Any]) -> str:
     return f"  {item['kind']:<14} {item['start']}-{item['end']}: {agree}{stock}; {source}"
 
 
-def headline(result: Verdict) -> Text:
+def headline(result: "Verdict") -> Text:
     """The decision in words."""
     top = result.shares[0]
     words = {
@@ -94,7 +95,7 @@ def headline(result: Verdict) -> Text:
     return line
 
 
-def live(step: LiveStep) -> None:
+def live(step: "LiveStep") -> None:
     """A piece of the text as it is written; on a line of their own what was scored, and flags."""
     console = _console()
     console.print(step.piece, end="", markup=False)

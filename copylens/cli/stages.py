@@ -125,9 +125,10 @@ def _stages(
     from copylens.config.load import load_config
 
     settings = load_config(config, overrides or [])
-    from ray_jobs.pipeline import run_names, run_stages
+    from copylens.store.stages import stages_of
+    from ray_jobs.pipeline import run_stages
 
-    for summary in run_stages(settings, run_names(settings) if names is None else names):
+    for summary in run_stages(settings, stages_of(settings) if names is None else names):
         if as_json:
             typer.echo(json.dumps(summary))
         else:

@@ -48,7 +48,8 @@ def anchored(config: RunConfig) -> RunConfig:
     output = config.output
     if "://" not in output:
         output = str(Path(output).absolute())
-    probe = config.probe.model_copy(update={"model": _absolute(config.probe.model)})
+    lm = config.probe.model
+    probe = config.probe.model_copy(update={"model": lm and _absolute(lm)})
     control = {"control_model": _absolute(config.evaluation.control_model)}
     evaluation = config.evaluation.model_copy(update=control)
     audit = config.audit.model_copy(update={"reference": _absolute(config.audit.reference)})

@@ -5,8 +5,6 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import ray
-
 from copylens.config.schema import RunConfig
 from copylens.errors import CopyLensError
 from copylens.progress import native_stderr_closed
@@ -19,6 +17,8 @@ def ray_session(config: RunConfig) -> Iterator[None]:
     A Ray that is already connected (a stage within `copylens run`, a test) is used as it is. With
     RAY_ADDRESS set, as in a submitted job, that cluster is used and its resources are its own.
     """
+    import ray  # slow to import
+
     if ray.is_initialized():
         yield
         return

@@ -27,9 +27,9 @@ def changed(study: StudyInput, **settings: object) -> StudyInput:
 def test_a_left_out_sub_dataset_is_nowhere_in_what_is_fitted(study, monkeypatch):
     calls = []
 
-    def spy(config, classes, networks, parts, train, val, full):
-        calls.append((classes, train, val))
-        return real(config, classes, networks, parts, train, val, full)
+    def spy(config, data, state, whole):
+        calls.append((data.classes, data.train, data.val))
+        return real(config, data, state, whole)
 
     real = leave_one_out.judges
     monkeypatch.setattr(leave_one_out, "judges", spy)
@@ -53,18 +53,17 @@ def test_a_left_out_sub_dataset_is_nowhere_in_what_is_fitted(study, monkeypatch)
 def test_in_corpus_passages_are_held_out_of_training(study, monkeypatch):
     calls = []
 
-    def spy(config, names, train, val, ood_val):
-        calls.append((config, train, val))
-        return real(config, names, train, val, ood_val)
+    def spy(config, data):
+        calls.append(data)
+        return real(config, data)
 
     real = in_corpus.refit
     monkeypatch.setattr(in_corpus, "refit", spy)
     found = in_corpus.run(study)
     bucket = {p.text: in_corpus.bucket(p.id) for p in study.answers.passages["train"]}
-    ((config, train, val),) = calls
-    assert {bucket[text] for text in train.texts} <= {1, 4, 5, 6, 7, 8, 9}
-    assert val is study.val
-    assert not config.channels.likelihood
+    (data,) = calls
+    assert {bucket[text] for text in data.train.texts} <= {1, 4, 5, 6, 7, 8, 9}
+    assert data.val is study.val
     held = sum(place in (2, 3) for place in bucket.values())
     assert found["n"] == min(held, study.config.evaluation.study_passages)
     assert found["n_train"] == sum(place not in (0, 2, 3) for place in bucket.values())

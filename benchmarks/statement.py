@@ -57,7 +57,7 @@ def _sums(rng: np.random.Generator) -> bool:
         name: {
             "holder": f"Holder {k // 2}",
             "license": "",
-            "basis": str(rng.choice(["contribution", "resemblance"])),
+            "basis": str(rng.choice(["trained_on", "resemblance"])),
         }
         for k, name in enumerate(names)
     }

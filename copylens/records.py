@@ -21,9 +21,10 @@ EvidenceKind = Literal["verbatim", "near-verbatim", "nearest"]
 """verbatim: the words of the span are the passage's; near-verbatim: but for case, spacing,
 punctuation or some changed words; nearest: no span, only likeness."""
 
-Basis = Literal["contribution", "resemblance"]
-"""What a share rests on. `contribution`: an audit found that the LM was trained on the sub-dataset.
-`resemblance`: no audit found that; the text is like the sub-dataset, and that is all."""
+Basis = Literal["trained_on", "resemblance"]
+"""What a share rests on. `trained_on`: an audit found that the LM was trained on the sub-dataset.
+`resemblance`: no audit found that; the text is like the sub-dataset, and that is all. Neither says
+that the text was caused by it."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ _VERDICT: dict[str, Any] = {
             "share": 0.81,
             "low": 0.7,
             "high": 0.9,
-            "basis": "contribution",
+            "basis": "trained_on",
         }
     ],
     "unregistered": 0.19,
@@ -45,8 +45,9 @@ _VERDICT: dict[str, Any] = {
 }
 
 _BASIS = (
-    "contribution: an audit found that the LM was trained on this sub-dataset; "
-    "resemblance: no audit found that, the share says that the text is like it and no more"
+    "trained_on: an audit found that the LM was trained on this sub-dataset; "
+    "resemblance: no audit found that, the share says that the text is like it and no more. "
+    "Neither says that the text was caused by it."
 )
 
 # What `serve.http.limits` refuses one by one, as /openapi.json can say it: a word, no control
@@ -230,7 +231,7 @@ class RegistryOut(Out):
                             "sub_dataset": "novels",
                             "holder": "Sea Press",
                             "license": "all rights reserved",
-                            "basis": "contribution",
+                            "basis": "trained_on",
                         }
                     ],
                     "lineage": {"corpus_manifest": "5d41402a", "copylens": "0.1.0"},

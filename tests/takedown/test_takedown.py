@@ -146,7 +146,7 @@ def test_the_registered_version_carries_what_is_left_of_index_and_audit(taken) -
     bundle = load_bundle(bundle_folder(version, taken.config.tracking.uri)[0])
     assert set(bundle.attachments["audit"]["sub_datasets"]) == {"code", "law", "sea"}
     assert "evidence" in bundle.attachments
-    assert {item.basis for item in bundle.rights} == {"contribution"}
+    assert {item.basis for item in bundle.rights} == {"trained_on"}
 
 
 def test_a_log_is_brought_up_to_date_and_paid_from(taken, tmp_path, monkeypatch) -> None:

@@ -19,7 +19,7 @@ from serve.api.openapi import describe
 from serve.api.routes import attribute, generation, openai, status
 from serve.http.context import Context
 from serve.http.errors import RequestError, first_mistake, internal
-from serve.http.gate import Gate
+from serve.http.middleware import Gate
 
 _BODILESS = {"GET", "HEAD", "OPTIONS"}
 

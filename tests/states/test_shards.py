@@ -68,13 +68,19 @@ def test_a_shard_without_its_marker_does_not_count(tmp_path):
     assert not is_published(uri, "k")
 
 
-def test_damage_is_noticed(tmp_path):
+@pytest.mark.parametrize("damage", ["one bit", "cut short", "made longer", "empty"])
+def test_a_damaged_shard_is_named(tmp_path, damage):
     uri = str(tmp_path / "x.parquet")
     shards.publish(uri, "k", *sample(2))
-    data = bytearray(Path(uri).read_bytes())
-    data[20] ^= 1
-    Path(uri).write_bytes(bytes(data))
-    with pytest.raises(ModelError, match="damaged"):
+    data = Path(uri).read_bytes()
+    damaged = {
+        "one bit": data[:20] + bytes([data[20] ^ 1]) + data[21:],
+        "cut short": data[:-10],
+        "made longer": data + b"\0",
+        "empty": b"",
+    }
+    Path(uri).write_bytes(damaged[damage])
+    with pytest.raises(ModelError, match=f"{uri}.* is damaged; delete it"):
         shards.read_states(uri)
 
 

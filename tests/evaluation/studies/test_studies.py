@@ -109,8 +109,13 @@ def test_a_study_that_breaks_does_not_cost_the_report(study, tmp_path, monkeypat
     assert "'in_corpus' failed, its figures stay null: no luck today" in capsys.readouterr().err
 
 
-def test_names_from_another_corpus_do_no_harm_where_they_are_not_used(study):
-    runs.check_settings(changed(study, never_trained=["austen"], control_model="").config)
+def test_names_of_another_corpus_matter_only_to_the_study_that_uses_them(study):
+    """One config file serves several corpora, with and without an LM to compare with."""
+    used = changed(study, never_trained=["austen"])
+    with pytest.raises(ConfigError, match="never_trained: the corpus has no 'austen'"):
+        runs.check_settings(used.config)
+    for without in ({"control_model": ""}, {"studies": ["robustness"]}):
+        runs.check_settings(changed(used, **without).config)
 
 
 @pytest.mark.parametrize(

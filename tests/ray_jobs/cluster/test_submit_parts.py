@@ -229,5 +229,11 @@ def test_the_link_to_a_run_on_a_server_keeps_its_password(tmp_path, monkeypatch)
     assert shown == "run abc, shown by `mlflow ui --backend-store-uri sqlite:////data/a@b.db`"
 
 
-def test_a_config_with_hub_ids_and_uris_may_travel():
-    require_absolute(build_config(ABSOLUTE))
+@pytest.mark.parametrize("model", ["EleutherAI/pythia-70m", "lm"])
+def test_an_id_on_the_hub_travels_where_no_folder_has_its_name(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = build_config(ABSOLUTE | {"probe": {"model": model}})
+    require_absolute(config)
+    (tmp_path / model).mkdir(parents=True)
+    with pytest.raises(CopyLensError, match=f"^probe.model: '{model}' is relative"):
+        require_absolute(config)

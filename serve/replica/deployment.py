@@ -120,7 +120,7 @@ class Scorer:
             model.identity,
             calibration.alpha,
             calibration.interval,
-            model.probe.lm.architecture.causal,
+            model.can_write,
             tuple(model.rights.values()),
             model.lineage,
         )

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from copylens.config.load import build_config, load_config, read_config
+from copylens.config.load import build_config, load_config
 from copylens.config.schema import RunConfig
 from copylens.errors import CopyLensError
 from copylens.registry import tracker as tracking
@@ -81,7 +81,9 @@ def test_corpora_lms_and_runs_beside_the_code_stay(tmp_path):
 
 
 def test_what_copylens_submit_sends_is_the_code_and_the_config_as_read_here(tmp_path):
-    config = read_config(ROOT / "configs" / "books.yaml", ["output=/data/x", "seed=7"])
+    config = load_config(
+        ROOT / "configs" / "books.yaml", ["output=/data/x", "seed=7"], as_written=True
+    )
     pack(tmp_path / "staged", config)
     names = uploaded(tmp_path / "staged", tmp_path / "package.zip")
     assert set(names) == code_files(ROOT) | {"config.yaml"}

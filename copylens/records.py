@@ -56,17 +56,12 @@ class States:
         likelihood: [W, 3] mean log-probability (nats, <= 0), mean entropy (nats, >= 0) and mean
             log(1 + rank) of a window's tokens; [W, 0] where the channel is off.
         spans: [W, 2] character offsets of each window in the text, end exclusive.
-        codes: [W, w] int16, read-out code of each of a window's tokens: 1..C the nearest
-            centroid, negative where the token is part of a name, 0 past the end of the text;
-            [W, 0] where the read-out is off. Rows are windows, so whatever is cut by windows
-            keeps its codes.
         tokens: number of tokens read.
     """
 
     values: FloatArray
     likelihood: FloatArray
     spans: IntArray
-    codes: IntArray
     tokens: int
 
     def block(self, start: int, end: int) -> "States":
@@ -76,7 +71,6 @@ class States:
             self.values[cut],
             self.likelihood[cut],
             self.spans[cut],
-            self.codes[cut],
             self.tokens * len(self.values[cut]) // len(self.values),
         )
 
@@ -122,13 +116,15 @@ class ModelIdentity:
     """Which scorer made a verdict.
 
     Attributes:
-        probe: the LM's hub id, or its folder's name: where it lies is nobody's business.
-        probe_revision: of the hub; else the first 12 digits of what pins the weights.
+        probe: the LM's hub id, or the name of its folder without the path; None where the scorer
+            reads no LM.
+        probe_revision: of the hub; else the first 12 digits of the weights' hash; None without an
+            LM.
     """
 
     name: str
     version: str
-    probe: str
+    probe: str | None
     probe_revision: str | None
 
 

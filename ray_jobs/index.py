@@ -4,8 +4,9 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from copylens.config.schema import RunConfig
+from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import load_manifest, shard_uris
+from copylens.evidence.arrays import LAYOUT
 from copylens.evidence.building import (
     MEAN_STATES,
     IndexInputs,
@@ -17,13 +18,12 @@ from copylens.evidence.building import (
     plan_index,
     publish_index,
     registered_passages,
-    up_to_date,
 )
 from copylens.evidence.vectors import publish_mean_states
 from copylens.records import REGISTERED_SPLITS
 from copylens.states.shards import shard_uri
 from copylens.store import storage
-from copylens.store.stages import marker_uri
+from copylens.store.stages import output_hash, run_once, upstream_hash
 from ray_jobs.cluster.command import stage_main
 from ray_jobs.cluster.pool import ShardActor, work_through
 
@@ -48,37 +48,38 @@ class MeanStatesActor(ShardActor):
 
 def run(config: RunConfig) -> dict[str, Any]:
     """Builds what is new or changed since the last time, and publishes `<output>/evidence`."""
+    corpus, states = upstream_hash(config, "index"), _states(config)
+    inputs = fingerprint(corpus, states, LAYOUT)
+    return run_once(config, "index", inputs, lambda: _work(config, states))
+
+
+def _work(config: RunConfig, states: str) -> tuple[str, dict[str, Any]]:
     start = time.perf_counter()
     folder = evidence_uri(config.output)
-    corpus = load_manifest(config.output).hash
-    inputs = IndexInputs(corpus, config.evidence.part_passages, _states(config))
-    done = up_to_date(folder, inputs)
-    if done is not None:
-        return {"stage": "index", "skipped": True, **done.summary()}
-    tasks = plan_index(folder, registered_passages(config.output), inputs.part_passages)
+    part_passages = config.evidence.part_passages
+    inputs = IndexInputs(load_manifest(config.output).hash, part_passages, states)
+    tasks = plan_index(folder, registered_passages(config.output), part_passages)
     pending = [task for task in tasks if not task.done]
     total = sum(task.passages for task in pending)
     work_through(config, IndexActor, [asdict(task) for task in pending], "index", total)
-    if inputs.states and lacks_vectors(tasks, inputs.states):
-        add_vectors(tasks, inputs.states, _publish_mean_states(config, folder))
+    if states and lacks_vectors(tasks, states):
+        add_vectors(tasks, states, _publish_mean_states(config, folder))
         storage.remove_tree(storage.join(folder, MEAN_STATES))
     manifest = publish_index(folder, tasks, inputs)
-    return {
-        "stage": "index",
-        "skipped": False,
+    summary = {
         **manifest.summary(),
         "shards": len(tasks),
         "shards_resumed": len(tasks) - len(pending),
         "seconds": round(time.perf_counter() - start, 1),
     }
+    return manifest.hash, summary
 
 
 def _states(config: RunConfig) -> str:
     """Hash of what embed left; "" where it has not run or states are not asked for."""
-    uri = marker_uri(config, "embed")
-    if not config.evidence.states or not storage.exists(uri):
+    if not (config.evidence.states and config.reads_lm):
         return ""
-    return str(storage.read_json(uri)["hash"])
+    return output_hash(config, "embed") or ""
 
 
 def _publish_mean_states(config: RunConfig, folder: str) -> list[str]:

@@ -5,14 +5,9 @@ from importlib import import_module
 from typing import Any
 
 from copylens.config.schema import RunConfig
-from copylens.store.stages import RUN
+from copylens.store.stages import stages_of
 from ray_jobs.cluster.command import stages_main
 from ray_jobs.cluster.session import user_errors
-
-
-def run_names(config: RunConfig) -> tuple[str, ...]:
-    """The stages of a whole run, in order; no index where `evidence.enabled` is off."""
-    return tuple(name for name in RUN if name != "index" or config.evidence.enabled)
 
 
 def run_stages(config: RunConfig, names: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -41,6 +36,6 @@ def run_stages(config: RunConfig, names: Sequence[str]) -> Iterator[dict[str, An
 if __name__ == "__main__":
     stages_main(
         "All stages in order; finished ones are skipped.",
-        lambda config: run_stages(config, run_names(config)),
+        lambda config: run_stages(config, stages_of(config)),
         tracks=True,
     )

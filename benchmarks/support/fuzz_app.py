@@ -9,15 +9,15 @@ from copylens.errors import TextError
 from copylens.records import Verdict
 from copylens.verdict.scorer import Scorer
 from serve.http.context import make_context
-from serve.http.gate import Gate
+from serve.http.middleware import Gate
 from serve.http.web import create_app
 from serve.ops.settings import ServeArgs
 from serve.replica.generation_backend import LocalBackend
-from serve.replica.wire import Failed, Registered, Status
+from serve.replica.messages import Failed, Registered, Status
 
 
 class InProcess:
-    """A `serve.replica.wire.Backend` over a scorer of this process."""
+    """A `serve.replica.messages.Backend` over a scorer of this process."""
 
     def __init__(self, scorer: Scorer):
         self._scorer = scorer

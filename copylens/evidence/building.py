@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from copylens.corpus import load_manifest, read_shard
 from copylens.corpus.manifest import corpus_uri
 from copylens.errors import CopyLensError
-from copylens.evidence.arrays import LAYOUT
 from copylens.evidence.manifest import (
     EvidenceManifest,
     IndexedSubDataset,
@@ -96,15 +95,6 @@ class IndexInputs:
     corpus_manifest: str
     part_passages: int
     states: str = ""
-
-
-def up_to_date(folder: str, inputs: IndexInputs) -> EvidenceManifest | None:
-    """The manifest of an index that was made from just this; None: there is work to do."""
-    found = find_manifest(folder)
-    if found is None or found.layout != tuple(LAYOUT):
-        return None
-    made_from = IndexInputs(found.corpus_manifest, found.part_passages, found.states)
-    return found if made_from == inputs else None
 
 
 def lacks_vectors(tasks: Iterable[ShardTask], states: str) -> bool:

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,7 +27,7 @@ def ray_session(config: RunConfig) -> Iterator[None]:
     # Ray's own log lines are of no use to a user; errors are raised all the same.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    with native_stderr_closed():
+    with native_stderr_closed(), _sigterm_handler_kept():
         if os.environ.get("RAY_ADDRESS"):
             ray.init(address="auto", **quiet)
         else:
@@ -42,6 +44,17 @@ def ray_session(config: RunConfig) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _sigterm_handler_kept() -> Iterator[None]:
+    """`ray.init` sets a SIGTERM handler of its own, which exits with a code of its own."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager

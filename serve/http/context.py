@@ -8,10 +8,10 @@ from fastapi import Depends, Request
 from copylens.records import Verdict
 from serve.api.policy import Policy, Ruling, parse_policy
 from serve.http.auth import ApiKey, RateLimiter, parse_keys
+from serve.ops.reloaded import Watched
 from serve.ops.settings import ServeArgs
-from serve.ops.watched import Watched
 from serve.replica.generation import GenerationBackend
-from serve.replica.wire import Backend
+from serve.replica.messages import Backend
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -1,7 +1,8 @@
 """The HTTP application: routers, refusals, and the gate before them.
 
 A further endpoint is a router in serve/api/routes, added to `_routers`. Its functions take `Ctx`
-for what the replica shares, and raise RequestError; keys, rates, body sizes and headers are the gate's.
+for what the replica shares, and raise RequestError; keys, rates, body sizes and headers are
+checked by the gate.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from serve.api.openapi import describe
 from serve.api.routes import attribute, generation, openai, status
 from serve.http.context import Context
 from serve.http.errors import RequestError, first_mistake, internal
-from serve.http.gate import Gate
+from serve.http.middleware import Gate
 
 _BODILESS = {"GET", "HEAD", "OPTIONS"}
 

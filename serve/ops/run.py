@@ -15,7 +15,7 @@ from typing import Any
 from copylens.errors import ConfigError, CopyLensError, ModelError
 from serve.ops.haproxy import haproxy
 from serve.ops.settings import ServeArgs
-from serve.replica.wire import Status
+from serve.replica.messages import Status
 
 _APP = "copylens"
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
@@ -235,7 +235,7 @@ def check_files(args: ServeArgs) -> None:
     """
     from serve.api.policy import parse_policy
     from serve.http.auth import parse_keys
-    from serve.ops.watched import Watched
+    from serve.ops.reloaded import Watched
 
     if args.policy:
         Watched(args.policy, parse_policy)

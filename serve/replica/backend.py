@@ -15,10 +15,10 @@ from ray.serve.exceptions import (
 from ray.serve.handle import DeploymentHandle
 
 from copylens.records import Verdict
+from serve.http.admission import Turnstile
 from serve.http.errors import RequestError, internal
-from serve.http.turnstile import Turnstile
 from serve.ops.log import LOG
-from serve.replica.wire import Busy, Failed, NotReady, Registered, Scored, Status
+from serve.replica.messages import Busy, Failed, NotReady, Registered, Scored, Status
 
 # A new replica loads an LM first.
 _RESTART_S = 10.0

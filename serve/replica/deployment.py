@@ -17,7 +17,7 @@ from copylens.errors import CopyLensError, TextError
 from copylens.records import Verdict
 from serve.api.policy import Policy
 from serve.http.context import make_context
-from serve.http.gate import Gate
+from serve.http.middleware import Gate
 from serve.http.web import create_app
 from serve.ops.log import LOG
 from serve.ops.metrics import IngressMetrics, ScorerMetrics
@@ -27,7 +27,7 @@ from serve.replica.batcher import GreedyBatcher, OverloadedError
 from serve.replica.follow import Follower
 from serve.replica.generation import Event, GenerateRequest, ModelCard, error_event
 from serve.replica.generation_handle import HandleGeneration
-from serve.replica.wire import Busy, Failed, NotReady, Registered, Scored, Status
+from serve.replica.messages import Busy, Failed, NotReady, Registered, Scored, Status
 
 if TYPE_CHECKING:
     from copylens.verdict.scorer import Scorer as Model
@@ -120,7 +120,7 @@ class Scorer:
             model.identity,
             calibration.alpha,
             calibration.interval,
-            model.probe.lm.architecture.causal,
+            model.can_write,
             tuple(model.rights.values()),
             model.lineage,
         )

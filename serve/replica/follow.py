@@ -9,7 +9,7 @@ from typing import Generic, Literal, Protocol, TypeVar
 from copylens.errors import CopyLensError
 from copylens.records import ModelIdentity
 from serve.ops.log import LOG, event
-from serve.replica.wire import Status
+from serve.replica.messages import Status
 
 Outcome = Literal["loaded", "failed"]
 # A version that cannot be loaded costs a load at each try.

@@ -11,7 +11,7 @@ from typing import TypeVar, cast
 from copylens.verdict.scorer import Scorer
 from serve.api.policy import Policy
 from serve.replica.generation import Event, GenerateRequest, ModelCard, error_event
-from serve.replica.writing import write_events
+from serve.replica.generation_events import write_events
 
 _T = TypeVar("_T")
 

@@ -40,7 +40,8 @@ class ModelSource:
             uri = f"models:/{name}/{version}"
         scorer = load_scorer(uri, self._tracking, self._probe)
         shared = before is not None and scorer.share_lm(before)
-        if not shared and scorer.config.probe.dtype == "float32":
+        reads_lm = scorer.config.reads_lm
+        if reads_lm and not shared and scorer.config.probe.dtype == "float32":
             # Beside the model that answers. While another precision is loaded torch's default
             # is another one for all threads: such an LM is loaded by `warm`, between two batches.
             _ = scorer.probe

@@ -29,7 +29,6 @@ def states_of(direction: np.ndarray, rng: np.random.Generator) -> States:
         values=(direction + 0.5 * rng.standard_normal((W, F))).astype(np.float16),
         likelihood=np.zeros((W, 0), np.float16),
         spans=np.zeros((W, 2), np.int32),
-        codes=np.zeros((W, 0), np.int16),
         tokens=W * 16,
     )
 

@@ -11,11 +11,11 @@ from starlette.testclient import TestClient
 from copylens.records import ModelIdentity, Rights, Share, TimelineItem, Verdict
 from serve.http.context import Metrics, make_context
 from serve.http.errors import RequestError
-from serve.http.gate import Gate
+from serve.http.middleware import Gate
 from serve.http.web import create_app
 from serve.ops.settings import ServeArgs
 from serve.replica.generation import GenerationBackend
-from serve.replica.wire import Failed, Registered, Status
+from serve.replica.messages import Failed, Registered, Status
 
 RIGHTS = (
     Rights("sea", "Sea Press", "all rights reserved"),

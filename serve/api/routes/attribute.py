@@ -7,14 +7,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
 from copylens.records import Verdict
-from serve.api.answers import note, ruled
 from serve.api.openapi import BODY
 from serve.api.policy import Policy
+from serve.api.responses import note, ruled
 from serve.api.schema import AttributeRequest, BatchOut, VerdictOut
 from serve.http.context import Context, Ctx
 from serve.http.errors import RequestError, internal
 from serve.http.limits import check_texts
-from serve.replica.wire import Failed
+from serve.replica.messages import Failed
 
 router = APIRouter()
 

@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 
 from copylens.client.records import verdict_from
-from serve.api.answers import note, ruled
 from serve.api.openapi import GENERATION, event_stream
+from serve.api.responses import note, ruled
 from serve.http.context import Context, Ctx
 from serve.http.errors import RequestError, broken_off
 from serve.replica.generation import Event, EventName, GenerateRequest, error_event, sse

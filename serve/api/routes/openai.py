@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from serve.api.openai.answers import Answer, Kind, Told, chunks, model_list
-from serve.api.openai.schema import ChatBody, CompletionBody, refuse_unsupported
-from serve.api.openai.schema_out import ChatOut, CompletionOut, ModelsOut
+from serve.api.openai.request_schema import ChatBody, CompletionBody, refuse_unsupported
+from serve.api.openai.response_schema import ChatOut, CompletionOut, ModelsOut
+from serve.api.openai.responses import Answer, Kind, Told, chunks, model_list
 from serve.api.openapi import COMMON, OPENAI, event_stream
 from serve.api.routes.generation import EventResponse, begun, close, told
 from serve.http.context import Context, Ctx

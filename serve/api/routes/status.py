@@ -11,7 +11,7 @@ from copylens.verdict.public import public_lineage
 from serve.api.openapi import COMMON, RETRY
 from serve.api.schema import ReadyOut, RegistryOut
 from serve.http.context import Context, Ctx
-from serve.http.gate import KEY
+from serve.http.middleware import KEY
 
 router = APIRouter()
 

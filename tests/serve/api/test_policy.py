@@ -7,7 +7,7 @@ import pytest
 from copylens.errors import ConfigError, CopyLensError
 from copylens.generation.flags import flag_of
 from serve.api.policy import Policy, ends_text, parse_policy
-from serve.ops.watched import Watched
+from serve.ops.reloaded import Watched
 from tests.serve.fakes import RIGHTS, make_verdict
 
 RULES = """

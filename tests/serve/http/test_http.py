@@ -9,7 +9,7 @@ import pytest
 from copylens.records import Verdict
 from serve.api.schema import AttributeRequest, RegistryOut, VerdictOut
 from serve.http.errors import RequestError
-from serve.http.gate import SECURITY_HEADERS
+from serve.http.middleware import SECURITY_HEADERS
 from tests.serve.fakes import FakeBackend, error_of, make_client, make_verdict
 
 ASK = "/v1/attribute"

@@ -9,7 +9,7 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from serve.http.errors import RequestError
 from serve.replica.backend import HandleBackend
-from serve.replica.wire import Busy, NotReady, Scored
+from serve.replica.messages import Busy, NotReady, Scored
 from tests.serve.fakes import make_verdict
 
 VERDICT = Scored((make_verdict("a"),))

@@ -12,7 +12,7 @@ from copylens.errors import TextError
 from serve.api.policy import Policy
 from serve.replica.generation import GenerateRequest, error_event
 from serve.replica.generation_backend import LocalBackend
-from serve.replica.writing import prompt_of
+from serve.replica.generation_events import prompt_of
 from tests.generation.live_samples import verdict
 from tests.serve.fakes import error_of, make_client
 from tests.serve.generation_samples import (

@@ -1,4 +1,4 @@
-"""OpenAI's answers, as /openapi.json shows them; `serve.api.openai.answers` makes them."""
+"""OpenAI's answers, as /openapi.json shows them; `serve.api.openai.responses` makes them."""
 
 from typing import Any, Literal
 

@@ -8,7 +8,7 @@ from fastapi import Request
 from copylens.records import Verdict
 from serve.api.policy import Policy
 from serve.http.context import Context
-from serve.http.gate import KEY
+from serve.http.middleware import KEY
 from serve.ops.log import event, sha256
 
 

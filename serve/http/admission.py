@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from serve.replica.wire import Busy, Scored
+from serve.replica.messages import Busy, Scored
 
 # A replica that has said nothing for so long may be gone, and counts no more.
 _HEARD_S = 10.0

@@ -2,8 +2,8 @@
 
 import pytest
 
-from serve.http.turnstile import Turnstile
-from serve.replica.wire import Busy, Scored
+from serve.http.admission import Turnstile
+from serve.replica.messages import Busy, Scored
 
 
 class Clock:

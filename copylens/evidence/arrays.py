@@ -1,5 +1,5 @@
-"""One shard of an index as arrays: where every phrase of four words stands, and in what passages
-every word.
+"""One shard of an index as arrays: positions of phrases of four words, and an inverted index of
+words.
 
 Places are sampled by winnowing (Schleimer, Wilkerson, Aiken, "Winnowing: local algorithms for
 document fingerprinting", 2003): of three neighbouring phrases the one with the smallest hash is
@@ -27,7 +27,7 @@ GUARANTEED = PHRASE + WINDOW - 1
 """Every shared run of so many words is found."""
 
 LAYOUT = [2, WORDS_VERSION, PHRASE, WINDOW]
-"""What arrays depend on besides the passages; part of the key of everything that is built."""
+"""What arrays depend on besides the passages; part of their key."""
 
 Hashes = npt.NDArray[np.uint64]
 

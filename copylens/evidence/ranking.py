@@ -26,7 +26,8 @@ def bm25_scores(shards: Sequence[ShardArrays], terms: WordIds) -> FloatArray:
 
     Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), in
     Lucene's form: idf = ln(1 + (N - df + 0.5) / (df + 0.5)). Frequencies are summed over the shards
-    when asked for, so none of them knows of another, and each can go by itself.
+    at query time, so shards are independent and can be deleted one by one (bm25s keeps one
+    index with one vocabulary of all passages).
     """
     lengths = [np.diff(shard.starts.astype(np.int64)) - 1 for shard in shards]
     passages = sum(map(len, lengths))

@@ -1,8 +1,8 @@
-"""Texts as words that do not mind case, spacing and punctuation, and their way back to characters.
+"""Texts as hashed words, whatever their case, spacing and punctuation, with character offsets.
 
 A word is a run of letters, digits and inner underscores; of scripts that write no spaces every
 character is one. Words are compared in lower case after NFKC, by a 32-bit hash: an index needs no
-vocabulary, so nothing of a sub-dataset is left in one when its shards of the index are deleted. Two
+vocabulary, so deleting the shards of a sub-dataset removes all that an index holds of it. Two
 different words share a hash with probability 2^-32; spans need six equal words in a row.
 """
 

@@ -161,7 +161,7 @@ class Tracker:
 
     @_with_mlflow_errors
     def forget_previous(self, name: str) -> None:
-        """Deletes the alias `previous`: after a takedown no alias names a version that has the data."""
+        """Deletes the alias `previous`: no alias then names a version that has removed data."""
         if PREVIOUS in self._aliases(name):
             self._client.delete_registered_model_alias(name, PREVIOUS)
 

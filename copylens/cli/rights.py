@@ -1,4 +1,4 @@
-"""What is owed, and what has to go: statements, takedowns, verdicts brought up to date."""
+"""Verbs for rights holders: statements, takedowns, rescoring."""
 
 import json
 from collections.abc import Sequence

@@ -57,7 +57,7 @@ class UnsplitPassage:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A row that was not taken; `reason` is `code: detail`."""
+    """A row that failed a check; `reason` is `code: detail`."""
 
     file: str
     line: int
@@ -66,7 +66,7 @@ class Quarantined:
 
 
 class Intake:
-    """Takes rows in, one source after the other, and keeps what became of each."""
+    """Checks and cuts rows, source by source; collects passages and quarantined rows."""
 
     def __init__(self, config: CorpusConfig, removed: frozenset[str] = frozenset()) -> None:
         """Rows of sub-datasets whose hashed name is in `removed` are refused."""
@@ -93,7 +93,7 @@ class Intake:
                 self.passages += self._passages(row, kind)
             except _RefusedError as refused:
                 reason = str(refused)
-                # Of what was taken down not even an id is kept.
+                # Of a sub-dataset that was taken down not even an id is kept.
                 named = "" if reason.startswith("removed:") else _plain_id(row)
                 entry = Quarantined(row.file, row.line, named, reason)
                 self.quarantine.append(entry)
@@ -120,7 +120,7 @@ class Intake:
         return [replace(passage, id=i, text=t) for i, t in zip(ids[-len(pieces) :], pieces)]
 
     def _default_id(self, text: str) -> str:
-        """From the text alone, so that it survives a move of the file; numbered when repeated."""
+        """An id from the text alone, independent of the file; numbered when repeated."""
         base = hashlib.sha256(text.encode()).hexdigest()[:16]
         identifier, number = base, 1
         while identifier in self._ids:

@@ -1,7 +1,7 @@
 """Exact and near-duplicates, across sub-datasets and splits.
 
 A text that two sub-datasets hold would make both labels wrong, and one that lies in train and
-test would make the figures too good. Of two copies the evaluation side's is kept.
+test would make the figures too good. Of two copies the one in an evaluation split is kept.
 """
 
 import unicodedata
@@ -75,7 +75,7 @@ def jaccard(left: npt.NDArray[np.uint32], right: npt.NDArray[np.uint32]) -> floa
 
 
 def _rank(passage: UnsplitPassage) -> int:
-    """Whose copy wins: evaluation, then rows not yet split, then train, then background."""
+    """Order in which copies are kept: evaluation, not yet split, train, background."""
     if passage.kind == "background":
         return 3
     if passage.kind == "ood" or passage.split in EVALUATION:

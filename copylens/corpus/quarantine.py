@@ -20,7 +20,7 @@ def results_or_reasons(
         work: gives one result per item; raises TextError or RuntimeError for a bad one.
 
     Raises:
-        RuntimeError: it comes for every single item, so no item is to blame.
+        RuntimeError: every single item raises it, so the fault is not the items'.
     """
     try:
         return [*work(items)]
@@ -39,6 +39,6 @@ def results_or_reasons(
 
 
 def reason(error: Exception) -> str:
-    """An error as one short line; which item it was is known to whoever asks."""
+    """An error as one short line, without the number of the item."""
     message = " ".join(str(error).split()).removeprefix("text 0 ")
     return message[:200] or type(error).__name__

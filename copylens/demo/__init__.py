@@ -1,1 +1,1 @@
-"""The demonstration: real text that is on every machine, and an LM whose reading is known."""
+"""The demonstration: text that is on every machine, and an LM trained on it on the spot."""

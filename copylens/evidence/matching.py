@@ -223,7 +223,7 @@ def _chain(
 
 
 def _apart(pieces: Runs, passage: IntArray) -> Runs:
-    """Trims a piece that overlaps the one before it by a few words: it begins where that one ends."""
+    """Trims each piece that overlaps the one before it by a few words, to begin at its end."""
     if len(passage) < 2:
         return pieces
     end, place_end = pieces.text + pieces.words, pieces.place + pieces.words

@@ -15,8 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from copylens.config.section import Section
 from copylens.errors import ConfigError
-from copylens.generation.flags import Block, Flag
-from copylens.generation.flags import Policy as LivePolicy
+from copylens.generation.flags import Block, BlockingPolicy, Flag
 from copylens.records import Rights, Share, Verdict
 from serve.http.errors import first_mistake
 
@@ -127,7 +126,7 @@ class Ruling:
     policy: str
 
 
-def ends_text(policy: Policy) -> LivePolicy:
+def ends_text(policy: Policy) -> BlockingPolicy:
     """The policy's `block` for a text that is being written: it ends once a flag stands.
 
     A running verdict on few tokens is unsure, so a block waits for the flag that confirms it.

@@ -7,8 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from copylens.errors import ConfigError, CopyLensError, TextError
-from copylens.generation.flags import Block, Flag, block_sources, known_sources
-from copylens.generation.flags import Policy as LivePolicy
+from copylens.generation.flags import Block, BlockingPolicy, Flag, block_sources, known_sources
 from copylens.generation.live import LiveStep, generate
 from copylens.probe.writer import prompt_tokens
 from copylens.records import Verdict
@@ -94,7 +93,7 @@ def running(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _both(service: LivePolicy, rule: BlockRule | None) -> LivePolicy:
+def _both(service: BlockingPolicy, rule: BlockRule | None) -> BlockingPolicy:
     """The service's policy first, then the request's rule."""
     if rule is None:
         return service

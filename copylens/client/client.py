@@ -7,9 +7,10 @@ with Client("http://localhost:8000", api_key="...") as client:
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx2
 from pydantic import ValidationError
@@ -23,7 +24,6 @@ from copylens.client.records import (
 )
 from copylens.errors import CopyLensError
 
-_R = TypeVar("_R")
 _RETRIED = (429, 503)
 
 
@@ -66,7 +66,7 @@ class Retries:
         """
         if retry_after is not None:
             return min(self.longest, retry_after + self.base * draw())
-        return min(self.longest, self.base * 2**tried) * draw()
+        return min(self.longest, self.base * 2.0**tried) * draw()
 
 
 class Client:
@@ -129,7 +129,8 @@ class Client:
         """
         options = _without_none(alpha=alpha, evidence=evidence or None)
         body = {"text": text, "timeline": timeline, **options}
-        return _parsed(ServedVerdict, self._call("POST", "/v1/attribute", body))
+        with _errors_of_parsing():
+            return parse(ServedVerdict, self._call("POST", "/v1/attribute", body))
 
     def attribute_many(
         self,
@@ -153,8 +154,9 @@ class Client:
             options = _without_none(alpha=alpha, evidence=evidence or None)
             body = {"texts": part, "timeline": timeline, **options}
             for row in self._call("POST", "/v1/attribute", body)["verdicts"]:
-                refused = "error" in row
-                found.append(_refusal(row, 422) if refused else _parsed(ServedVerdict, row))
+                with _errors_of_parsing():
+                    refused = "error" in row
+                    found.append(_refusal(row, 422) if refused else parse(ServedVerdict, row))
         return found
 
     def registry(self) -> Registry:
@@ -163,7 +165,8 @@ class Client:
         Raises:
             ServiceError: there is no response.
         """
-        return _parsed(Registry, self._call("GET", "/v1/registry"))
+        with _errors_of_parsing():
+            return parse(Registry, self._call("GET", "/v1/registry"))
 
     def generate(self, prompt: str, **options: Any) -> Iterator[GenerationEvent]:
         """The events of a monitored generation, as they arrive.
@@ -191,7 +194,8 @@ class Client:
                     if sse.event == "error":
                         raise _refusal({"error": data}, data.get("status"))
                     done = done or sse.event == "done"
-                    event = _checked(parse_event, sse.event, data)
+                    with _errors_of_parsing():
+                        event = parse_event(sse.event, data)
                     if event is not None:
                         yield event
         except httpx2.SSEError:
@@ -235,14 +239,11 @@ def _without_none(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _parsed(kind: type[_R], row: Any) -> _R:
-    return _checked(parse, kind, row)
-
-
-def _checked(parser: Callable[..., _R], *args: Any) -> _R:
-    """Calls a parser of `records`; a response that it cannot parse is a ServiceError."""
+@contextmanager
+def _errors_of_parsing() -> Iterator[None]:
+    """Within it, a response that `records` cannot parse is a ServiceError."""
     try:
-        return parser(*args)
+        yield
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))

@@ -4,7 +4,6 @@ Keys that a newer service adds are ignored.
 """
 
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -97,13 +96,20 @@ class Registry:
     lineage: dict[str, Any]
 
 
+# Built once: that takes longer than a response.
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in (*_EVENTS.values(), Registry)
+}
+
+
 def parse(kind: type[_R], row: Any) -> _R:
-    """A record, with its nested records, from JSON values.
+    """A record of this module, with its nested records, from JSON values.
 
     Raises:
         ValidationError: a field is missing, or its value has another type.
     """
-    return _adapter(kind).validate_python(row)
+    record: _R = _ADAPTERS[kind].validate_python(row)
+    return record
 
 
 def parse_event(name: str, data: dict[str, Any]) -> GenerationEvent | None:
@@ -113,8 +119,3 @@ def parse_event(name: str, data: dict[str, Any]) -> GenerationEvent | None:
         ValidationError: see `parse`.
     """
     return parse(_EVENTS[name], data) if name in _EVENTS else None
-
-
-@cache
-def _adapter(kind: type[_R]) -> TypeAdapter[_R]:
-    return TypeAdapter(kind)

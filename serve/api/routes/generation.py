@@ -8,7 +8,8 @@ from contextlib import aclosing
 from typing import Any, get_args
 
 from fastapi import APIRouter, Request
-from fastapi.sse import EventSourceResponse, format_sse_event
+from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
 from pydantic import TypeAdapter
 
 from copylens.records import Verdict
@@ -25,8 +26,14 @@ _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 _VERDICT = TypeAdapter(Verdict)
 
 
-class EventResponse(EventSourceResponse):
-    """Server-sent events of a generation, which is closed when the response ends."""
+class EventResponse(StreamingResponse):
+    """Server-sent events of a generation, which is closed when the response ends.
+
+    Not FastAPI's EventSourceResponse: a route with it must be a generator, whose status is
+    sent before its first event.
+    """
+
+    media_type = "text/event-stream"
 
     def __init__(self, chunks: AsyncIterator[bytes], events: AsyncIterator[Event]):
         """`chunks`: what is sent; `events`: the generation that they are made of."""

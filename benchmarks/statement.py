@@ -17,10 +17,9 @@ from decimal import Decimal
 import numpy as np
 
 from copylens.corpus import load_manifest
-from copylens.fit.assembly import calibrated
 from copylens.fit.confusion import HeldOutShares
-from copylens.fit.held_out import held_out_evidence, split_parts
-from copylens.fit.networks import load_texts
+from copylens.fit.cross_fit import CrossFit
+from copylens.fit.data import load_texts
 from copylens.settlement import Grounds, Terms, VerdictLog, make_statement
 from copylens.settlement.correction import estimate
 from copylens.store import storage
@@ -58,7 +57,7 @@ def _sums(rng: np.random.Generator) -> bool:
         name: {
             "holder": f"Holder {k // 2}",
             "license": "",
-            "basis": str(rng.choice(["contribution", "resemblance"])),
+            "basis": str(rng.choice(["trained_on", "resemblance"])),
         }
         for k, name in enumerate(names)
     }
@@ -150,20 +149,13 @@ def _answers(run: str) -> tuple[HeldOutShares, HeldOutShares]:
     """What the scorer keeps of val, and the same of val, test and OOD together."""
     scorer = Scorer.load(storage.join(run, "model"))
     names = load_manifest(run).sub_datasets
-    model, K = scorer.model, len(names)
-    train, val, test, ood_val, ood_test = (
-        load_texts(run, split, names) for split in ("train", "val", "test", "ood_val", "ood_test")
+    K, config = len(names), scorer.config.model_copy(update={"output": run})
+    train, val, test, ood_test = (
+        load_texts(config, split, names) for split in ("train", "val", "test", "ood_test")
     )
-    parts = split_parts(train, val, scorer.config.attributor.folds, scorer.config.seed)
-    if parts.count:
+    if CrossFit.plan(config, train, val).folds:
         raise SystemExit(f"error: val of '{run}' shares works with train; name another run")
-    if model.held_shares is None:  # a version from before they were kept
-        channels = model.attributor.channels
-        held = held_out_evidence(scorer.config, K, {}, parts, train, val, channels)
-        space = model.detector.space
-        scorer.model = calibrated(scorer.config, model.attributor, space, held, ood_val)
     kept = scorer.model.held_shares
-    assert kept is not None
     rows, origins, groups = [kept.shares], [kept.labels], [f"val {n}" for n in kept.groups]
     for part, label in ((test, test.labels), (ood_test, np.full(len(ood_test), K))):
         scores = scorer.score(part.texts, part.states)

@@ -12,6 +12,9 @@ from collections.abc import Iterator
 NAME_WORD = "someone"
 """What stands for a masked name: a plain lower-case word, so that it is no name itself."""
 
+UNIT = re.compile(r"[^\W\d_]{1,12}|\d{1,12}|[^\w\s]|_")
+"""A word, a number or a mark; a longer run of letters, as in scripts without blanks, is several."""
+
 _WORD = re.compile(r"\w+")
 # The marks between two words that make the second one the first of a sentence ...
 _SENTENCE_GAP = re.compile(r"[.!?…][\"'”’)\]]*\s+[\"'“‘(\[*#>-]*$")

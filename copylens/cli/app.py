@@ -2,7 +2,10 @@
 
 import typer
 
+from copylens.cli.stopping import InterruptibleGroup
+
 app = typer.Typer(
+    cls=InterruptibleGroup,
     help="Says whether a text an LLM wrote draws on registered sub-datasets of its training "
     "corpus, on which, how much, and how sure it is.",
     epilog="Start with `copylens demo`. Then bring your own corpus: `copylens run --config X`.",

@@ -15,10 +15,11 @@ from copylens.progress import progress
 from copylens.registry.reader import load_scorer
 from copylens.registry.server import tracking_uri
 from copylens.store import storage
+from copylens.store.stages import stages_of
 from copylens.verdict.scorer import Scorer
 from ray_jobs import audit
 from ray_jobs.cluster.session import ray_session
-from ray_jobs.pipeline import run_names, run_stages
+from ray_jobs.pipeline import run_stages
 
 _CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
 _TEXTS = 5
@@ -35,12 +36,12 @@ def run_demo(output: Path, small: bool) -> None:
     console.print("[bold]CopyLens demo[/]: the source code of installed Python packages")
     for summary in run_stages(config, ("ingest",)):
         display.stage(summary)
-    _train_lm_once(config, small, console)
+    _train_lm_once(config, Path(folder), small, console)
     version = ""
     with ray_session(config):
         # Before promote: what the audit finds is part of the version.
         found = audit.run(config)
-        for summary in run_stages(config, run_names(config)[1:]):
+        for summary in run_stages(config, stages_of(config)[1:]):
             display.stage(summary)
             version = summary.get("version", version)
     display.report(storage.read_json(storage.join(config.output, "report.json")))
@@ -55,9 +56,8 @@ def run_demo(output: Path, small: bool) -> None:
     console.print("      copylens run --config configs/books.yaml --set corpus.paths=[YOURS.jsonl]")
 
 
-def _train_lm_once(config: RunConfig, small: bool, console: Console) -> None:
+def _train_lm_once(config: RunConfig, folder: Path, small: bool, console: Console) -> None:
     """Trains the LM on the training split, unless it was trained on this very corpus."""
-    folder = Path(config.probe.model)
     recipe = LmRecipe(steps=150) if small else LmRecipe()
     key = {"corpus": load_manifest(config.output).hash, "recipe": vars(recipe)}
     marker = folder / "read.json"

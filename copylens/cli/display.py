@@ -1,23 +1,49 @@
 """What the command line shows to a person."""
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from copylens.generation.live import LiveStep
-from copylens.records import Verdict
+if TYPE_CHECKING:  # torch and numpy are slow to import
+    from copylens.generation.live import LiveStep
+    from copylens.records import Verdict
 
 _COLOURS = {"registered": "bold red", "unregistered": "green", "abstain": "yellow"}
 _HIDDEN = ("stage", "skipped", "seconds", "hash", "mlflow_run", "fits")
 _SHOWN_SHARES = 4
 _WIDTH = 100
+# Columns of numbers and short words, as those aligned to the right; all others may be wrapped.
+_NARROW = ("share", "interval", "basis", "p, corrected")
 
 
 def _console() -> Console:
+    """Lines are never broken, so that they can be copied."""
     return Console(highlight=False, soft_wrap=True)
+
+
+def _print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()
+) -> None:
+    """As wide as the terminal: a cell that is too long is wrapped, and no character lost.
+
+    Args:
+        right: columns that are aligned to the right.
+    """
+    table = Table(box=None, padding=(0, 1))
+    for column in columns:
+        table.add_column(
+            column,
+            overflow="fold",
+            no_wrap=column in _NARROW or column in right,
+            justify="right" if column in right else "left",
+        )
+    for row in rows:
+        # As Text: in a plain string rich takes "[MIT]" for markup and leaves it out.
+        table.add_row(*map(Text, row))
+    _console().print(table, soft_wrap=False)
 
 
 def stage(summary: Mapping[str, Any]) -> None:
@@ -44,31 +70,32 @@ def _value(value: Any) -> str:
     return str(value)
 
 
-def verdict(text: str, result: Verdict) -> None:
+def verdict(text: str, result: "Verdict") -> None:
     """One verdict as a small table under the beginning of its text."""
     console = _console()
-    start = " ".join(text.split())[:_WIDTH]
-    console.print(Text(start, style="dim"))
+    console.print(Text(_beginning(text), style="dim"))
     console.print(headline(result))
-    table = Table(box=None, padding=(0, 1))
-    for column, width in (("sub-dataset", 20), ("share", 5), ("interval", 12)):
-        table.add_column(column, no_wrap=True, min_width=width)
-    table.add_column("basis", no_wrap=True, min_width=12)
-    for column in ("holder", "licence"):
-        table.add_column(column, no_wrap=True, overflow="ellipsis")
-    for share in result.shares[:_SHOWN_SHARES]:
-        table.add_row(
+    rows: list[tuple[str, ...]] = [
+        (
             share.sub_dataset,
             f"{share.share:.2f}",
             f"{share.low:.2f} to {share.high:.2f}",
             share.basis,
-            share.holder[:24],
-            share.license[:16],
+            share.holder,
+            share.license,
         )
-    table.add_row("(nothing registered)", f"{result.unregistered:.2f}", "", "", "", "")
-    console.print(table)
+        for share in result.shares[:_SHOWN_SHARES]
+    ]
+    rows.append(("(nothing registered)", f"{result.unregistered:.2f}", "", "", "", ""))
+    _print_table(("sub-dataset", "share", "interval", "basis", "holder", "licence"), rows)
     for item in result.evidence:
         console.print(_evidence(item), markup=False)
+
+
+def _beginning(text: str) -> str:
+    """The text's first characters on one line; an ellipsis says that there are more."""
+    line = " ".join(text.split())
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
 
 
 def _evidence(item: Mapping[str, Any]) -> str:
@@ -81,7 +108,7 @@ def _evidence(item: Mapping[str, Any]) -> str:
     return f"  {item['kind']:<14} {item['start']}-{item['end']}: {agree}{stock}; {source}"
 
 
-def headline(result: Verdict) -> Text:
+def headline(result: "Verdict") -> Text:
     """The decision in words."""
     top = result.shares[0]
     words = {
@@ -94,7 +121,7 @@ def headline(result: Verdict) -> Text:
     return line
 
 
-def live(step: LiveStep) -> None:
+def live(step: "LiveStep") -> None:
     """A piece of the text as it is written; on a line of their own what was scored, and flags."""
     console = _console()
     console.print(step.piece, end="", markup=False)
@@ -108,24 +135,24 @@ def live(step: LiveStep) -> None:
 
 def audit(found: Mapping[str, Any]) -> None:
     """Findings with their p-values; below it the sentences that are no clear yes."""
-    table = Table(box=None, padding=(0, 1))
-    for column in ("sub-dataset", "trained on", "p, corrected", "likelier by", "Self-Comparison"):
-        table.add_column(column, no_wrap=True)
     words = {"trained on": "yes", "no evidence": "no evidence", "cannot tell": "cannot tell"}
+    rows = []
     for name, entry in found["sub_datasets"].items():
         gap = entry["gap"]
-        table.add_row(
-            name,
-            words[entry["finding"]],
-            _p_value(entry["p_holm"]),
-            "-" if gap is None else f"{gap['nats_per_token']:.2f} nats",
-            _p_value(entry["tests"]["self_comparison"]["p_holm"]),
+        rows.append(
+            (
+                name,
+                words[entry["finding"]],
+                _p_value(entry["p_holm"]),
+                "-" if gap is None else f"{gap['nats_per_token']:.2f} nats",
+                _p_value(entry["tests"]["self_comparison"]["p_holm"]),
+            )
         )
-    console = _console()
-    console.print(table)
+    columns = ("sub-dataset", "trained on", "p, corrected", "likelier by", "Self-Comparison")
+    _print_table(columns, rows)
     for entry in found["sub_datasets"].values():
         if entry["finding"] != "trained on" or len(found["sub_datasets"]) == 1:
-            console.print(entry["sentence"], markup=False)
+            _console().print(entry["sentence"], markup=False)
 
 
 def _p_value(value: float | None) -> str:
@@ -134,23 +161,21 @@ def _p_value(value: float | None) -> str:
 
 def report(figures: Mapping[str, Any]) -> None:
     """The headline figures of a report beside the text-only baselines."""
-    table = Table(title="held-out files", title_justify="left")
-    for column in ("", "accuracy", "OOD AUROC", "OOD FPR95"):
-        table.add_column(column, justify="right" if column else "left")
     ours, ood = figures["attribution"], figures["ood"]
     rows = [("CopyLens", ours["accuracy"], ood["auroc"], ood["fpr95"])]
     rows += [
         (f"{name} channel alone", item["accuracy"], item["auroc"], None)
         for name, item in figures["channels"].items()
+        if item["accuracy"] is not None
     ]
     rows += [
         (name, item["accuracy"], item["auroc"], item["fpr95"])
         for name, item in figures["baselines"].items()
         if name != "best_text"
     ]
-    for name, *numbers in rows:
-        table.add_row(name, *("-" if n is None else f"{n:.3f}" for n in numbers))
-    _console().print(table)
+    numbers = ("accuracy", "OOD AUROC", "OOD FPR95")
+    cells = [(name, *("-" if n is None else f"{n:.3f}" for n in row)) for name, *row in rows]
+    _print_table(("held-out files", *numbers), cells, right=numbers)
 
 
 def statement(made: Mapping[str, Any], output: str | None) -> None:
@@ -162,22 +187,8 @@ def statement(made: Mapping[str, Any], output: str | None) -> None:
     console.print(f"{terms['pool']} {terms['currency']} over {log['texts']:,} texts; {trust}")
     if not made["method"]["corrected"]:
         console.print("[yellow]not corrected: this version keeps no held-out shares[/]")
-    table = Table(box=None, padding=(0, 1))
-    table.add_column("sub-dataset", no_wrap=True, min_width=14)
-    table.add_column("holder", no_wrap=True, overflow="ellipsis")
-    widest = max(len(line["amount"]) for line in made["lines"])
-    for column, width in (
-        ("basis", 12),
-        ("share", 6),
-        ("interval", 15),
-        (terms["currency"], widest),
-    ):
-        right = column in ("share", terms["currency"])
-        table.add_column(
-            column, no_wrap=True, min_width=width, justify="right" if right else "left"
-        )
-    for line in made["lines"]:
-        table.add_row(
+    rows = [
+        (
             line["sub_dataset"],
             line["holder"],
             line["basis"] if line["kind"] == "paid" else line["kind"],
@@ -185,6 +196,9 @@ def statement(made: Mapping[str, Any], output: str | None) -> None:
             f"{100 * line['low']:.1f} to {100 * line['high']:.1f} %",
             line["amount"],
         )
-    console.print(table)
+        for line in made["lines"]
+    ]
+    columns = ("sub-dataset", "holder", "basis", "share", "interval", terms["currency"])
+    _print_table(columns, rows, right=("share", terms["currency"]))
     if output is not None:
         console.print(f"statement.json, .csv and .html: {output}", markup=False)

@@ -9,7 +9,6 @@ import typer
 from copylens.cli import display
 from copylens.cli.app import app
 from copylens.cli.options import AsJson, Config, Model, Overrides, ProbePath, Tracking
-from copylens.records import Verdict
 
 
 @app.command()
@@ -102,9 +101,8 @@ def rescore(
     registry = registry_at(tracking_uri)
     change, scorer = find_change(model, since, registry, probe, least_share)
 
-    def score(asked: Sequence[str], evidence: bool) -> list[Verdict]:
-        found: list[Verdict] = scorer.verdicts(asked, evidence=evidence)
-        return found
+    def score(asked: Sequence[str], evidence: bool) -> Any:
+        return scorer.verdicts(asked, evidence=evidence)
 
     counts = again(log, output, change, texts, score)
     summary = {"stage": "rescore", "skipped": False, **counts, "output": output}

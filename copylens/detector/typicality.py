@@ -7,6 +7,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from copylens.records import FloatArray, IntArray
+from copylens.store.arrays import Arrays
 
 # Passages' worth of trust in what is common to all sub-datasets, where one has few of its own.
 _SHRINK = 5.0
@@ -54,6 +55,16 @@ class TypicalityTest:
         return cls(
             centre, spread, z, threshold, float(max(beyond.mean(), 1e-6)) if len(beyond) else 1.0
         )
+
+    def arrays(self) -> Arrays:
+        """Every parameter by its name."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "TypicalityTest":
+        """The inverse of `arrays`."""
+        numbers = {name: arrays[name].item() for name in ("threshold", "excess")}
+        return cls(arrays["centre"], arrays["spread"], arrays["own"], **numbers)
 
     def surprise(self, strangeness: FloatArray) -> FloatArray:
         """[N, K] -> -log of the probability that an own passage is as strange, nats, >= 0."""

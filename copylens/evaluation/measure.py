@@ -87,14 +87,14 @@ def _strata(evaluation: Evaluation) -> tuple[list[str], list[str]]:
 def _channels(evaluation: Evaluation) -> dict[str, Any]:
     """Accuracy of each channel alone, and the AUROC of its own largest log-probability."""
     labels = evaluation.texts["test"].labels
-    test = evaluation.scores["test"].evidence.text
+    test = evaluation.scores["test"].channels.text
     ood = evaluation.scores.get("ood_test")
     return {
         name: {
             "accuracy": metrics.accuracy(labels, log_probs.argmax(axis=1)),
             "auroc": None
             if ood is None
-            else metrics.auroc(-log_probs.max(axis=1), -ood.evidence.text[name].max(axis=1)),
+            else metrics.auroc(-log_probs.max(axis=1), -ood.channels.text[name].max(axis=1)),
         }
         for name, log_probs in test.items()
     }
@@ -166,8 +166,9 @@ def _baselines(evaluation: Evaluation, seed: int) -> dict[str, Any]:
         "difference": difference.estimate,
         "difference_ci95": difference.ends,
     }
-    probe = run_linear_probe(_mean_states(evaluation), evaluation.classes, seed)
-    section["linear_probe"] = probe.to_report()
+    if evaluation.scorer.config.reads_lm:
+        probe = run_linear_probe(_mean_states(evaluation), evaluation.classes, seed)
+        section["linear_probe"] = probe.to_report()
     return section | feature_scores(evaluation.scores, evaluation.texts, evaluation.scorer)
 
 

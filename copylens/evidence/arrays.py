@@ -1,4 +1,4 @@
-"""One part of an index as arrays: where every phrase of four words stands, and in what passages
+"""One shard of an index as arrays: where every phrase of four words stands, and in what passages
 every word.
 
 Places are sampled by winnowing (Schleimer, Wilkerson, Aiken, "Winnowing: local algorithms for
@@ -37,13 +37,13 @@ _MOST = 255
 
 
 @dataclass(frozen=True)
-class PartArrays:
+class ShardArrays:
     """The index of at most 65,535 passages; a place is a position in `words`.
 
     Attributes:
         words: [n] uint32, the passages' words, a SEPARATOR after each passage.
         starts: [P + 1] uint32, the place where each passage begins.
-        groups: [P] uint16, the number of each passage's split group in this part.
+        groups: [P] uint16, the number of each passage's split group in this shard.
         anchors: [a] uint32, kept places, by bucket.
         buckets: [2^k + 1] uint32, where in `anchors` each bucket begins; the bucket of a place is
             given by the top k bits of its phrase's hash.
@@ -68,7 +68,7 @@ class PartArrays:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def build_arrays(passages: Sequence[Ids], groups: Sequence[int]) -> PartArrays:
+def build_arrays(passages: Sequence[Ids], groups: Sequence[int]) -> ShardArrays:
     """The index of some passages, given as the ids of their words.
 
     Args:
@@ -82,7 +82,7 @@ def build_arrays(passages: Sequence[Ids], groups: Sequence[int]) -> PartArrays:
         words[start : start + len(ids)] = ids
     anchors, buckets = _anchors(words)
     terms, term_starts, entries, counts = _postings(words, lengths)
-    return PartArrays(
+    return ShardArrays(
         words=words,
         starts=starts.astype(np.uint32),
         groups=np.array(groups, dtype=np.uint16),

@@ -2,7 +2,7 @@
 
 A word is a run of letters, digits and inner underscores; of scripts that write no spaces every
 character is one. Words are compared in lower case after NFKC, by a 32-bit hash: an index needs no
-vocabulary, so nothing of a sub-dataset is left in one when its part of the index is deleted. Two
+vocabulary, so nothing of a sub-dataset is left in one when its shards of the index are deleted. Two
 different words share a hash with probability 2^-32; spans need six equal words in a row.
 """
 

@@ -111,7 +111,7 @@ class StateStream:
             self.words.add(token)
         tokens = Tokens(tuple(self.ids), self.words.offsets(T))
         text = self.words.text[: int(tokens.offsets[:, 1].max())]
-        return text, self._probe.assemble(text, tokens, parts)
+        return text, self._probe.assemble(tokens, parts)
 
     @property
     def _settled(self) -> int:
@@ -159,10 +159,7 @@ class StateStream:
             skipped = whole * w - self._unpredicted
             self._logits = [torch.cat(self._logits, dim=1)[:, skipped:].clone()]
         rows = [slice(n, n + 1) for n in range(whole)]
-        codes = [part.codes[n * w : (n + 1) * w] for n in range(whole)]
-        self._closed += [
-            Part(part.values[row], part.likelihood[row], c) for row, c in zip(rows, codes)
-        ]
+        self._closed += [Part(part.values[row], part.likelihood[row]) for row in rows]
 
     @property
     def _unpredicted(self) -> int:
@@ -181,8 +178,7 @@ class StateStream:
         blocks = [window_mean(values, index, W) for values in taps]
         values = states_of.stored(probe.fused(blocks, ids, index, W))
         likelihood = states_of.stored(self._likelihood(ids, index, W))
-        codes = probe.codes_of(taps)
-        return Part(values[0].numpy(), likelihood[0].numpy(), codes)
+        return Part(values[0].numpy(), likelihood[0].numpy())
 
     def _likelihood(self, ids: Tensor, index: Tensor, W: int) -> Tensor:
         """Window means [1, W, 3] of the waiting tokens' likelihood; [1, W, 0] where it is off."""

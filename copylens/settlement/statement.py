@@ -178,7 +178,7 @@ def _lines(
 
 
 def _holders(lines: Sequence[dict[str, Any]], currency: str) -> list[dict[str, Any]]:
-    """What each holder is owed; contribution and resemblance are never added up."""
+    """What each holder is owed; training and resemblance are never added up."""
     owed: dict[tuple[str, str], int] = {}
     for line in lines:
         if line["kind"] == "paid":

@@ -9,7 +9,6 @@ from typing import Any
 
 from copylens.config.schema import RunConfig
 from copylens.errors import CopyLensError
-from copylens.registry.tracker import run_link
 from ray_jobs.cluster.places import job_config, require_absolute_place, submitted
 from ray_jobs.cluster.session import user_errors
 
@@ -36,6 +35,8 @@ def stages_main(description: str | None, run: StageRuns, tracks: bool) -> None:
         with user_errors():
             for summary in run(config):
                 if summary["stage"] in _TRACKED and not summary["skipped"]:
+                    from copylens.registry.tracker import run_link  # slow to import: MLflow
+
                     print(f"mlflow: {run_link(config)}")
                 print(json.dumps(summary), flush=True)
 

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from copylens.config.load import anchored, read_config
+from copylens.config.load import anchored, load_config
 from copylens.config.schema import RunConfig
 from copylens.errors import ConfigError
 
@@ -28,7 +28,7 @@ def job_config(path: str | None, overrides: Sequence[str], tracks: bool = False)
     Raises:
         ConfigError: as `load_config`; or a place is relative in a submitted job.
     """
-    config = read_config(path, overrides)
+    config = load_config(path, overrides, as_written=True)
     if submitted():
         require_absolute(config)
         if tracks:
@@ -50,7 +50,7 @@ def require_absolute(config: RunConfig) -> None:
     for key, place in _places(config):
         require_absolute_place(key, place)
     for key, model in (
-        ("probe.model", config.probe.model),
+        ("probe.model", config.probe.model or ""),
         ("evaluation.control_model", config.evaluation.control_model),
         ("audit.reference", config.audit.reference),
     ):

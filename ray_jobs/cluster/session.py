@@ -2,10 +2,10 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-
-import ray
 
 from copylens.config.schema import RunConfig
 from copylens.errors import CopyLensError
@@ -19,13 +19,15 @@ def ray_session(config: RunConfig) -> Iterator[None]:
     A Ray that is already connected (a stage within `copylens run`, a test) is used as it is. With
     RAY_ADDRESS set, as in a submitted job, that cluster is used and its resources are its own.
     """
+    import ray  # slow to import
+
     if ray.is_initialized():
         yield
         return
     # News of the platform about itself is none to a user; what fails is raised.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
-    with native_stderr_closed():
+    with native_stderr_closed(), _sigterm_handler_kept():
         if os.environ.get("RAY_ADDRESS"):
             ray.init(address="auto", **quiet)
         else:
@@ -42,6 +44,17 @@ def ray_session(config: RunConfig) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _sigterm_handler_kept() -> Iterator[None]:
+    """`ray.init` sets a SIGTERM handler of its own, which exits with a code of its own."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 @contextmanager

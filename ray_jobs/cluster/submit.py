@@ -19,14 +19,14 @@ from typing import TYPE_CHECKING
 
 from copylens.config.schema import RunConfig
 from copylens.errors import CopyLensError
-from copylens.store.stages import RUN
+from copylens.store.stages import STAGES
 from ray_jobs.cluster.places import require_absolute
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 JOBS: Mapping[str, str] = {
-    **{stage: f"ray_jobs.{stage}" for stage in RUN},
+    **{stage: f"ray_jobs.{stage}" for stage in STAGES},
     "audit": "ray_jobs.audit",
     "rescore": "ray_jobs.rescore",
     "run": "ray_jobs.pipeline",

@@ -127,7 +127,7 @@ class Scorer:
             model.identity,
             calibration.alpha,
             calibration.interval,
-            model.probe.lm.architecture.causal,
+            model.can_write,
             tuple(model.rights.values()),
             model.lineage,
         )

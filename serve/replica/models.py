@@ -43,7 +43,8 @@ class ModelSource:
             uri = f"models:/{name}/{version}"
         scorer = load_scorer(uri, self._tracking, self._probe)
         shared = before is not None and scorer.share_lm(before)
-        if not shared and scorer.config.probe.dtype == "float32":
+        reads_lm = scorer.config.reads_lm
+        if reads_lm and not shared and scorer.config.probe.dtype == "float32":
             # Loaded here, while the current model serves. An LM of another precision is loaded by
             # `warm`, between two batches: loading it changes torch's default dtype globally.
             _ = scorer.probe

@@ -100,15 +100,27 @@ def test_the_two_bases_are_never_added_up(tmp_path: Path) -> None:
     for n in range(20):
         row = verdict(np.full(5, 0.2), n)
         for k, item in enumerate(row["shares"]):
-            item |= {"holder": "One House", "basis": ["contribution", "resemblance"][k % 2]}
+            item |= {"holder": "One House", "basis": ["trained_on", "resemblance"][k % 2]}
         rows.append(row)
     made = make_statement(
         read_log(str(write_log(tmp_path / "log.jsonl", rows))), GROUNDS, Terms("100", "EUR")
     )
-    assert [entry["basis"] for entry in made["holders"]] == ["contribution", "resemblance"]
+    assert [entry["basis"] for entry in made["holders"]] == ["resemblance", "trained_on"]
     by_basis = made["totals"]["paid_by_basis"]
     assert sum(map(Decimal, by_basis.values())) == Decimal(made["totals"]["paid"])
-    assert "owed, by contribution" in as_html(made) and "owed, by resemblance" in as_html(made)
+    assert "owed, trained on" in as_html(made) and "owed, resemblance" in as_html(made)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [("contribution", "trained_on"), ("trained_on", "trained_on"), (None, "resemblance")],
+)
+def test_bases_of_earlier_versions_are_read_in_todays_terms(tmp_path, written, read) -> None:
+    row = verdict(np.full(5, 0.2), 1)
+    for item in row["shares"]:
+        item["basis"] = written
+    log = read_log(str(write_log(tmp_path / "log.jsonl", [row])))
+    assert {rights["basis"] for rights in log.rights.values()} == {read}
 
 
 def test_terms_that_do_not_fit_the_log_are_refused(tmp_path: Path) -> None:

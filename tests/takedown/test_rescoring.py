@@ -12,7 +12,7 @@ from copylens.errors import SettlementError
 from copylens.records import ModelIdentity, Share, TimelineItem, Verdict
 from copylens.settlement import Grounds, Terms, make_statement, read_log
 from copylens.takedown.relogging import RescoreTask, plan_rescoring, rescore, rescore_file
-from copylens.takedown.rescoring import Change
+from copylens.takedown.rescoring import Change, carried
 
 NEW = ModelIdentity("copylens", "4", "tiny", None)
 CHANGE = Change("3", frozenset({name_hash("gone")}), NEW)
@@ -122,6 +122,17 @@ def test_what_is_carried_over_keeps_its_proportions(log: Path) -> None:
     assert sum(kept["timeline"][0]["shares"].values()) == pytest.approx(1)
     assert kept["carried_from"] == "3" and kept["model"]["version"] == "4"
     assert (kept["p_value"], kept["decision"]) == (0.5, "registered")
+
+
+def test_what_is_carried_over_speaks_of_its_basis_in_todays_terms() -> None:
+    old = row(1, "nothing")
+    for item, basis in zip(old["shares"], ("resemblance", "contribution", "resemblance")):
+        item["basis"] = basis
+    kept = carried(old, CHANGE)
+    assert {s["sub_dataset"]: s["basis"] for s in kept["shares"]} == {
+        "a": "trained_on",
+        "b": "resemblance",
+    }
 
 
 def test_nothing_written_names_what_was_removed(log: Path) -> None:

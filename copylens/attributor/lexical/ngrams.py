@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import sparse
 
 from copylens.records import FloatArray, IntArray
+from copylens.store.arrays import Arrays
 
 Ids = npt.NDArray[np.uint64]
 
@@ -73,6 +74,15 @@ class NgramView:
         keep = df >= min(_MIN_TEXTS, int(df.max(initial=1)))
         idf = np.log((1 + len(documents)) / (1 + df[keep])) + 1
         return cls(ids[keep], idf, float(np.log((1 + len(documents)) / 2) + 1))
+
+    def arrays(self) -> Arrays:
+        """Every parameter by its name."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "NgramView":
+        """The inverse of `arrays`."""
+        return cls(arrays["vocabulary"], arrays["idf"], arrays["unseen"].item())
 
     def matrix(self, documents: Sequence[Ids]) -> sparse.csr_matrix:
         """[N, F] float32 rows of length <= 1."""

@@ -28,7 +28,6 @@ _TEMPLATE = Path(__file__).parent / "report.html.jinja"
 _NAMED_BANDS = COLOURS
 _CHANNEL_NAMES = {
     "attention": "attention: what the heads of the LLM compute",
-    "likelihood": "likelihood: how well the LLM predicts the text",
     "lexical": "lexical: the words and characters themselves",
 }
 
@@ -47,7 +46,10 @@ class Stretch:
 def render_report(
     report: Mapping[str, Any], figures: Figures, audit: Mapping[str, Any] | None = None
 ) -> str:
-    """The whole page. Every text in it is escaped; what was not measured says so.
+    """The whole page, every text in it escaped.
+
+    Sections of studies that were not run are left out; a single figure that was not measured is a
+    dash, never a number.
 
     Args:
         report: as `contract.check_report` demands.
@@ -67,7 +69,7 @@ def render_report(
     page = page_template(_TEMPLATE, filters).render(
         report=report,
         headlines=wording.headlines(report),
-        channels=[(_CHANNEL_NAMES[name], report["channels"][name]) for name in CHANNELS],
+        channels=_measured_channels(report),
         controls=study_tables.control_rows(report),
         views=study_tables.view_rows(report),
         outputs=study_tables.output_rows(report),
@@ -75,6 +77,7 @@ def render_report(
         best_text=wording.best_text_name(report),
         baselines=_baseline_rows(report),
         ood_rows=study_tables.ood_rows(report["ood"]),
+        ood_methods=_ood_methods(report),
         convention=report["ood"]["convention"] or FPR95_CONVENTION,
         config=_folded(report["config"]),
         lineage=_folded(report["lineage"]),
@@ -98,27 +101,58 @@ def _drawings(figures: Figures) -> dict[str, Any]:
     }
 
 
+def _measured_channels(report: Mapping[str, Any]) -> dict[str, tuple[str, Mapping[str, Any]]]:
+    """Channel -> its title and figures."""
+    parts = {name: report["channels"][name] for name in CHANNELS}
+    return {
+        name: (_CHANNEL_NAMES.get(name, name), part)
+        for name, part in parts.items()
+        if part["accuracy"] is not None
+    }
+
+
+def _ood_methods(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """CopyLens' OOD score and those of the baselines that have one, best first."""
+    methods = {"CopyLens": report["ood"], **_baselines(report)}
+    rows = [
+        {
+            "title": wording.BASELINE_NAMES.get(name, name),
+            "ours": name == "CopyLens",
+            "auroc": figures["auroc"],
+            "fpr95": figures["fpr95"],
+        }
+        for name, figures in methods.items()
+        if figures["auroc"] is not None
+    ]
+    return sorted(rows, key=lambda row: -row["auroc"])
+
+
+def _baselines(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """The baselines by name, without the entry that names the best of them."""
+    parts = report["baselines"].items()
+    return {name: part for name, part in parts if name != "best_text" and isinstance(part, Mapping)}
+
+
 def _baseline_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Baselines, best first, each with CopyLens' accuracy less its own."""
+    """Baselines that name a sub-dataset, best first, with CopyLens' accuracy less their own."""
     ours = report["attribution"]["accuracy"]
     best = report["baselines"]["best_text"]["name"]
     rows = []
-    for name, figures in report["baselines"].items():
-        if name == "best_text" or not isinstance(figures, Mapping):
-            continue
+    for name, figures in _baselines(report).items():
         theirs = figures["accuracy"]
+        if theirs is None:
+            continue
         # A study's own sample is too small a part of the test passages to be compared so.
         same = figures.get("n") in (None, report["attribution"]["n"])
-        both = same and ours is not None and theirs is not None
         rows.append(
             {
                 "title": wording.BASELINE_NAMES.get(name, name),
                 "best": name == best,
-                "difference": ours - theirs if both else None,
+                "difference": ours - theirs if same and ours is not None else None,
                 **figures,
             }
         )
-    return sorted(rows, key=lambda row: 1.0 if row["accuracy"] is None else -row["accuracy"])
+    return sorted(rows, key=lambda row: -row["accuracy"])
 
 
 def _confusion_rows(figures: Figures) -> list[dict[str, Any]] | None:

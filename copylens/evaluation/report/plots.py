@@ -136,7 +136,7 @@ def timeline_svg(mixed: MixedText, order: Sequence[str]) -> Markup:
             top += height
     shapes += _true_parts(mixed, order, scale)
     label = "Predicted shares along the text; lines mark the true borders"
-    return _svg(_BAND_WIDTH, _BAND_TOP + _BAND_HEIGHT + 4, label, shapes)
+    return _svg(_BAND_WIDTH, _BAND_TOP + _BAND_HEIGHT + 4, label, shapes, stretched=True)
 
 
 def banded(shares: Mapping[str, float], order: Sequence[str]) -> list[tuple[str, float]]:
@@ -212,8 +212,12 @@ def _thin(x: Points, y: Points) -> tuple[Points, Points]:
     return x[keep], y[keep]
 
 
-def _svg(width: int, height: int, label: str, shapes: Sequence[Markup]) -> Markup:
-    head = Markup('<svg viewBox="0 0 {} {}" role="img" aria-label="{}"><title>{}</title>').format(
-        width, height, escape(label), escape(label)
+def _svg(
+    width: int, height: int, label: str, shapes: Sequence[Markup], stretched: bool = False
+) -> Markup:
+    """One drawing; `stretched`: it fills whatever width and height the page gives it."""
+    ratio = Markup(' preserveAspectRatio="none"') if stretched else ""
+    head = Markup('<svg viewBox="0 0 {} {}"{} role="img" aria-label="{}"><title>{}</title>').format(
+        width, height, ratio, escape(label), escape(label)
     )
     return head + Markup("").join(shapes) + Markup("</svg>")

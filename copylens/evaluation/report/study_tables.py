@@ -35,8 +35,11 @@ Rows = list[tuple[str, Mapping[str, Any]]]
 
 
 def control_rows(report: Mapping[str, Any]) -> Rows:
-    """The controls in the order of the contract."""
-    return [(_CONTROL_NAMES[name], report["controls"][name]) for name in CONTROLS]
+    """The controls that were run, in the order of the contract."""
+    parts = {name: report["controls"][name] for name in CONTROLS}
+    return [
+        (_CONTROL_NAMES[name], part) for name, part in parts.items() if part["accuracy"] is not None
+    ]
 
 
 def view_rows(report: Mapping[str, Any]) -> Rows:
@@ -70,7 +73,10 @@ def in_corpus_rows(report: Mapping[str, Any]) -> list[tuple[str, float | None]]:
 
 
 def ood_rows(ood: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
-    """AUROC and FPR95 over all unregistered texts, near and far ones, by origin, and left out."""
+    """AUROC and FPR95 over all unregistered texts, near and far ones, by origin, and left out.
+
+    Rows of kinds that were not tested are left out.
+    """
     titles = {
         "near": "near: of the same kind as the registered ones",
         "far": "far: of other kinds",
@@ -81,4 +87,5 @@ def ood_rows(ood: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     parts += [(f"only {name}", part or {}) for name, part in ood["by_origin"].items()]
     left_out = ood["leave_one_out"]["by_sub_dataset"]
     parts += [(f"{name} left out", part) for name, part in left_out.items()]
-    return [(title, part.get("auroc"), part.get("fpr95")) for title, part in parts]
+    rows = [(title, part.get("auroc"), part.get("fpr95")) for title, part in parts]
+    return [row for row in rows if row[1] is not None]

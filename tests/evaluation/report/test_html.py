@@ -1,4 +1,5 @@
 import copy
+import re
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from typing import Any
@@ -121,9 +122,51 @@ def test_drawings_and_tables_can_be_read_aloud() -> None:
 def test_nothing_measured_is_said_and_no_figure_invented() -> None:
     read = _read(render_report(empty_report(), Figures(sub_datasets=["a"])))
     body = read.text.split("CopyLens report")[-1]
-    assert body.count("not measured") > 30
+    cards = [a for tag, a in read.tags if tag == "div" and "figure" in str(a.get("class"))]
+    assert [a["class"] for a in cards] == ["figure none"] * 5
     for invented in ("0.0 %", "0.000", "nan", "None"):
         assert invented not in body
+
+
+def test_what_was_not_asked_for_has_no_section() -> None:
+    studies = (
+        "Channels",
+        "Controls: what the LLM adds",
+        "Known works, unseen passages",
+        "Changed texts",
+        "What the LLM itself writes",
+        "Confusion matrix",
+        "Calibration of the shares",
+        "Registered or not",
+        "A mixed text, stretch by stretch",
+    )
+    always = ["Against other methods", "Was the LLM trained on it?", "False alarms", "Cost"]
+    always.append("Configuration and lineage")
+    assert _titles(render_report(empty_report(), Figures(sub_datasets=["a"]))) == always
+    report = _report()
+    report["channels"]["lexical"].update(accuracy=0.6, auroc=0.7)
+    report["controls"]["random_init"].update(accuracy=0.6, probe_accuracy=0.7, n=20)
+    report["in_corpus"].update(accuracy=0.9, n=20)
+    report["robustness"]["unchanged"].update(accuracy=0.6, lexical=0.61, n=20)
+    report["lm_outputs"].update(agreement=0.5, n=20)
+    full = render_report(report, _figures())
+    assert set(studies) <= set(_titles(full))
+    assert "an LLM never trained on these texts" not in full  # this control was not run
+
+
+def test_methods_are_ranked_where_they_have_a_figure() -> None:
+    report = _report()
+    report["baselines"]["msp_on_logits"] = {"auroc": 0.8, "fpr95": 0.5}
+    report["baselines"]["msp_on_logits"] |= {"accuracy": None, "macro_f1": None}
+    text = _read(render_report(report, _figures())).text
+    naming = text.partition("macro F1")[2].partition("Confusion matrix")[0]
+    assert "TF-IDF, words" in naming and "largest share" not in naming
+    ranked = text.partition("All methods, best first")[2]
+    assert ranked.index("largest share") < ranked.index("CopyLens") < ranked.index("TF-IDF, words")
+
+
+def _titles(page: str) -> list[str]:
+    return re.findall("<h2>(.*?)</h2>", page)
 
 
 def test_a_confusion_matrix_of_another_size_is_refused() -> None:
@@ -234,7 +277,12 @@ def test_the_audit_stands_in_words_and_figures_or_is_said_to_be_missing() -> Non
     findings = {"sea": "trained on", "law": "no evidence", "<b>": "cannot tell"}
     page = insert_audit(none, audit(findings, "c0ffee"))
     assert "No audit was made" not in page and "<b>" not in page.partition("<main>")[2]
-    for said in ("Trained on sea: so they say.", "contribution", "resemblance", "Self-Comparison"):
+    for said in (
+        "Trained on sea: so they say.",
+        "<td>trained on</td>",
+        "resemblance",
+        "Self-Comparison",
+    ):
         assert said in page
     assert insert_audit(page, None) == none
     assert insert_audit("<p>an older report</p>", None) == "<p>an older report</p>"

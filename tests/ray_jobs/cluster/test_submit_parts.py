@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from copylens.config.load import build_config, load_config, read_config
+from copylens.config.load import build_config, load_config
 from copylens.config.schema import RunConfig
 from copylens.errors import CopyLensError
 from copylens.registry import tracker as tracking
@@ -81,7 +81,9 @@ def test_corpora_lms_and_runs_beside_the_code_stay(tmp_path):
 
 
 def test_what_copylens_submit_sends_is_the_code_and_the_config_as_read_here(tmp_path):
-    config = read_config(ROOT / "configs" / "books.yaml", ["output=/data/x", "seed=7"])
+    config = load_config(
+        ROOT / "configs" / "books.yaml", ["output=/data/x", "seed=7"], as_written=True
+    )
     pack(tmp_path / "staged", config)
     names = uploaded(tmp_path / "staged", tmp_path / "package.zip")
     assert set(names) == code_files(ROOT) | {"config.yaml"}
@@ -229,5 +231,11 @@ def test_the_link_to_a_run_on_a_server_keeps_its_password(tmp_path, monkeypatch)
     assert shown == "run abc, shown by `mlflow ui --backend-store-uri sqlite:////data/a@b.db`"
 
 
-def test_a_config_with_hub_ids_and_uris_may_travel():
-    require_absolute(build_config(ABSOLUTE))
+@pytest.mark.parametrize("model", ["EleutherAI/pythia-70m", "lm"])
+def test_an_id_on_the_hub_travels_where_no_folder_has_its_name(model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = build_config(ABSOLUTE | {"probe": {"model": model}})
+    require_absolute(config)
+    (tmp_path / model).mkdir(parents=True)
+    with pytest.raises(CopyLensError, match=f"^probe.model: '{model}' is relative"):
+        require_absolute(config)

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from copylens.attributor.attention.losses import nt_xent, soft_cross_entropy, supcon
+from copylens.detector.contrastive import nt_xent, supcon
 
 
 def unit(n: int, z: int, seed: int) -> torch.Tensor:
@@ -48,24 +48,9 @@ def test_supcon_without_positives_is_zero_and_differentiable():
     assert torch.equal(x.grad, torch.zeros_like(x))
 
 
-def test_soft_cross_entropy_against_torch_and_by_hand():
-    logits = torch.randn(6, 4, dtype=torch.float64)
-    labels = torch.tensor([0, 1, 2, 3, 1, 0])
-    hard = torch.nn.functional.one_hot(labels, 4).double()
-    expected = torch.nn.functional.cross_entropy(
-        logits, labels, reduction="none", label_smoothing=0.1
-    )
-    torch.testing.assert_close(soft_cross_entropy(logits, hard, 0.1), expected)
-    even = torch.full((1, 4), 0.25, dtype=torch.float64)
-    got = soft_cross_entropy(torch.zeros(1, 4, dtype=torch.float64), even)
-    assert float(got) == pytest.approx(math.log(4))
-
-
 def test_gradients_against_finite_differences():
     a = unit(4, 3, 7).requires_grad_()
     b = unit(4, 3, 8).requires_grad_()
     labels = torch.tensor([0, 0, 1, 1])
     assert torch.autograd.gradcheck(lambda x, y: nt_xent(x, y, 0.5), (a, b))
     assert torch.autograd.gradcheck(lambda x: supcon(x, labels, 0.5), (a,))
-    targets = torch.softmax(torch.randn(4, 3, dtype=torch.float64), dim=1)
-    assert torch.autograd.gradcheck(lambda x: soft_cross_entropy(x, targets, 0.1), (a,))

@@ -1,4 +1,4 @@
-"""The files of one part of an index: its passages as parquet, its arrays as safetensors, mapped.
+"""The files of one shard of an index: its passages as parquet, its arrays as safetensors, mapped.
 
 `part-00000.parquet` is written first and is all the rest is made from; `part-00000.safetensors`
 counts once its marker stands beside it. `part-00000.states.safetensors`, the mean states, is there
@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from copylens.config.schema import fingerprint
 from copylens.errors import CorpusError
-from copylens.evidence.arrays import LAYOUT, PartArrays, build_arrays
+from copylens.evidence.arrays import LAYOUT, ShardArrays, build_arrays
 from copylens.evidence.words import word_ids
 from copylens.records import AnyArray, Passage
 from copylens.store import storage
@@ -35,8 +35,8 @@ _LEVEL = 9
 
 
 @dataclass(frozen=True)
-class PartRecord:
-    """One part in the manifest; file names begin with `name`."""
+class IndexShardRecord:
+    """One shard in the manifest; file names begin with `name`."""
 
     name: str
     passages: int
@@ -61,29 +61,29 @@ class PassageRow:
 
 
 def passages_uri(folder: str, name: str) -> str:
-    """Where a part's passages are."""
+    """Where a shard's passages are."""
     return storage.join(folder, f"{name}.parquet")
 
 
 def arrays_uri(folder: str, name: str) -> str:
-    """Where a part's arrays are."""
+    """Where a shard's arrays are."""
     return storage.join(folder, f"{name}.safetensors")
 
 
 def states_uri(folder: str, name: str) -> str:
-    """Where the vectors of a part's passages are, if there are any."""
+    """Where the vectors of a shard's passages are, if there are any."""
     return storage.join(folder, f"{name}.states.safetensors")
 
 
 def passage_ids(folder: str, name: str) -> list[str]:
-    """The ids of a part's passages, in their order."""
+    """The ids of a shard's passages, in their order."""
     data = storage.read_bytes(passages_uri(folder, name))
     ids: list[str] = pq.read_table(io.BytesIO(data), columns=["id"])["id"].to_pylist()
     return ids
 
 
 def write_passages(folder: str, name: str, passages: Sequence[Passage]) -> str:
-    """Writes a part's passages unless they stand there already; returns their hash."""
+    """Writes a shard's passages unless they stand there already; returns their hash."""
     rows = [{column: getattr(p, column) for column in _COLUMNS} for p in passages]
     sink = io.BytesIO()
     pq.write_table(
@@ -103,11 +103,11 @@ def write_passages(folder: str, name: str, passages: Sequence[Passage]) -> str:
 
 
 def arrays_key(passages_sha256: str) -> str:
-    """The key of a part's arrays: everything they depend on."""
+    """The key of a shard's arrays: everything they depend on."""
     return fingerprint("evidence", LAYOUT, passages_sha256)
 
 
-def build_part(folder: str, name: str, passages_sha256: str) -> None:
+def build_shard(folder: str, name: str, passages_sha256: str) -> None:
     """Passages -> arrays, published last; nothing to do where they are complete.
 
     Raises:
@@ -131,12 +131,12 @@ def build_part(folder: str, name: str, passages_sha256: str) -> None:
     mark(uri, key, facts | {"groups": len(names)})
 
 
-def part_record(folder: str, name: str) -> PartRecord:
-    """What the markers of a complete part say."""
+def shard_record(folder: str, name: str) -> IndexShardRecord:
+    """What the markers of a complete shard say."""
     passages = facts_of(passages_uri(folder, name))
     arrays, states = facts_of(arrays_uri(folder, name)), facts_of(states_uri(folder, name))
     assert passages is not None and arrays is not None
-    return PartRecord(
+    return IndexShardRecord(
         name=name,
         passages=passages["passages"],
         words=arrays["words"],
@@ -147,16 +147,16 @@ def part_record(folder: str, name: str) -> PartRecord:
     )
 
 
-class Part:
-    """A part that is read: arrays stay on the disk until they are touched."""
+class IndexShard:
+    """A shard that is read: arrays stay on the disk until they are touched."""
 
-    def __init__(self, folder: str, record: PartRecord):
-        self.arrays = PartArrays(**mapped_arrays(arrays_uri(folder, record.name)))
+    def __init__(self, folder: str, record: IndexShardRecord):
+        self.arrays = ShardArrays(**mapped_arrays(arrays_uri(folder, record.name)))
         self._folder, self._record = folder, record
         self._rows = lru_cache(maxsize=64)(self._read_group)
 
     def passage(self, number: int) -> PassageRow:
-        """The passage with this number in the part."""
+        """The passage with this number in the shard."""
         return self._rows(number // _GROUP)[number % _GROUP]
 
     def vectors(self) -> AnyArray:
@@ -212,7 +212,7 @@ def _mapped(uri: str) -> Any:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 
-# Few of an index's files are open at a time: there may be more parts than a process may open.
+# Few of an index's files are open at a time: there may be more shards than a process may open.
 @lru_cache(maxsize=64)
 def _open_parquet(uri: str, sha256: str) -> pq.ParquetFile:
     """The hash only tells apart what stood at one place at different times."""

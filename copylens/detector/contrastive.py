@@ -1,24 +1,8 @@
-"""The losses of attributor and detector."""
+"""The contrastive losses of the detector's projector."""
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-
-
-def soft_cross_entropy(logits: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-    """Cross-entropy with soft targets, one value per row.
-
-    Args:
-        logits: [N, K].
-        targets: [N, K], each row sums to 1.
-        smoothing: share of each target that is spread evenly over the K classes.
-
-    Returns:
-        [N], nats, >= 0.
-    """
-    K = logits.shape[1]
-    smoothed = targets * (1 - smoothing) + smoothing / K
-    return -(smoothed * functional.log_softmax(logits, dim=1)).sum(dim=1)
 
 
 def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:

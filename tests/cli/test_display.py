@@ -1,0 +1,77 @@
+"""Tables at the widths of terminals: every character of a holder and a licence is shown."""
+
+import re
+
+import pytest
+
+from copylens.cli import display
+from copylens.records import ModelIdentity, Rights, Share, Verdict
+
+HOLDER = "The Git Project (Software Freedom Conservancy, Inc.)"
+LICENCE = "GPL-2.0-only WITH Classpath-exception-2.0"
+NAME = "git-documentation-and-manual-pages"
+
+
+def verdict(rights: Rights) -> Verdict:
+    share = Share(rights.sub_dataset, rights.holder, rights.license, 0.7, 0.6, 0.8, "resemblance")
+    model = ModelIdentity("copylens", "7", "probe", None)
+    return Verdict("0" * 64, "registered", 0.4, 1.0, (share,), 0.3, (), model, 12)
+
+
+def columns(lines: list[str], heads: list[str]) -> dict[str, str]:
+    """What stands under each head, its lines joined; blanks at the joints are not told apart."""
+    starts = [lines[0].index(head) for head in heads]
+    ends = [*starts[1:], None]
+    return {
+        head: "".join("".join(line[start:end].split()) for line in lines[1:])
+        for head, start, end in zip(heads, starts, ends, strict=True)
+    }
+
+
+@pytest.mark.parametrize("width", [80, 150])
+def test_no_cell_of_a_verdict_is_cut(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    display.verdict("A short text.", verdict(Rights(NAME, HOLDER, LICENCE)))
+    lines = capsys.readouterr().out.splitlines()[2:]  # after the text and the headline
+    assert max(map(len, lines)) <= width
+    heads = ["sub-dataset", "share", "interval", "basis", "holder", "licence"]
+    cells = columns(lines, heads)
+    assert cells["holder"] == HOLDER.replace(" ", "")
+    assert cells["licence"] == LICENCE.replace(" ", "")
+    assert cells["sub-dataset"] == f"{NAME}(nothingregistered)"
+    assert cells["interval"] == "0.60to0.80"
+
+
+@pytest.mark.parametrize("width", [80, 150])
+def test_no_cell_of_a_statement_is_cut(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    line = {"sub_dataset": NAME, "holder": HOLDER, "kind": "paid", "basis": "resemblance"}
+    made = {
+        "terms": {"pool": "1000000.00", "currency": "EUR", "fee": "equal"},
+        "log": {"texts": 12},
+        "method": {"trust": 0.8, "corrected": True},
+        "lines": [{**line, "share": 0.5, "low": 0.4, "high": 0.6, "amount": "1000000.00"}],
+    }
+    display.statement(made, None)
+    lines = capsys.readouterr().out.splitlines()[1:]
+    assert max(map(len, lines)) <= width
+    assert columns(lines, ["sub-dataset", "holder", "basis"])["holder"] == HOLDER.replace(" ", "")
+    assert lines[1].split()[-1] == "1000000.00"
+
+
+def test_brackets_in_a_name_are_text_and_not_markup(capsys):
+    display.verdict("A text.", verdict(Rights("[bold]", "[Acme] Ltd", "[MIT]")))
+    out = capsys.readouterr().out
+    for name in ("[bold]", "[Acme] Ltd", "[MIT]"):
+        assert name in out
+
+
+@pytest.mark.parametrize(("length", "shown"), [(100, "x" * 100), (101, "x" * 99 + "…")])
+def test_a_text_that_is_longer_than_its_line_ends_with_an_ellipsis(length, shown, capsys):
+    display.verdict("x" * length, verdict(Rights("a", "b", "c")))
+    assert capsys.readouterr().out.splitlines()[0] == shown
+
+
+def test_what_a_stage_counted_is_named(capsys):
+    display.stage({"stage": "ingest", "skipped": False, "seconds": 3.2, "rows_read": 24})
+    assert re.fullmatch(r"ingest +done in 3 s\n  rows read: 24\n", capsys.readouterr().out)

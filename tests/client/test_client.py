@@ -200,8 +200,15 @@ def test_a_proxys_page_is_one_line(service, waits):
         client_of(server, waits).attribute("a")
 
 
-def stream_of(*events) -> bytes:
-    return "".join(f"event: {n}\ndata: {json.dumps(d)}\n\n" for n, d in events).encode()
+def test_a_response_of_another_version_is_one_line(service, waits):
+    row = {key: value for key, value in VERDICT.items() if key != "p_value"}
+    with pytest.raises(ServiceError, match=r"cannot be read: p_value: Field required; .*versions$"):
+        client_of(service((200, row)), waits).attribute("a")
+
+
+def stream_of(*events) -> tuple[int, bytes, dict[str, str]]:
+    lines = "".join(f"event: {n}\ndata: {json.dumps(d)}\n\n" for n, d in events)
+    return 200, lines.encode(), {"Content-Type": "text/event-stream"}
 
 
 SHARES = {
@@ -217,7 +224,7 @@ DONE = {"finish": "blocked", "seed": 3, "usage": {"total_tokens": 2}}
 
 
 def test_a_generation_comes_as_records(service, waits):
-    body = stream_of(
+    status, body, headers = stream_of(
         ("token", {"text": "a\n", "tokens": 1}),
         ("shares", SHARES),
         ("flag", {**FLAG, "tokens": 2}),
@@ -226,17 +233,17 @@ def test_a_generation_comes_as_records(service, waits):
         ("verdict", VERDICT),
         ("done", DONE),
     )
-    server = service((200, b": keeps the line open\n\n" + body))
-    told = list(client_of(server, waits).generate("The sea", seed=3, block={}))
-    assert told == [
+    server = service((status, b": keeps the line open\n\n" + body, headers))
+    events = list(client_of(server, waits).generate("The sea", seed=3, block={}))
+    assert events == [
         Token("a\n", 1),
         Shares(**SHARES),
         Flag(**FLAG, tokens=2),
         Block("r", "sea", "S"),
-        told[4],
+        events[4],
         Done(**DONE),
     ]
-    assert told[4].shares[0].sub_dataset == "sea"
+    assert events[4].shares[0].sub_dataset == "sea"
     assert server.seen[0]["body"] == {"prompt": "The sea", "seed": 3, "block": {}}
 
 
@@ -244,8 +251,10 @@ def test_a_generation_comes_as_records(service, waits):
     ("answer", "line"),
     [
         ((503, REFUSED), "too often; wait"),
-        ((200, stream_of(("error", {"message": "gone", "hint": None, "status": 500}))), "gone"),
-        ((200, stream_of(("token", {"text": "a", "tokens": 1}))), "broke off while the LM wrote"),
+        (stream_of(("error", {"message": "gone", "hint": None, "status": 500})), "gone"),
+        (stream_of(("token", {"text": "a", "tokens": 1})), "broke off while the LM wrote"),
+        (stream_of(("token", {"text": "a"})), "cannot be read: tokens: Field required"),
+        ((200, b"<html>"), "something else than events"),
         (BROKEN, "out of reach"),
     ],
 )

@@ -21,8 +21,8 @@ class Explanations:
     Attributes:
         pure: [K] probability that the text has this one source, if it has one.
         changing: [S, K] posterior of each segment's source, if the source changes.
-        log_odds: log of the ratio of the probabilities that the two explanations, a change of sources
-            and a single source, give the scores.
+        log_odds: log of the ratio of the scores' probabilities under a change of sources and
+            under a single source.
     """
 
     pure: FloatArray

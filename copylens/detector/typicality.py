@@ -20,8 +20,8 @@ class TypicalityTest:
     """A one-sided test of "the text comes from sub-dataset k" for every k.
 
     A measure that is larger for less typical texts is compared with its values on the
-    sub-dataset's own held-out passages: empirically in the bulk, and with an exponential tail beyond, since no sample holds the rare
-    values that matter (peaks over threshold).
+    sub-dataset's own held-out passages: empirically in the bulk, and with an exponential tail
+    beyond, since no sample holds the rare values that matter (peaks over threshold).
 
     Attributes:
         centre, spread: [K] of the sub-dataset's own passages, in the measure's unit.
@@ -67,7 +67,7 @@ class TypicalityTest:
         return cls(arrays["centre"], arrays["spread"], arrays["own"], **numbers)
 
     def surprise(self, measure: FloatArray) -> FloatArray:
-        """[N, K] -> -log of the probability that an own passage has as large a value, nats, >= 0."""
+        """[N, K] -> -log of the probability that an own passage is as atypical, nats, >= 0."""
         z = (measure - self.centre) / self.spread
         rank = np.searchsorted(self.own, z, side="left")
         share = np.maximum(1 - rank / len(self.own), _TAIL)

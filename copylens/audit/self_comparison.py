@@ -23,11 +23,10 @@ from scipy import stats
 
 from copylens.audit.token_scores import TokenScores
 from copylens.records import FloatArray
+from copylens.text import SENTENCE_END
 
 FEWEST_OTHERS = 4
 """Fewest sub-datasets with non-members; with fewer their spread cannot be estimated."""
-
-_SENTENCE_END = re.compile(r"[.!?…][\"'”’)\]]*\s+")
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class SelfComparison:
 def second_half(text: str) -> int:
     """Where the second half begins: the end of a sentence, or of a word, nearest to the middle."""
     middle = len(text) // 2
-    ends = [match.end() for match in _SENTENCE_END.finditer(text) if match.end() < len(text)]
+    ends = [match.end() for match in SENTENCE_END.finditer(text) if match.end() < len(text)]
     ends = ends or [match.end() for match in re.finditer(r"\s+", text) if match.end() < len(text)]
     return min(ends, key=lambda end: abs(end - middle), default=middle)
 

@@ -4,9 +4,7 @@ A text that two sub-datasets hold would make both labels wrong, and one that lie
 test would make the figures too good. Of two copies the evaluation side's is kept.
 """
 
-import re
 import unicodedata
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +13,7 @@ import numpy.typing as npt
 from copylens.corpus.checks import UnsplitPassage
 from copylens.records import SplitName
 from copylens.store.storage import sha256
+from copylens.text import WORD, ngram_ids, token_ids
 
 SHINGLE_WORDS = 5
 PERMUTATIONS = 64
@@ -22,7 +21,6 @@ PERMUTATIONS = 64
 # the true similarity decides. Below 0.2 nearly every pair would be a candidate.
 INDEX_MARGIN, INDEX_LEAST = 0.2, 0.2
 
-WORD = re.compile(r"\w+")
 EVALUATION: frozenset[SplitName | None] = frozenset({"val", "test", "ood_val", "ood_test"})
 
 
@@ -65,12 +63,8 @@ def drop_near(passages: Sequence[UnsplitPassage], limit: float) -> list[UnsplitP
 def shingle_hashes(text: str) -> npt.NDArray[np.uint32]:
     """Sorted, distinct 32-bit hashes of the text's word 5-grams; of all words if there are < 5."""
     words = WORD.findall(text.lower()) or [text]
-    hashes = np.array([zlib.crc32(word.encode()) for word in words], dtype=np.uint64)
     width = min(SHINGLE_WORDS, len(words))
-    grams = np.zeros(len(words) - width + 1, dtype=np.uint64)
-    for offset in range(width):
-        # A polynomial in the word hashes; uint64 wraps around, the high half is well mixed.
-        grams = (grams + hashes[offset : offset + len(grams)]) * np.uint64(0x9E3779B97F4A7C15)
+    grams = ngram_ids(token_ids(words), width, width)
     return np.unique((grams >> np.uint64(32)).astype(np.uint32))
 
 

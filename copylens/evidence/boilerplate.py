@@ -14,12 +14,12 @@ import numpy as np
 from copylens.config.evidence import EvidenceConfig
 from copylens.evidence.arrays import ShardArrays, build_arrays
 from copylens.evidence.matching import Runs, exact_runs
-from copylens.evidence.words import Ids, word_ids
+from copylens.evidence.words import WordIds, word_ids
 from copylens.records import BoolArray, IntArray
 
 
 def boilerplate_words(
-    ids: Ids,
+    ids: WordIds,
     shards: Sequence[tuple[str, ShardArrays, Runs]],
     settings: EvidenceConfig,
 ) -> BoolArray:

@@ -16,7 +16,7 @@ from copylens.evidence.ranking import bm25_scores, fuse, passage_weights
 from copylens.evidence.selection import Found, select
 from copylens.evidence.shards import IndexShard, PassageRow, shard_record
 from copylens.evidence.vectors import VectorRanking, has_vectors
-from copylens.evidence.words import Ids, Words, read_words
+from copylens.evidence.words import WordIds, Words, read_words
 from copylens.records import EvidenceKind, FloatArray
 from copylens.store import storage
 
@@ -173,7 +173,7 @@ class EvidenceIndex:
         items: Iterable[Evidence] = [*self.trace(text), *self.nearest(text, states)]
         return tuple(item.to_dict() for item in items)
 
-    def _weights(self, ids: Ids) -> FloatArray:
+    def _weights(self, ids: WordIds) -> FloatArray:
         return passage_weights([shard.arrays for shard in self._shards], ids, self._passages)
 
     def _span(self, text: str, words: Words, found: Found) -> Evidence:

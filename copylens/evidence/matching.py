@@ -11,7 +11,7 @@ import numpy as np
 
 from copylens.config.evidence import EvidenceConfig
 from copylens.evidence.arrays import GUARANTEED, PHRASE, ShardArrays, bucket_of, phrase_hashes
-from copylens.evidence.words import SEPARATOR, Ids
+from copylens.evidence.words import SEPARATOR, WordIds
 from copylens.records import BoolArray, FloatArray, IntArray
 
 MOST_PLACES = 20_000
@@ -73,7 +73,7 @@ class Spans:
     weight: FloatArray
 
 
-def exact_runs(shard: ShardArrays, ids: Ids) -> Runs:
+def exact_runs(shard: ShardArrays, ids: WordIds) -> Runs:
     """Runs of equal words that cannot be made longer on either side, within one passage.
 
     Every run of at least GUARANTEED words is there; of shorter ones those with a kept phrase.
@@ -89,7 +89,7 @@ def exact_runs(shard: ShardArrays, ids: Ids) -> Runs:
 
 
 def find_spans(
-    shard: ShardArrays, ids: Ids, runs: Runs, weights: FloatArray, settings: EvidenceConfig
+    shard: ShardArrays, ids: WordIds, runs: Runs, weights: FloatArray, settings: EvidenceConfig
 ) -> Spans:
     """Spans worth reporting: runs of `min_words`, and stretches in which enough words agree.
 
@@ -106,7 +106,7 @@ def find_spans(
     return Spans(**{name: values[chosen] for name, values in vars(spans).items()})
 
 
-def _seeds(shard: ShardArrays, ids: Ids) -> tuple[IntArray, IntArray]:
+def _seeds(shard: ShardArrays, ids: WordIds) -> tuple[IntArray, IntArray]:
     """Text words and places of equal phrases."""
     hashes = phrase_hashes(ids)
     bucket = bucket_of(hashes, shard.buckets)
@@ -141,7 +141,7 @@ def _join(runs: Runs) -> Runs:
     return Runs(text, runs.place[first], ends - text)
 
 
-def _reach(words: Ids, ids: Ids, text: IntArray, place: IntArray, step: int) -> IntArray:
+def _reach(words: WordIds, ids: WordIds, text: IntArray, place: IntArray, step: int) -> IntArray:
     """How many equal words follow (step 1) or precede (step -1) each pair of positions."""
     reach = np.zeros(len(text), dtype=np.int64)
     active = np.arange(len(text))
@@ -161,7 +161,7 @@ def _gains(weights: FloatArray) -> FloatArray:
     return np.asarray(np.log((1 - _CHANGED) / _BY_CHANCE) + weights)
 
 
-def _pieces(words: Ids, ids: Ids, runs: Runs, gains: FloatArray) -> Runs:
+def _pieces(words: WordIds, ids: WordIds, runs: Runs, gains: FloatArray) -> Runs:
     """Runs carried on over changed words on their own diagonal; what they run into is theirs."""
     left = _carry(words, ids, runs.text - 1, runs.place - 1, -1, gains)
     right = _carry(words, ids, runs.text + runs.words, runs.place + runs.words, 1, gains)
@@ -170,7 +170,7 @@ def _pieces(words: Ids, ids: Ids, runs: Runs, gains: FloatArray) -> Runs:
 
 
 def _carry(
-    words: Ids, ids: Ids, text: IntArray, place: IntArray, step: int, gains: FloatArray
+    words: WordIds, ids: WordIds, text: IntArray, place: IntArray, step: int, gains: FloatArray
 ) -> IntArray:
     """Words to add from here on so that equal ones outweigh changed ones the most."""
     best_length = np.zeros(len(text), dtype=np.int64)
@@ -191,7 +191,7 @@ def _carry(
 
 
 def _chain(
-    shard: ShardArrays, ids: Ids, pieces: Runs, weights: FloatArray
+    shard: ShardArrays, ids: WordIds, pieces: Runs, weights: FloatArray
 ) -> tuple[Spans, IntArray]:
     """Pieces that follow each other closely in one passage become one span.
 
@@ -246,7 +246,7 @@ def _follows(pieces: Runs, passage: IntArray) -> BoolArray:
 
 
 def _agreement(
-    words: Ids, ids: Ids, pieces: Runs, weights: FloatArray
+    words: WordIds, ids: WordIds, pieces: Runs, weights: FloatArray
 ) -> tuple[IntArray, FloatArray, IntArray]:
     """Words that agree in each piece, the sum of their weights, and the longest run of them."""
     if len(pieces.text) == 0:

@@ -26,9 +26,9 @@ def ids(passages: list[UnsplitPassage]) -> list[str]:
     return [d.id for d in passages]
 
 
-def edited(text: str, words: int) -> str:
-    """The text with its first words replaced."""
-    return " ".join([f"new{n}" for n in range(words)] + text.split()[words:])
+def edited(text: str, words: int, prefix: str = "new") -> str:
+    """The text with its first words replaced by ones that begin with the prefix."""
+    return " ".join([f"{prefix}{n}" for n in range(words)] + text.split()[words:])
 
 
 def test_shingles_are_the_distinct_word_5_grams() -> None:
@@ -112,7 +112,10 @@ def test_ten_thousand_passages_are_not_compared_pair_by_pair(monkeypatch) -> Non
 
     monkeypatch.setattr("copylens.corpus.dedup.jaccard", counted)
     texts = [prose(n, 1600) for n in range(500)]
-    passages = [passage(f"{n}", edited(texts[n % 500], n // 500 * 20)) for n in range(10_000)]
+    passages = [
+        passage(f"{n}", edited(texts[n % 500], n // 500 * 20, f"new{n % 500}word"))
+        for n in range(10_000)
+    ]
     kept = drop_near(passages, 0.8)
     # A passage has 19 copies more or less like it; of all pairs there are 50 millions.
     assert len(compared) <= 19 * len(passages)

@@ -12,9 +12,9 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from copylens.attributor.lexical.ngrams import Ids, mix
 from copylens.records import FloatArray, IntArray
 from copylens.store.arrays import Arrays, below, nested
+from copylens.text import Ids, mix
 
 _START = np.uint64(1)
 _BLOCK = 1 << 18

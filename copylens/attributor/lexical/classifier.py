@@ -7,11 +7,12 @@ import numpy as np
 
 from copylens.attributor.lexical.class_lm import ClassLanguageModel
 from copylens.attributor.lexical.experts import ExpertGate
-from copylens.attributor.lexical.names import TOKEN, NameRecord
-from copylens.attributor.lexical.ngrams import Ids, NgramView, char_ids, token_ids, word_ids
+from copylens.attributor.lexical.names import NameRecord
+from copylens.attributor.lexical.ngrams import NgramView, char_ids, word_ids
 from copylens.attributor.lexical.skeleton import Skeleton
 from copylens.records import FloatArray
 from copylens.store.arrays import Arrays, below, nested, numbered
+from copylens.text import TOKEN, Ids, token_ids
 
 _WORDS, _CHARS = (1, 2), (3, 5)
 

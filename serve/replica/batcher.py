@@ -51,6 +51,7 @@ class GreedyBatcher(Generic[T, R]):
         max_size: int,
         max_waiting: int,
         max_seconds: float = float("inf"),
+        clock: Callable[[], float] = time.perf_counter,
     ):
         """Starts nothing; the first `submit` starts the batching task on its event loop.
 
@@ -60,10 +61,11 @@ class GreedyBatcher(Generic[T, R]):
             max_waiting: items in the queue, not counting the batch that runs.
             max_seconds: estimated time until an item's result, queueing included; not applied
                 where nothing runs and nothing waits.
+            clock: seconds; replaced in tests.
         """
         self._work, self._size = work, size
         self._max_items, self._max_size, self._max_waiting = max_items, max_size, max_waiting
-        self._max_seconds = max_seconds
+        self._max_seconds, self._clock = max_seconds, clock
         self._waiting: deque[_Entry[T, R]] = deque()
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scorer")
@@ -86,7 +88,7 @@ class GreedyBatcher(Generic[T, R]):
     @property
     def busy_s(self) -> float:
         """Seconds that the current batch has run so far; 0 where none runs."""
-        return 0.0 if self._began is None else time.perf_counter() - self._began
+        return 0.0 if self._began is None else self._clock() - self._began
 
     async def submit(self, items: Sequence[T]) -> list[R | Exception]:
         """Results in order; of an item that fails its exception, without effect on the others.
@@ -154,7 +156,7 @@ class GreedyBatcher(Generic[T, R]):
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            self._began = time.perf_counter()
+            self._began = self._clock()
             self._running_size = sum(entry.size for entry in batch)
             items = [entry.item for entry in batch]
             results = await loop.run_in_executor(self._thread, self._results, items)

@@ -1,19 +1,18 @@
 """Events of a generation, a backend that sends them, and the routes on a real server."""
 
 import asyncio
+import itertools
 import json
 import threading
-import time
 from contextlib import contextmanager
 
-import uvicorn
 from starlette.testclient import TestClient
 
 from serve.api.policy import ContentPolicy
 from serve.replica.generation import Event, GenerateRequest, ModelCard
 from tests.generation.live_samples import verdict
 from tests.serve.fakes import make_app, make_client
-from tests.servers import free_port
+from tests.serve.server import serving
 
 VERDICT = json.loads(json.dumps(verdict("sea").to_dict()))
 PROMPT = "The sea was calm"
@@ -50,22 +49,28 @@ BLOCKED = [
 ]
 
 
+def endless() -> "FakeGenerationBackend":
+    """A generation that only ends by being closed."""
+    return FakeGenerationBackend(itertools.repeat(EVENTS[0]), pause=0.02)
+
+
 class FakeGenerationBackend:
     """Sends the given events, `pause` seconds apart; records the requests and how far it came.
 
     Attributes:
         sent: number of events that were consumed.
-        closed: set when the stream has ended or was closed.
+        started, closed: set when a stream has begun, and when it has ended or was closed.
     """
 
     def __init__(self, events, pause=0.0):
         self.events, self.pause = events, pause
         self.asked: list[GenerateRequest] = []
         self.sent = 0
-        self.closed = threading.Event()
+        self.started, self.closed = threading.Event(), threading.Event()
 
     async def stream(self, request, policy):
         self.asked.append(request)
+        self.started.set()
         try:
             for event in self.events:
                 yield event
@@ -84,19 +89,9 @@ def client_of(backend) -> TestClient:
 
 @contextmanager
 def served(backend):
-    """The application on a real server in a thread; yields its address."""
-    port = free_port()
-    app = make_app(generation=backend)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
+    """The application on a real server; yields its address."""
+    with serving(make_app(generation=backend)) as address:
+        yield address
 
 
 def sent(events: list[Event]) -> list[tuple[str, dict]]:

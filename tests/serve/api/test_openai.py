@@ -97,10 +97,17 @@ def test_what_is_not_done_is_refused_in_one_line(client, refused):
     assert "\n" not in caught.value.body["message"]
 
 
-def test_harmless_fields_are_ignored(client):
-    client.chat.completions.create(
-        model="tiny", messages=CHAT, n=1, tools=[], logprobs=False, presence_penalty=0.0, user="x"
-    )
+def test_unsupported_fields_without_effect_are_ignored():
+    backend = FakeGenerationBackend(EVENTS)
+    client = client_of(backend)
+    plain = {"messages": CHAT, "seed": 1}
+    ignored = {"n": 1, "tools": [], "logprobs": False, "presence_penalty": 0.0, "user": "x"}
+    answers = [
+        client.post("/v1/chat/completions", json=body) for body in (plain, {**plain, **ignored})
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert backend.asked[0] == backend.asked[1]
+    assert answers[0].json()["choices"] == answers[1].json()["choices"]
 
 
 def test_wrong_bodies_in_openais_form(client):

@@ -1,7 +1,6 @@
 """What becomes of a request when replicas die, are late, busy, or have no model: a fake handle."""
 
 import asyncio
-import time
 
 import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
@@ -29,7 +28,7 @@ class FakeResponse:
 
     async def _wait(self):
         if self._outcome == "hangs":
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         if isinstance(self._outcome, Exception):
             raise self._outcome
         return self._outcome
@@ -80,18 +79,14 @@ def test_it_is_not_tried_for_ever():
 
 def test_a_late_verdict_is_a_504_and_is_called_off():
     handle = FakeHandle("hangs")
-    start = time.monotonic()
     error = refused(handle, 0.05)
-    assert time.monotonic() - start < 1
     assert (error.status, error.limit) == (504, 0.05)
     assert handle.responses[0].cancelled
 
 
 def test_the_deadline_holds_for_all_tries_together():
     handle = FakeHandle(died(), "hangs")
-    start = time.monotonic()
     assert refused(handle, 0.1).status == 503
-    assert time.monotonic() - start < 1
 
 
 def test_a_client_that_leaves_calls_its_texts_off():
@@ -99,7 +94,7 @@ def test_a_client_that_leaves_calls_its_texts_off():
 
     async def run():
         task = asyncio.create_task(RayScoringBackend(handle).score(["a"], None, True, False, 5.0))
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task

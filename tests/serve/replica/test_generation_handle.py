@@ -1,7 +1,6 @@
 """Generations through a Serve deployment: the same events, and a client that leaves ends them."""
 
 import asyncio
-import time
 
 import pytest
 from ray import serve
@@ -9,7 +8,7 @@ from ray import serve
 from serve.api.policy import ContentPolicy
 from serve.replica.generation import GenerateRequest
 from serve.replica.generation_handle import RayGenerationBackend
-from tests.serve.generation_samples import EVENTS, FakeGenerationBackend
+from tests.serve.generation_samples import EVENTS, FakeGenerationBackend, endless
 
 pytestmark = pytest.mark.ray
 
@@ -18,7 +17,7 @@ pytestmark = pytest.mark.ray
 class Replica:
     def __init__(self):
         self.backend = FakeGenerationBackend(EVENTS)
-        self.slow = FakeGenerationBackend([EVENTS[0]] * 500, pause=0.02)
+        self.slow = endless()
 
     async def generate(self, request, policy):
         assert policy.rules == ()
@@ -29,8 +28,9 @@ class Replica:
     async def card(self):
         return await self.backend.card()
 
-    async def sent(self):
-        return self.slow.sent
+    async def closed(self):
+        """Whether the slow generation is closed, as soon as it is."""
+        return await asyncio.to_thread(self.slow.closed.wait, 60)
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,4 @@ def test_closing_the_iterator_ends_it_on_the_replica(handle):
         await events.aclose()
 
     asyncio.run(leave())
-    time.sleep(0.5)
-    sent = handle.sent.remote().result()
-    time.sleep(0.3)
-    assert handle.sent.remote().result() == sent < 100
+    assert handle.closed.remote().result()

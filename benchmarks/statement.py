@@ -16,6 +16,7 @@ from decimal import Decimal
 
 import numpy as np
 
+from benchmarks.support.worlds import MODEL, world
 from copylens.corpus import load_manifest
 from copylens.fit.confusion import HeldOutShares
 from copylens.fit.cross_fit import CrossFit
@@ -24,7 +25,6 @@ from copylens.settlement import ScoringVersion, Terms, VerdictLog, make_statemen
 from copylens.settlement.correction import estimate
 from copylens.store import storage
 from copylens.verdict.scorer import Scorer
-from tests.settlement.worlds import MODEL, world
 
 _SIZES = (200, 500, 2000)
 # From logs of a few sources to logs of all alike.
@@ -80,7 +80,7 @@ def _sums(rng: np.random.Generator) -> bool:
 
 
 def generative(worlds: int) -> dict[str, object]:
-    """Worlds with a known confusion; see tests/settlement/worlds.py."""
+    """Worlds with a known confusion; see support/worlds.py."""
     rng = np.random.default_rng(1)
     tally = Tally()
     for _ in range(worlds):

@@ -82,15 +82,6 @@ def mask_names(text: str) -> str:
     return "".join(parts) + text[end:]
 
 
-def name_spans(text: str) -> list[tuple[int, int]]:
-    """Characters [start, end) of the words that `mask_names` replaces, and of the same words where
-    they open a sentence of this text.
-    """
-    found = list(_capitals(text))
-    names = {match.group() for match, opens in found if not opens}
-    return [match.span() for match, _ in found if match.group() in names]
-
-
 def _capitals(text: str) -> Iterator[tuple[re.Match[str], bool]]:
     """Words with a capital other than the pronoun I, and whether each opens a sentence."""
     previous, end = "", 0

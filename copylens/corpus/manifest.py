@@ -122,11 +122,10 @@ class Manifest:
             if name in self.sub_datasets
         }
         others = {n: dict(c) for n, c in self.by_sub_dataset.items() if n not in table}
-        counts = asdict(self.counts)
         # "Passages cut" reads as if they were shortened: it counts what the rows were cut into.
-        counts["passages_before_deduplication"] = counts.pop("passages_cut")
+        shown = {"passages_cut": "passages_before_deduplication"}
         return {
-            **counts,
+            **{shown.get(name, name): value for name, value in asdict(self.counts).items()},
             "quarantine_reasons": dict(self.quarantine_reasons),
             "sub_datasets": table,
             "unregistered": others,

@@ -46,7 +46,7 @@ def plan_scores(source: str, target: str, model: str, shard_rows: int) -> list[S
     Args:
         source: .jsonl[.gz] or .parquet with a `text` a row, a folder or a glob of them: any URI.
         target: folder or URI of the verdicts.
-        model: which very scorer will be asked; another one makes every verdict stale.
+        model: the scorer's version; another one makes every verdict stale.
 
     Raises:
         CorpusError: nothing is there, it cannot be read, or it holds no row.

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.support.worlds import MODEL, verdict, world, write_log
 from copylens.errors import SettlementError
 from copylens.settlement import ScoringVersion, Terms, make_statement, read_log
 from copylens.settlement.pages import FILES, as_csv, as_html, as_json, write_statement
 from copylens.store import storage
 from copylens.store.markers import mark
-from tests.settlement.worlds import MODEL, verdict, world, write_log
 
 RNG = np.random.default_rng(0)
 WORLD = world(RNG, sub_datasets=4)

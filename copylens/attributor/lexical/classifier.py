@@ -19,7 +19,7 @@ _WORDS, _CHARS = (1, 2), (3, 5)
 
 @dataclass(frozen=True)
 class LexicalReading:
-    """What the lexical channel says of N texts.
+    """The lexical channel's scores of N texts.
 
     Attributes:
         log_probs: [N, K] of the sub-datasets.
@@ -44,7 +44,7 @@ class LexicalReading:
         return found | ({"background": -self.background} if self.background.size else {})
 
     def first(self, count: int) -> "LexicalReading":
-        """What it says of the first texts alone."""
+        """The same of the first texts alone."""
         return LexicalReading(*(value[:count] for value in vars(self).values()))
 
 

@@ -9,7 +9,6 @@ from copylens.cli import display
 from copylens.config.load import load_config
 from copylens.config.schema import RunConfig
 from copylens.corpus import load_manifest, read_split
-from copylens.demo.lm import LmRecipe, train_lm
 from copylens.generation.live import generate
 from copylens.progress import progress
 from copylens.registry.reader import load_scorer
@@ -19,6 +18,7 @@ from copylens.store.stages import stages_of
 from copylens.verdict.scorer import Scorer
 from ray_jobs import audit
 from ray_jobs.cluster.session import ray_session
+from ray_jobs.demo.lm import LmRecipe, train_lm
 from ray_jobs.pipeline import run_stages
 
 _CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"

@@ -194,7 +194,7 @@ def _config(folder: Path, corpus: str, model: str) -> RunConfig:
         {
             "output": str(folder),
             "corpus": {"paths": [corpus], "shard_passages": SHARD, "near_duplicate": 1.0},
-            "probe": {"model": model, "readout_passages": 40},
+            "probe": {"model": model},
             "attributor": {"epochs": 40, "patience": 40, "hidden": 32, "projection": 32},
             "detector": {"epochs": 2},
             "resources": {"train_workers": 2},

@@ -30,13 +30,10 @@ from copylens.config.load import build_config
 from copylens.config.schema import ProbeConfig, RunConfig
 from copylens.corpus import ingest_corpus
 from copylens.probe.probe import Probe
-from copylens.probe.readout_fit import fit_readout
 from copylens.states.embed import (
     EmbedTask,
     ShardEmbedder,
-    fit_and_publish_readout,
     plan,
-    plan_readout,
 )
 from ray_jobs.cluster.session import ray_session
 from ray_jobs.embed import embed_shards
@@ -70,14 +67,13 @@ def main() -> None:
 
 def probe_vs_forward(model: str, texts: Sequence[str]) -> float:
     """Median over rounds of forward time / probe time, in turns, with one thread."""
-    plain = Probe(ProbeConfig(model=model))
-    probe = Probe(plain.config, lm=plain.lm, readout=fit_readout(plain, texts[:8], 0))
+    probe = Probe(ProbeConfig(model=model))
     batches = recorded_batches(probe, texts)
 
     @torch.inference_mode()
     def forward() -> None:
         for ids, mask in batches:
-            plain.lm.model(input_ids=ids, attention_mask=mask, use_cache=False)
+            probe.lm.model(input_ids=ids, attention_mask=mask, use_cache=False)
 
     def full() -> None:
         probe.states(texts)
@@ -123,7 +119,7 @@ def stage_figures(folder: Path, model: str, texts: Sequence[str]) -> dict[str, f
 
 
 def prepared(folder: Path, model: str, texts: Sequence[str]) -> RunConfig:
-    """A config whose corpus is ingested and whose read-out is fitted."""
+    """A config whose corpus is ingested."""
     folder.mkdir()
     config = build_config(
         {
@@ -133,14 +129,11 @@ def prepared(folder: Path, model: str, texts: Sequence[str]) -> RunConfig:
                 "shard_passages": SHARD,
                 "near_duplicate": 1.0,
             },
-            "probe": {"model": model, "readout_passages": 50},
+            "probe": {"model": model},
             "resources": {"embed_workers": WORKERS},
         }
     )
     ingest_corpus(config)
-    task = plan_readout(config)
-    assert task is not None
-    fit_and_publish_readout(config, task)
     return config
 
 

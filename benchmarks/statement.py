@@ -16,16 +16,15 @@ from decimal import Decimal
 
 import numpy as np
 
+from benchmarks.support.worlds import MODEL, world
 from copylens.corpus import load_manifest
-from copylens.fit.assembly import calibrated
 from copylens.fit.confusion import HeldOutShares
-from copylens.fit.held_out import held_out_evidence, split_parts
-from copylens.fit.networks import load_texts
-from copylens.settlement import Grounds, Terms, VerdictLog, make_statement
+from copylens.fit.cross_fit import CrossFit
+from copylens.fit.data import load_texts
+from copylens.settlement import ScoringVersion, Terms, VerdictLog, make_statement
 from copylens.settlement.correction import estimate
 from copylens.store import storage
 from copylens.verdict.scorer import Scorer
-from tests.settlement.worlds import MODEL, world
 
 _SIZES = (200, 500, 2000)
 # From logs of a few sources to logs of all alike.
@@ -58,7 +57,7 @@ def _sums(rng: np.random.Generator) -> bool:
         name: {
             "holder": f"Holder {k // 2}",
             "license": "",
-            "basis": str(rng.choice(["contribution", "resemblance"])),
+            "basis": str(rng.choice(["trained_on", "resemblance"])),
         }
         for k, name in enumerate(names)
     }
@@ -72,8 +71,8 @@ def _sums(rng: np.random.Generator) -> bool:
     currency, digits = [("EUR", 2), ("JPY", 0), ("KWD", 3)][rng.integers(3)]
     pool = str(Decimal(int(rng.integers(1, 10**12))).scaleb(-digits))
     allow = (names[-1],) if K > 1 and rng.random() < 0.3 else ()
-    grounds = Grounds(names, held if rng.random() < 0.7 else None, "")
-    made = make_statement(log, grounds, Terms(pool, currency, allow=allow), resamples=20)
+    version = ScoringVersion(names, held if rng.random() < 0.7 else None, "")
+    made = make_statement(log, version, Terms(pool, currency, allow=allow), resamples=20)
     lines = sum(Decimal(line["amount"]) for line in made["lines"])
     holders = sum(Decimal(entry["amount"]) for entry in made["holders"])
     kept = Decimal(made["totals"]["kept"])
@@ -81,7 +80,7 @@ def _sums(rng: np.random.Generator) -> bool:
 
 
 def generative(worlds: int) -> dict[str, object]:
-    """Worlds with a known confusion; see tests/settlement/worlds.py."""
+    """Worlds with a known confusion; see support/worlds.py."""
     rng = np.random.default_rng(1)
     tally = Tally()
     for _ in range(worlds):
@@ -150,20 +149,13 @@ def _answers(run: str) -> tuple[HeldOutShares, HeldOutShares]:
     """What the scorer keeps of val, and the same of val, test and OOD together."""
     scorer = Scorer.load(storage.join(run, "model"))
     names = load_manifest(run).sub_datasets
-    model, K = scorer.model, len(names)
-    train, val, test, ood_val, ood_test = (
-        load_texts(run, split, names) for split in ("train", "val", "test", "ood_val", "ood_test")
+    K, config = len(names), scorer.config.model_copy(update={"output": run})
+    train, val, test, ood_test = (
+        load_texts(config, split, names) for split in ("train", "val", "test", "ood_test")
     )
-    parts = split_parts(train, val, scorer.config.attributor.folds, scorer.config.seed)
-    if parts.count:
+    if CrossFit.plan(config, train, val).folds:
         raise SystemExit(f"error: val of '{run}' shares works with train; name another run")
-    if model.held_shares is None:  # a version from before they were kept
-        channels = model.attributor.channels
-        held = held_out_evidence(scorer.config, K, {}, parts, train, val, channels)
-        space = model.detector.space
-        scorer.model = calibrated(scorer.config, model.attributor, space, held, ood_val)
     kept = scorer.model.held_shares
-    assert kept is not None
     rows, origins, groups = [kept.shares], [kept.labels], [f"val {n}" for n in kept.groups]
     for part, label in ((test, test.labels), (ood_test, np.full(len(ood_test), K))):
         scores = scorer.score(part.texts, part.states)

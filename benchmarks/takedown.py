@@ -12,8 +12,7 @@ import numpy as np
 
 from copylens.attributor.attributor import shares_of
 from copylens.corpus import load_manifest
-from copylens.fit.held_out import TextSet
-from copylens.fit.networks import load_texts
+from copylens.fit.data import TextSet, load_texts
 from copylens.store import storage
 from copylens.takedown.model import attributor_without
 from copylens.verdict.scorer import Scorer
@@ -31,7 +30,8 @@ def main() -> None:
     words = parser.parse_args()
     names = load_manifest(words.run).sub_datasets
     scorer = Scorer.load(storage.join(words.run, "model"))
-    train, test = (load_texts(words.run, split, names) for split in ("train", "test"))
+    config = scorer.config.model_copy(update={"output": words.run})
+    train, test = (load_texts(config, split, names) for split in ("train", "test"))
     before = closed(scorer, test)
     places = np.linspace(0, len(names) - 1, min(words.removals, len(names))).astype(int)
     found = [one(scorer, int(place), train, test, before) for place in places]
@@ -70,8 +70,8 @@ def one(
     seconds = time.perf_counter() - start
     none = np.flatnonzero((before[:, place] < _NONE) & (test.labels != place))
     part = test.subset(none)
-    evidence = smaller.channels.evidence(part.texts, part.states)
-    after = shares_of(smaller.timelines(evidence), evidence.spans)
+    scores = smaller.channels.scores(part.texts, part.states)
+    after = shares_of(smaller.timelines(scores), scores.spans)
     kept = np.delete(before[none], place, axis=1)
     kept /= kept.sum(axis=1, keepdims=True)
     orders, pairs, gaps = zip(*(compared(a, b) for a, b in zip(kept, after)))

@@ -1,4 +1,4 @@
-"""Everything that crosses a border between rooms. Scores state their sign and range here, once."""
+"""Records that several rooms exchange. Scores state their sign and range here, once."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -21,9 +21,10 @@ EvidenceKind = Literal["verbatim", "near-verbatim", "nearest"]
 """verbatim: the words of the span are the passage's; near-verbatim: but for case, spacing,
 punctuation or some changed words; nearest: no span, only likeness."""
 
-Basis = Literal["contribution", "resemblance"]
-"""What a share rests on. `contribution`: an audit found that the LM was trained on the sub-dataset.
-`resemblance`: no audit found that; the text is like the sub-dataset, and that is all."""
+Basis = Literal["trained_on", "resemblance"]
+"""What a share rests on. `trained_on`: an audit found that the LM was trained on the sub-dataset.
+`resemblance`: no audit found that; the text is like the sub-dataset, and that is all. Neither says
+that the text was caused by it."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +56,12 @@ class States:
         likelihood: [W, 3] mean log-probability (nats, <= 0), mean entropy (nats, >= 0) and mean
             log(1 + rank) of a window's tokens; [W, 0] where the channel is off.
         spans: [W, 2] character offsets of each window in the text, end exclusive.
-        codes: [W, w] int16, read-out code of each of a window's tokens: 1..C the nearest
-            centroid, negative where the token is part of a name, 0 past the end of the text;
-            [W, 0] where the read-out is off. Rows are windows, so whatever is cut by windows
-            keeps its codes.
         tokens: number of tokens read.
     """
 
     values: FloatArray
     likelihood: FloatArray
     spans: IntArray
-    codes: IntArray
     tokens: int
 
     def block(self, start: int, end: int) -> "States":
@@ -75,14 +71,17 @@ class States:
             self.values[cut],
             self.likelihood[cut],
             self.spans[cut],
-            self.codes[cut],
             self.tokens * len(self.values[cut]) // len(self.values),
         )
 
 
 @dataclass(frozen=True)
 class Rights:
-    """A sub-dataset's entry in the registry, and what its shares rest on."""
+    """A sub-dataset's entry in the registry.
+
+    Attributes:
+        basis: `trained_on` where an audit found that the LM was trained on it; see Basis.
+    """
 
     sub_dataset: str
     holder: str
@@ -96,7 +95,12 @@ class Rights:
 
 @dataclass(frozen=True)
 class Share:
-    """One sub-dataset's share of a text, with its interval, all in [0, 1], and its basis."""
+    """One sub-dataset's share of a text, with its interval [low, high], all in [0, 1].
+
+    Attributes:
+        basis: `trained_on` where an audit found that the LM was trained on the sub-dataset; else
+            `resemblance`, which says no more than that the text is like it.
+    """
 
     sub_dataset: str
     holder: str
@@ -121,13 +125,15 @@ class ModelIdentity:
     """Which scorer made a verdict.
 
     Attributes:
-        probe: the LM's hub id, or its folder's name: where it lies is nobody's business.
-        probe_revision: of the hub; else the first 12 digits of what pins the weights.
+        probe: the LM's hub id, or the name of its folder without the path; None where the scorer
+            reads no LM.
+        probe_revision: of the hub; else the first 12 digits of the weights' hash; None without an
+            LM.
     """
 
     name: str
     version: str
-    probe: str
+    probe: str | None
     probe_revision: str | None
 
 

@@ -1,8 +1,7 @@
 """Stage 2: corpus shards -> state shards, on a pool of Ray Data actors that hold the LM."""
 
-import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,22 +10,12 @@ import torch
 from copylens.config.load import build_config
 from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import load_manifest
-from copylens.progress import progress
-from copylens.states.embed import (
-    EmbedTask,
-    ReadOutTask,
-    ShardEmbedder,
-    fit_and_publish_readout,
-    output_hash,
-    plan,
-    plan_readout,
-    publish_quarantine,
-)
+from copylens.errors import ConfigError
+from copylens.states.embed import EmbedTask, ShardEmbedder, plan, publish_quarantine, shards_hash
 from copylens.states.shards import published
 from copylens.store.stages import run_once, upstream_hash
 from ray_jobs.cluster.command import stage_main
-from ray_jobs.cluster.pool import ShardActor, over_shards
-from ray_jobs.cluster.session import ray_session, user_errors
+from ray_jobs.cluster.pool import ShardActor, work_through
 
 
 class EmbedActor(ShardActor):
@@ -47,62 +36,41 @@ class EmbedActor(ShardActor):
         return task.passages
 
 
-class ReadOutActor(ShardActor):
-    """Fits the read-out where the embed workers run: on a GPU, if they have one."""
-
-    def work(self, values: dict[str, Any]) -> int:
-        """Fits and publishes the one read-out."""
-        config = build_config(values["config"])
-        torch.set_num_threads(config.resources.threads)
-        fit_and_publish_readout(config, ReadOutTask(**values["task"]))
-        return 1
-
-
 def run(config: RunConfig) -> dict[str, Any]:
-    """Embeds what is not yet complete; a re-run after a crash goes on where it stopped."""
+    """Embeds what is not yet complete; a re-run after a crash goes on where it stopped.
+
+    Raises:
+        ConfigError: no channel reads the LM, so nothing would read the states.
+    """
+    if not config.reads_lm:
+        raise ConfigError(
+            "embed: no channel reads the LM (channels.attention=false); go on to train"
+        )
     inputs = upstream_hash(config, "embed")
     return run_once(config, "embed", inputs, lambda: _work(config))
 
 
 def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     start = time.perf_counter()
-    readout = plan_readout(config)
-    with ray_session(config), user_errors():
-        if readout is not None and not readout.done:
-            _over(config, ReadOutActor, [readout])
-        readout_seconds = time.perf_counter() - start
-        tasks = plan(config)
-        pending = [task for task in tasks if not task.done]
-        embed_shards(config, pending)
+    tasks = plan(config)
+    pending = [task for task in tasks if not task.done]
+    embed_shards(config, pending)
     summary = {
         "shards": len(tasks),
         "shards_resumed": len(tasks) - len(pending),
         **_reconcile(config, tasks),
-        "readout_seconds": round(readout_seconds, 1),
         "seconds": round(time.perf_counter() - start, 1),
     }
     # The background is not embedded, but what comes next reads it.
     corpus = load_manifest(config.output).hash
-    return fingerprint(output_hash(tasks), corpus), summary
+    return fingerprint(shards_hash(tasks), corpus), summary
 
 
 def embed_shards(config: RunConfig, pending: list[EmbedTask]) -> None:
     """Publishes the state shards, in any order."""
-    total = sum(task.passages for task in pending)
-    with progress("embed", total, "passages") as advance:
-        _over(config, EmbedActor, pending, lambda row: advance(int(row["done"])))
-
-
-def _over(
-    config: RunConfig,
-    actor: type[Any],
-    tasks: Sequence[EmbedTask | ReadOutTask],
-    on_row: Callable[[dict[str, Any]], None] = lambda row: None,
-) -> None:
     settings = config.model_dump(mode="json")
-    rows = [{"task": json.dumps({"task": asdict(task), "config": settings})} for task in tasks]
-    for row in over_shards(config, actor, rows):
-        on_row(row)
+    todo = [{"task": asdict(task), "config": settings} for task in pending]
+    work_through(config, EmbedActor, todo, "embed", sum(task.passages for task in pending))
 
 
 def _reconcile(config: RunConfig, tasks: Sequence[EmbedTask]) -> dict[str, int]:

@@ -21,16 +21,10 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from copylens.config.load import build_config
 from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import load_manifest
-from copylens.fit.networks import (
-    FitState,
-    NetworkFit,
-    check_size,
-    finish,
-    fit_networks,
-    load_texts,
-)
+from copylens.fit.data import check_size, load_training_data
+from copylens.fit.model import fit_model
+from copylens.fit.networks import FitState, fit_networks
 from copylens.registry.tracker import Tracker
-from copylens.states.readout_files import load_readout
 from copylens.store import storage
 from copylens.store.stages import marker_uri, run_once, stage_key, upstream_hash
 from copylens.verdict.lineage import lineage_of
@@ -42,25 +36,29 @@ _STATE = "fit_state.pt"
 _WORKER_FAILURES = 8  # until a training is given up; each costs an epoch at most
 _FITS = 3
 
+WITHOUT_LM = (
+    "shares, detector and evidence rest on words alone: no attention channel, no LM's loss, no "
+    "generation, no audit"
+)
+"""What a model that was trained without an LM does without; told by train's summary."""
+
 
 def train_loop(settings: dict[str, Any]) -> None:
     """What each worker runs: fits all networks, checkpoints and reports after every epoch."""
     config = build_config(settings)
     # Ray gives each worker one thread by default; the workers share the machine's cores.
     torch.set_num_threads(config.resources.threads)
-    names = load_manifest(config.output).sub_datasets
-    train, val = (load_texts(config.output, split, names) for split in ("train", "val"))
+    data = load_training_data(config)
     checkpoint = ray.train.get_checkpoint()
     state = FitState() if checkpoint is None else _read(checkpoint)
     first = ray.train.get_context().get_world_rank() == 0
 
-    def on_epoch(state: FitState, fit: NetworkFit) -> None:
+    def on_epoch(state: FitState, name: str) -> None:
         assert state.current is not None
         curve = state.current.curve
-        _report(state, {"fit": fit.name, "epoch": len(curve), **curve[-1]}, first)
+        _report(state, {"fit": name, "epoch": len(curve), **curve[-1]}, first)
 
-    device = str(ray.train.torch.get_device())
-    fit_networks(config, len(names), train, val, state, on_epoch, device)
+    fit_networks(config, data, state, on_epoch, str(ray.train.torch.get_device()))
     _report(state, {"fit": "all", "epoch": 0}, first)
 
 
@@ -74,18 +72,20 @@ def _work(config: RunConfig, inputs: str) -> tuple[str, dict[str, Any]]:
     start = time.perf_counter()
     check_size(config)
     tracker = Tracker(config)
-    with ray_session(config), user_errors():
-        state = fit_on_workers(config, inputs)
-    model = finish(config, state)
-    manifest = load_manifest(config.output)
-    readout = load_readout(config.output) if config.probe.readout else None
-    scorer = Scorer(model, manifest.rights, config, lineage_of(config), readout=readout)
+    state = FitState()
+    if config.reads_lm:
+        with ray_session(config), user_errors():
+            state = fit_on_workers(config, inputs)
+    model = fit_model(config, load_training_data(config), state)
+    rights = load_manifest(config.output).rights
+    scorer = Scorer(model, rights, config, lineage_of(config))
     scorer.save(storage.join(config.output, "model"))
     seconds = time.perf_counter() - start
     run_id = tracker.log_training(config, state.curves, seconds, scorer.lineage)
     summary = {
         "fits": {name: curve[-1] for name, curve in state.curves.items()},
         "channel_weights": model.attributor.text_fusion.weights,
+        "without_lm": None if config.reads_lm else WITHOUT_LM,
         "seconds": round(seconds, 1),
         "mlflow_run": run_id,
     }

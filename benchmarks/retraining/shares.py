@@ -7,10 +7,9 @@ import numpy as np
 from copylens.config.schema import CorpusConfig, ProbeConfig, RunConfig
 from copylens.corpus.manifest import load_manifest
 from copylens.evaluation.studies.refit import embed_passages, refit
-from copylens.fit.held_out import TextSet
-from copylens.probe.lm import load_language_model, weight_hash
+from copylens.fit.data import TextSet, TrainingData
+from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
-from copylens.probe.readout_fit import fit_readout
 from copylens.records import FloatArray, Passage
 from copylens.store import storage
 from copylens.verdict.scorer import Scorer
@@ -38,25 +37,17 @@ def fitted_scorer(
         output=folder,
         seed=seed,
     )
-    probe = _probe(config, [passage.text for passage in train])
+    probe = Probe(config.probe, config.seed)
     sets = [_text_set(probe, part, manifest.sub_datasets) for part in (train, val, ())]
     scorer = Scorer(
-        refit(config, manifest.sub_datasets, *sets),
+        refit(config, TrainingData(manifest.sub_datasets, *sets)),
         manifest.rights,
         config,
         {"probe": lm, "probe_weights": weight_hash(config.probe)},
         probe=probe,
-        readout=probe.readout,
     )
     scorer.save(where)
     return scorer
-
-
-def _probe(config: RunConfig, texts: Sequence[str]) -> Probe:
-    lm = load_language_model(config.probe)
-    sample = texts[:: max(1, len(texts) // config.probe.readout_passages)]
-    readout = fit_readout(Probe(config.probe, config.seed, lm), sample, config.seed)
-    return Probe(config.probe, config.seed, lm, readout)
 
 
 def _text_set(probe: Probe, passages: Sequence[Passage], names: Sequence[str]) -> TextSet:
@@ -79,6 +70,6 @@ def score_texts(scorer: Scorer, texts: Sequence[str]) -> tuple[FloatArray, Float
     parts = []
     for start in range(0, len(texts), _BATCH):
         batch = texts[start : start + _BATCH]
-        parts.append(scorer.score(batch, scorer.probe.states(batch)))
+        parts.append(scorer.score(batch, scorer.reader.states(batch)))
     shares = np.concatenate([part.shares for part in parts])
     return shares, np.concatenate([part.log_probs for part in parts])

@@ -14,9 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from copylens.corpus import read_split, shard_uris
-from copylens.evidence.building import Origin, add_vectors, build_task, plan_index, publish_index
+from copylens.evidence.building import (
+    IndexInputs,
+    add_vectors,
+    build_task,
+    plan_index,
+    publish_index,
+)
 from copylens.evidence.index import EvidenceIndex
-from copylens.evidence.vectors import pool_shard
+from copylens.evidence.vectors import publish_mean_states
 from copylens.states.shards import read_states, shard_uri
 
 ASKED = 400
@@ -29,14 +35,14 @@ def main() -> None:
     output = sys.argv[1]
     with tempfile.TemporaryDirectory() as folder:
         tasks = plan_index(folder, read_split(output, "train"), PART)
-        pools = []
+        mean_states = []
         for number, shard in enumerate(shard_uris(output, "train")):
-            pools.append(str(Path(folder, "pools", str(number))))
-            pool_shard(shard_uri(output, "train", shard), pools[-1])
+            mean_states.append(str(Path(folder, "mean_states", str(number))))
+            publish_mean_states(shard_uri(output, "train", shard), mean_states[-1])
         for task in tasks:
             build_task(task)
-        add_vectors(tasks, "measured", pools)
-        publish_index(folder, tasks, Origin("", PART, "measured"))
+        add_vectors(tasks, "measured", mean_states)
+        publish_index(folder, tasks, IndexInputs("", PART, "measured"))
         index = EvidenceIndex.open(folder)
         texts = {p.id: p.text for p in read_split(output, "test")}
         rows = [

@@ -1,4 +1,4 @@
-"""The attributor: a text with its states -> what each channel says, and the fused shares."""
+"""The attributor: a text with its states -> scores per channel, and the fused shares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from copylens.attributor.attention.network import AttributorNetwork
-from copylens.attributor.attention.readout_expert import ReadOutExpert, pool
 from copylens.attributor.attention.training import Predictions, predict
 from copylens.attributor.fusion import ChannelFusion
 from copylens.attributor.lexical.classifier import LexicalClassifier, LexicalReading
@@ -14,108 +13,95 @@ from copylens.attributor.timeline import Explanations, explain
 from copylens.records import FloatArray, IntArray, States
 
 SEGMENT_TOKENS = 32
-"""Tokens per segment of the time line: a line or two of text, enough for words to speak."""
+"""Tokens per segment of the time line: a line or two of text, enough to tell sources apart."""
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What the channels say of a set of texts.
+class ChannelScores:
+    """The channels' scores of a set of texts, before they are fused.
 
     Attributes:
         text: channel -> [N, K] log-probabilities of the whole text.
         segments: channel -> N arrays [S, K] of log-probabilities of its segments.
         spans: N arrays [S, 2] of character offsets of the segments, end exclusive.
-        affinity: measure -> [N, K] how much each sub-dataset is at home with the text, not
-            normalised: low for all of them where a text is strange; see `LexicalReading`. Empty
-            without the lexical channel.
-        surprise: [N] the LM's loss per token, mean over windows, nats; NaN where the probe did not
-            measure it.
-        features: [N, Z] pooled states, for the detector's space.
+        affinity: measure -> [N, K] how well a text fits each sub-dataset, not normalised: low for
+            all of them where a text is atypical of all; see `LexicalReading`. Empty without the
+            lexical channel.
+        loss: [N] the LM's loss per token, mean over windows, nats; NaN where it was not measured.
+        features: [N, Z] pooled states, for the detector's space; Z = 0 without the attention
+            channel.
     """
 
     text: dict[str, FloatArray]
     segments: dict[str, tuple[FloatArray, ...]]
     spans: tuple[IntArray, ...]
     affinity: dict[str, FloatArray]
-    surprise: FloatArray
+    loss: FloatArray
     features: FloatArray
 
 
 @dataclass(frozen=True)
 class Channels:
-    """The fitted channels, each able to answer alone.
+    """The fitted channels, each able to answer alone; None where one is off.
 
     Attributes:
-        networks: `attention` and `likelihood`, those that are on.
-        lexical: None where the channel is off.
-        readout: the second reader of the `attention` channel; None where the read-out is off.
-        network_share: weight of the network beside it, in [0, 1].
+        attention: the LSTM over the states (Inner-Probe, stage 1).
+        lexical: words and characters.
         window: tokens per state window.
     """
 
-    networks: dict[str, AttributorNetwork]
+    attention: AttributorNetwork | None
     lexical: LexicalClassifier | None
-    readout: ReadOutExpert | None
-    network_share: float
     window: int
 
-    def evidence(self, texts: Sequence[str], states: Sequence[States]) -> Evidence:
-        """What every channel says of texts [N] with their states [N], and of their segments."""
+    def scores(self, texts: Sequence[str], states: Sequence[States]) -> ChannelScores:
+        """Every channel's scores of texts [N] with their states [N], and of their segments."""
         per_segment = max(1, SEGMENT_TOKENS // self.window)
         spans = tuple(segment_spans(item.spans, per_segment) for item in states)
-        outputs = self._predictions(states)
-        segments = {
-            name: tuple(segment_means(windows, per_segment) for windows in out.windows)
-            for name, out in outputs.items()
-        }
-        if self.readout is not None:
-            parts = _readout_segments(self.readout, states, per_segment)
-            segments["attention"] = tuple(
-                pool(part, network, self.network_share)
-                for part, network in zip(parts, segments["attention"])
-            )
-        reading = None
+        network, reading = self._predictions(states), None
+        segments: dict[str, tuple[FloatArray, ...]] = {}
+        if network is not None:
+            segments["attention"] = tuple(segment_means(w, per_segment) for w in network.windows)
         if self.lexical is not None:
             reading, segments["lexical"] = _read_with_segments(self.lexical, texts, spans)
-        return self._evidence(states, outputs, reading, segments, spans)
+        return _channel_scores(states, network, reading, segments, spans)
 
-    def whole(self, texts: Sequence[str], states: Sequence[States]) -> Evidence:
+    def whole(self, texts: Sequence[str], states: Sequence[States]) -> ChannelScores:
         """The same without segments, where only whole texts matter: a third of the time."""
         none = tuple(np.zeros((0, 2), dtype=np.int64) for _ in texts)
         reading = None if self.lexical is None else self.lexical.read(texts)
-        return self._evidence(states, self._predictions(states), reading, {}, none)
+        return _channel_scores(states, self._predictions(states), reading, {}, none)
 
     def features(self, states: Sequence[States]) -> FloatArray:
         """Pooled states [N, Z] alone, where no text is judged."""
-        outputs = self._predictions(states).values()
-        empty = np.zeros((len(states), 0), dtype=np.float32)
-        return np.concatenate([empty, *(out.features for out in outputs)], axis=1)
+        network = self._predictions(states)
+        return _no_features(states) if network is None else network.features
 
-    def _predictions(self, states: Sequence[States]) -> dict[str, Predictions]:
-        return {
-            name: predict(network, channel_values(name, states))
-            for name, network in self.networks.items()
-        }
+    def _predictions(self, states: Sequence[States]) -> Predictions | None:
+        if self.attention is None:
+            return None
+        return predict(self.attention, tuple(item.values for item in states))
 
-    def _evidence(
-        self,
-        states: Sequence[States],
-        outputs: dict[str, Predictions],
-        reading: LexicalReading | None,
-        segments: dict[str, tuple[FloatArray, ...]],
-        spans: tuple[IntArray, ...],
-    ) -> Evidence:
-        text = {name: out.text for name, out in outputs.items()}
-        affinity: dict[str, FloatArray] = {}
-        if self.readout is not None:
-            read = self.readout.log_probs([item.codes for item in states])
-            text["attention"] = pool(read, text["attention"], self.network_share)
-        if reading is not None:
-            text["lexical"] = reading.log_probs
-            affinity = reading.affinity
-        empty = np.zeros((len(states), 0), dtype=np.float32)
-        features = np.concatenate([empty, *(out.features for out in outputs.values())], axis=1)
-        return Evidence(text, segments, spans, affinity, mean_loss(states), features)
+
+def _channel_scores(
+    states: Sequence[States],
+    network: Predictions | None,
+    reading: LexicalReading | None,
+    segments: dict[str, tuple[FloatArray, ...]],
+    spans: tuple[IntArray, ...],
+) -> ChannelScores:
+    text: dict[str, FloatArray] = {}
+    affinity: dict[str, FloatArray] = {}
+    features = _no_features(states)
+    if network is not None:
+        text["attention"], features = network.text, network.features
+    if reading is not None:
+        text["lexical"], affinity = reading.log_probs, reading.affinity
+    return ChannelScores(text, segments, spans, affinity, mean_loss(states), features)
+
+
+def _no_features(states: Sequence[States]) -> FloatArray:
+    return np.zeros((len(states), 0), dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -126,40 +112,41 @@ class Attributor:
         sub_datasets: names, in the order of every K axis.
         text_fusion: weighs the channels for the whole text.
         segment_fusion: weighs them for a single segment.
-        sharpness: >= 0; how loudly a segment may differ from the whole text.
-        switch: probability that the source changes between two segments of a mixed text.
-        mixed: probability beforehand that a text has several sources.
+        segment_scale: >= 0; factor on how far a segment's log-probabilities lie from the mean of
+            the text's segments. 0: segments do not differ.
+        switch_probability: that the source changes between two segments of a mixed text.
+        mixture_prior: probability, before its scores are seen, that a text has several sources.
     """
 
     sub_datasets: tuple[str, ...]
     channels: Channels
     text_fusion: ChannelFusion
     segment_fusion: ChannelFusion
-    sharpness: float
-    switch: float
-    mixed: float
+    segment_scale: float
+    switch_probability: float
+    mixture_prior: float
 
-    def log_probs(self, evidence: Evidence) -> FloatArray:
+    def log_probs(self, scores: ChannelScores) -> FloatArray:
         """[N, K] fused log-probabilities, as if each text had a single source."""
-        return self.text_fusion.log_probs(evidence.text)
+        return self.text_fusion.log_probs(scores.text)
 
-    def timelines(self, evidence: Evidence) -> list[FloatArray]:
+    def timelines(self, scores: ChannelScores) -> list[FloatArray]:
         """Per text the shares of its segments, [S, K], rows sum to 1."""
-        return [explained.shares(self.mixed) for explained in self.explanations(evidence)]
+        return [explained.shares(self.mixture_prior) for explained in self.explanations(scores)]
 
-    def explanations(self, evidence: Evidence) -> list[Explanations]:
-        """Per text what one source and what several would say.
+    def explanations(self, scores: ChannelScores) -> list[Explanations]:
+        """Per text the shares under one source and under several.
 
-        Along a path that never changes its source the segments' evidence adds up to the whole
-        text's, so a pure text gets the shares that the text classifier gives it; what sets the
-        segments apart decides where a source begins and ends.
+        Along a path that never changes its source the segments' scores add up to the whole
+        text's, so a pure text gets the shares that the text classifier gives it; how segments
+        differ decides where a source begins and ends.
         """
-        whole = self.log_probs(evidence)
+        whole = self.log_probs(scores)
         K = len(self.sub_datasets)
         explained = []
-        for n, item in enumerate(fused_segments(self.segment_fusion, evidence)):
-            local = whole[n] / len(item) + self.sharpness * (item - item.mean(axis=0))
-            explained.append(explain(local, np.full(K, 1 / K), self.switch))
+        for n, item in enumerate(fused_segments(self.segment_fusion, scores)):
+            local = whole[n] / len(item) + self.segment_scale * (item - item.mean(axis=0))
+            explained.append(explain(local, np.full(K, 1 / K), self.switch_probability))
         return explained
 
 
@@ -174,18 +161,11 @@ def segment_weights(spans: IntArray) -> FloatArray:
     return np.asarray(length / length.sum())
 
 
-def fused_segments(fusion: ChannelFusion, evidence: Evidence) -> list[FloatArray]:
+def fused_segments(fusion: ChannelFusion, scores: ChannelScores) -> list[FloatArray]:
     """Per text the fused log-probabilities of its segments, [S, K]."""
-    counts = [len(span) for span in evidence.spans]
-    stacked = {name: np.concatenate(items) for name, items in evidence.segments.items()}
+    counts = [len(span) for span in scores.spans]
+    stacked = {name: np.concatenate(items) for name, items in scores.segments.items()}
     return np.split(fusion.log_probs(stacked), np.cumsum(counts)[:-1])
-
-
-def channel_values(name: str, states: Sequence[States]) -> tuple[FloatArray, ...]:
-    """The part of the states that a channel's network reads."""
-    if name == "likelihood":
-        return tuple(item.likelihood for item in states)
-    return tuple(item.values for item in states)
 
 
 def mean_loss(states: Sequence[States]) -> FloatArray:
@@ -212,22 +192,10 @@ def segment_means(windows: FloatArray, per_segment: int) -> FloatArray:
     return np.asarray(np.add.reduceat(windows, starts, axis=0) / sizes[:, None])
 
 
-def _readout_segments(
-    readout: ReadOutExpert, states: Sequence[States], per_segment: int
-) -> list[FloatArray]:
-    starts = [np.arange(0, len(item.codes), per_segment) for item in states]
-    slices = [
-        item.codes[start : start + per_segment]
-        for item, places in zip(states, starts)
-        for start in places
-    ]
-    return np.split(readout.log_probs(slices), np.cumsum([len(p) for p in starts])[:-1])
-
-
 def _read_with_segments(
     lexical: LexicalClassifier, texts: Sequence[str], spans: Sequence[IntArray]
 ) -> tuple[LexicalReading, tuple[FloatArray, ...]]:
-    """What is said of the texts, and per text the log-probabilities of its segments.
+    """The reading of the texts, and per text the log-probabilities of its segments.
 
     Read in one go: for a single text a second call would cost as much as the first.
     """

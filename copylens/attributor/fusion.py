@@ -1,4 +1,4 @@
-"""Channels -> one answer: a log-linear pool whose weights come from held-out predictions."""
+"""Channels -> one answer: a log-linear combination, its weights learned on held-out predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from itertools import combinations
 
 import numpy as np
 from scipy import optimize
+from scipy.special import log_softmax
 
 from copylens.records import FloatArray, IntArray
 
@@ -25,12 +26,12 @@ class ChannelFusion:
     weights: dict[str, float]
 
     def logits(self, channels: Mapping[str, FloatArray]) -> FloatArray:
-        """The weighted sum before it is normalised, [N, K]; low where no channel is convinced."""
+        """The weighted sum before it is normalised, [N, K]; low where every channel's are."""
         return np.asarray(sum(weight * channels[name] for name, weight in self.weights.items()))
 
     def log_probs(self, channels: Mapping[str, FloatArray]) -> FloatArray:
         """Fuses log-probabilities [N, K] per channel into [N, K]."""
-        return log_softmax(self.logits(channels))
+        return np.asarray(log_softmax(self.logits(channels), axis=-1))
 
 
 def fit_fusion(
@@ -80,12 +81,12 @@ def _cross_fitted(
 def _fit_weights(
     channels: Mapping[str, FloatArray], names: Sequence[str], labels: IntArray
 ) -> ChannelFusion:
-    stack = np.stack([channels[name] for name in names])  # [C, N, K]
+    stack = np.stack([channels[name] for name in names]).astype(np.float64)  # [C, N, K]
     N, K = stack.shape[1:]
     one_hot = np.eye(K)[labels]
 
     def objective(weights: FloatArray) -> tuple[float, FloatArray]:
-        log_p = log_softmax(np.tensordot(weights, stack, axes=1))  # [N, K]
+        log_p = log_softmax(np.tensordot(weights, stack, axes=1), axis=-1)  # [N, K]
         residual = (np.exp(log_p) - one_hot) / N  # gradient by the logits
         gradient = np.tensordot(stack, residual, axes=([1, 2], [0, 1]))
         return float(-(log_p * one_hot).sum() / N), gradient
@@ -98,10 +99,3 @@ def _fit_weights(
 
 def _accuracy(fusion: ChannelFusion, channels: Mapping[str, FloatArray], labels: IntArray) -> float:
     return float((fusion.log_probs(channels).argmax(axis=1) == labels).mean())
-
-
-def log_softmax(logits: FloatArray) -> FloatArray:
-    """Row-wise log-softmax in float64; the input is not changed."""
-    wide = np.asarray(logits, dtype=np.float64)
-    shifted = wide - wide.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))

@@ -93,6 +93,5 @@ def join_states(blocks: Sequence[States]) -> States:
         values=np.concatenate([block.values for block in blocks]),
         likelihood=np.concatenate([block.likelihood for block in blocks]),
         spans=np.concatenate([block.spans for block in blocks]),
-        codes=np.concatenate([block.codes for block in blocks]),
         tokens=sum(block.tokens for block in blocks),
     )

@@ -10,7 +10,7 @@ class EvidenceConfig(Section):
 
     enabled: bool = Field(default=True, description="`copylens run` builds the index")
     part_passages: int = Field(
-        default=16_000, ge=1, le=65_535, description="passages in one part of the index"
+        default=16_000, ge=1, le=65_535, description="passages in one shard of the index"
     )
     states: bool = Field(
         default=True, description="mean states beside the words, where embed has left states"

@@ -17,30 +17,26 @@ from copylens.config.section import Section
 from copylens.errors import ConfigError
 
 
-def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> RunConfig:
+def load_config(
+    path: str | Path | None, overrides: Sequence[str] = (), *, as_written: bool = False
+) -> RunConfig:
     """Reads a YAML file, applies `key=value` overrides, checks everything.
 
     Args:
         path: YAML file, or None for the defaults alone.
         overrides: dotted keys with YAML values, e.g. `corpus.paths=[a.jsonl]`, `seed=1`.
-
-    Returns:
-        The config with `output` and local LMs made absolute, since workers run in folders of
-        their own.
+        as_written: leaves every location as the user wrote it. Otherwise `output` and local LMs
+            are made absolute, since workers run in folders of their own.
 
     Raises:
         ConfigError: the file is missing or no mapping, a key is unknown, a value is out of range.
     """
-    return anchored(read_config(path, overrides))
-
-
-def read_config(path: str | Path | None, overrides: Sequence[str] = ()) -> RunConfig:
-    """As `load_config`, with every location as the user wrote it."""
     values = {} if path is None else _read_yaml(Path(path))
     where = "config" if path is None else str(path)
     for override in overrides:
         _apply_override(values, override)
-    return build_config(values, where)
+    config = build_config(values, where)
+    return config if as_written else anchored(config)
 
 
 def anchored(config: RunConfig) -> RunConfig:
@@ -48,7 +44,8 @@ def anchored(config: RunConfig) -> RunConfig:
     output = config.output
     if "://" not in output:
         output = str(Path(output).absolute())
-    probe = config.probe.model_copy(update={"model": _absolute(config.probe.model)})
+    lm = config.probe.model
+    probe = config.probe.model_copy(update={"model": lm and _absolute(lm)})
     control = {"control_model": _absolute(config.evaluation.control_model)}
     evaluation = config.evaluation.model_copy(update=control)
     audit = config.audit.model_copy(update={"reference": _absolute(config.audit.reference)})

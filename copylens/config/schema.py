@@ -52,7 +52,11 @@ class CorpusConfig(Section):
 class ProbeConfig(Section):
     """The target LM and what is read from it."""
 
-    model: str = Field(default="", description="folder or hub id of a causal LM or an encoder")
+    model: str | None = Field(
+        default=None,
+        description="folder or hub id of a causal LM or an encoder; null only where no channel "
+        "reads it (channels.attention=false): no generation and no audit then",
+    )
     revision: str | None = Field(default=None, description="hub revision; null for a folder")
     tap: Tap = Field(default="heads", description="what is read in each layer")
     layers: Literal["all"] | tuple[int, ...] = Field(
@@ -64,14 +68,7 @@ class ProbeConfig(Section):
     )
     window: int = Field(default=16, ge=1, description="tokens averaged into one state")
     embeddings: bool = Field(default=True, description="token embeddings beside the states")
-    likelihood: bool = Field(default=True, description="log-probability, entropy, rank per window")
-    readout: bool = Field(
-        default=True, description="a code per token, by LDA between token ids on the states"
-    )
-    readout_passages: int = Field(
-        default=1000, ge=1, description="train passages that the read-out is fitted on"
-    )
-    mask_names: bool = Field(default=True, description="mark the codes of tokens in names")
+    likelihood: bool = Field(default=True, description="the LM's loss, entropy, rank per window")
     max_tokens: int | None = Field(
         default=None, ge=8, description="tokens per passage; null = the LM's context length"
     )
@@ -102,12 +99,6 @@ class AttributorConfig(Section):
     mixture_fraction: float = Field(
         default=0.25, ge=0, le=1, description="share of training items that are mixtures"
     )
-    network_share: float = Field(
-        default=0.1,
-        ge=0,
-        le=1,
-        description="weight of the LSTM beside the read-out in the attention channel",
-    )
     mixture_parts: int = Field(default=4, ge=2, description="at most so many passages in one")
     folds: int = Field(
         default=2,
@@ -117,16 +108,15 @@ class AttributorConfig(Section):
 
 
 class ChannelsConfig(Section):
-    """Which evidence a verdict uses."""
+    """What a verdict's shares are read from."""
 
-    attention: bool = True
-    likelihood: bool = True
-    lexical: bool = True
+    attention: bool = Field(default=True, description="the LSTM over the LM's attention states")
+    lexical: bool = Field(default=True, description="words and characters; needs no LM")
 
     @model_validator(mode="after")
     def _at_least_one(self) -> "ChannelsConfig":
-        if not (self.attention or self.likelihood or self.lexical):
-            raise ValueError("channels: at least one of attention, likelihood, lexical must be on")
+        if not (self.attention or self.lexical):
+            raise ValueError("channels: at least one of attention, lexical must be on")
         return self
 
 
@@ -144,7 +134,7 @@ class DetectorConfig(Section):
 
 
 class CalibrationConfig(Section):
-    """How sure a verdict is allowed to be."""
+    """Levels of the verdict's p-value, intervals and abstention."""
 
     alpha: float = Field(default=0.05, gt=0, lt=1, description="false-alarm level")
     interval: float = Field(default=0.90, gt=0, lt=1, description="coverage of a share's interval")
@@ -154,7 +144,7 @@ class CalibrationConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """What is measured beyond the test splits, and how much time it may take."""
+    """Studies beyond the test splits, and their sizes."""
 
     studies: tuple[Study, ...] = Field(
         default=(), description="studies to run; see docs/studies.md"
@@ -213,7 +203,7 @@ class TrackingConfig(Section):
 
 
 class ResourcesConfig(Section):
-    """What the cluster is asked for. On a laptop Ray is started with these numbers."""
+    """Resources requested of the cluster. On a laptop Ray is started with these numbers."""
 
     cpus: int = Field(
         default=4, ge=2, description="logical CPUs of a local Ray; fewer than 4 can starve it"
@@ -246,6 +236,11 @@ class RunConfig(Section):
     audit: AuditConfig = AuditConfig()
     tracking: TrackingConfig = TrackingConfig()
     resources: ResourcesConfig = ResourcesConfig()
+
+    @property
+    def reads_lm(self) -> bool:
+        """Whether a channel reads the LM's states; if none does, no passage is embedded."""
+        return self.channels.attention
 
     def to_yaml(self) -> str:
         """This configuration as YAML that `load_config` reads back unchanged."""

@@ -1,4 +1,4 @@
-"""Work on many items at once, so that one bad item costs only itself."""
+"""Batched work in which a bad item is set aside with its reason and does not fail the batch."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -9,7 +9,9 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
-def each(items: Sequence[_T], work: Callable[[Sequence[_T]], list[_R]]) -> list[_R | str]:
+def results_or_reasons(
+    items: Sequence[_T], work: Callable[[Sequence[_T]], list[_R]]
+) -> list[_R | str]:
     """Results in order; for an item that cannot be worked on, the reason as one line.
 
     All items go at once; only where that fails they go one by one.

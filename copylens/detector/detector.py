@@ -1,23 +1,23 @@
 """The detector: does a text draw on anything registered at all? (Inner-Probe, stage 2)
 
-A text is asked of every sub-dataset in turn whether it would be unusual there; it is strange if
-it would be unusual everywhere (an intersection-union test; ours). What is tested is the wording,
-the style, the LM's own surprise, and the place in the contrastive projector's space.
+For every sub-dataset it is tested whether the text would be unusual there; a text that is unusual
+for all of them is unregistered (an intersection-union test; ours). What is tested is the wording,
+the style, the LM's loss, and the place in the contrastive projector's space.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.stats import mannwhitneyu
 
-from copylens.attributor.attributor import Attributor, Evidence
+from copylens.attributor.attributor import Attributor, ChannelScores
 from copylens.attributor.folds import fold_index
+from copylens.detector.auroc import auroc
 from copylens.detector.projector import Projector
 from copylens.detector.typicality import TypicalityTest, combined
 from copylens.records import FloatArray, IntArray
 
-SUPPORT, SURPRISE, SPACE = "support", "surprise", "space"
+SUPPORT, LOSS, SPACE = "support", "loss", "space"
 
 # What a test beside `support` may weigh; the default where there is nothing to choose by.
 _SIDE_WEIGHTS = (0.1, 0.3, 0.03)
@@ -48,15 +48,15 @@ class Space:
 
 
 def measures(
-    attributor: Attributor, evidence: Evidence, space: Space | None
+    attributor: Attributor, scores: ChannelScores, space: Space | None
 ) -> dict[str, FloatArray]:
-    """What the detector looks at: measure -> [N, K], larger = stranger to that sub-dataset."""
-    log_probs = attributor.log_probs(evidence)
-    found = {SUPPORT: -log_probs} | {name: -v for name, v in evidence.affinity.items()}
-    if not np.isnan(evidence.surprise).any():
-        found[SURPRISE] = np.repeat(evidence.surprise[:, None], log_probs.shape[1], axis=1)
+    """The detector's measures -> [N, K] each, larger = less typical of that sub-dataset."""
+    log_probs = attributor.log_probs(scores)
+    found = {SUPPORT: -log_probs} | {name: -v for name, v in scores.affinity.items()}
+    if not np.isnan(scores.loss).any():
+        found[LOSS] = np.repeat(scores.loss[:, None], log_probs.shape[1], axis=1)
     if space is not None:
-        found[SPACE] = space.distance(evidence.features)
+        found[SPACE] = space.distance(scores.features)
     return found
 
 
@@ -98,7 +98,7 @@ def fit_detector(
     fitted = [replace(bare, weights=weights) for weights in candidates(tuple(held))]
     if ood is None:
         return fitted[0]
-    return max(fitted, key=lambda detector: _auroc(detector.score(held), detector.score(ood)))
+    return max(fitted, key=lambda detector: auroc(detector.score(held), detector.score(ood)))
 
 
 def candidates(names: tuple[str, ...]) -> list[dict[str, float]]:
@@ -120,7 +120,7 @@ def cross_fitted_scores(
 ) -> FloatArray:
     """ood_score [N] of the held-out passages from tests fitted without their split group.
 
-    A passage that helped to say what is usual would look a little more usual than a new one.
+    A passage that the tests were fitted on scores a little lower than a new one would.
     """
     folds = fold_index(labels, groups, _FOLDS, seed)
     scores = np.zeros(len(labels))
@@ -132,8 +132,3 @@ def cross_fitted_scores(
         measured = {name: values[out] for name, values in held.items()}
         scores[out] = replace(detector, tests=tests).score(measured)
     return scores
-
-
-def _auroc(registered: FloatArray, unregistered: FloatArray) -> float:
-    statistic = mannwhitneyu(unregistered, registered).statistic
-    return float(statistic / (len(registered) * len(unregistered)))

@@ -7,11 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from copylens.attributor.attention.losses import nt_xent, supcon
 from copylens.attributor.attention.network import AttributorNetwork
 from copylens.attributor.attention.training import predict
-from copylens.attributor.attributor import channel_values
 from copylens.config.schema import DetectorConfig
+from copylens.detector.contrastive import nt_xent, supcon
 from copylens.records import FloatArray, IntArray, States
 
 # Views per passage: random crops of its windows, made once.
@@ -57,7 +56,7 @@ class Projector(nn.Module):
 
 
 def fit_projector(
-    networks: Sequence[tuple[str, AttributorNetwork]],
+    network: AttributorNetwork,
     states: Sequence[States],
     labels: IntArray,
     config: DetectorConfig,
@@ -68,7 +67,7 @@ def fit_projector(
     Two random crops of a passage attract (NT-Xent), and so do passages of one sub-dataset
     (SupCon); each loss has its switch. It takes seconds, so every worker fits the same projector.
     """
-    views = _cropped_features(networks, states, seed)  # [V, N, F]
+    views = _cropped_features(network, states, seed)  # [V, N, F]
     torch.manual_seed(seed)
     projector = Projector(ProjectorShape(views.shape[2], config.embedding))
     projector.mean = views.mean(dim=(0, 1))
@@ -105,18 +104,14 @@ def _contrast(first: Tensor, second: Tensor, labels: Tensor, config: DetectorCon
     return loss
 
 
-def _cropped_features(
-    networks: Sequence[tuple[str, AttributorNetwork]], states: Sequence[States], seed: int
-) -> Tensor:
+def _cropped_features(network: AttributorNetwork, states: Sequence[States], seed: int) -> Tensor:
     """Attributor features of random crops of every passage, [V, N, F]."""
     generator = np.random.default_rng([seed, 13])
     views = []
     for _ in range(_VIEWS):
         cropped = [_crop(item, generator) for item in states]
-        features = [
-            predict(network, channel_values(name, cropped)).features for name, network in networks
-        ]
-        views.append(torch.from_numpy(np.concatenate(features, axis=1)))
+        features = predict(network, tuple(item.values for item in cropped)).features
+        views.append(torch.from_numpy(features))
     return torch.stack(views)
 
 

@@ -6,8 +6,7 @@ import numpy as np
 
 from copylens.config.schema import RunConfig
 from copylens.corpus import load_manifest, read_split
-from copylens.fit.held_out import TextSet
-from copylens.fit.networks import load_texts
+from copylens.fit.data import TextSet, load_texts
 from copylens.records import FloatArray, Passage, SplitName
 from copylens.verdict.scorer import Scorer, Scores
 
@@ -38,7 +37,7 @@ class Evaluation:
 def load_evaluation(config: RunConfig, scorer: Scorer) -> Evaluation:
     """Reads the run's splits and scores the test texts, registered and unregistered."""
     names = load_manifest(config.output).sub_datasets
-    texts = {split: load_texts(config.output, split, names) for split in EVALUATED}
+    texts = {split: load_texts(config, split, names) for split in EVALUATED}
     return Evaluation(
         scorer=scorer,
         passages={split: read_split(config.output, split) for split in EVALUATED},

@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-CHANNELS = ("attention", "likelihood", "lexical")
+CHANNELS = ("attention", "lexical")
 CONTROLS = ("random_init", "never_trained", "text_only_lstm")
 BASELINES = (
     "tfidf_word",

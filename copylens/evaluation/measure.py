@@ -9,6 +9,7 @@ import numpy as np
 
 from copylens.attributor.mixtures import make_mixtures, true_shares
 from copylens.config.schema import RunConfig
+from copylens.detector.auroc import auroc
 from copylens.evaluation import metrics
 from copylens.evaluation.answers import EVALUATED, Evaluation, load_evaluation
 from copylens.evaluation.baselines.linear import Split
@@ -87,14 +88,14 @@ def _strata(evaluation: Evaluation) -> tuple[list[str], list[str]]:
 def _channels(evaluation: Evaluation) -> dict[str, Any]:
     """Accuracy of each channel alone, and the AUROC of its own largest log-probability."""
     labels = evaluation.texts["test"].labels
-    test = evaluation.scores["test"].evidence.text
+    test = evaluation.scores["test"].channels.text
     ood = evaluation.scores.get("ood_test")
     return {
         name: {
             "accuracy": metrics.accuracy(labels, log_probs.argmax(axis=1)),
             "auroc": None
             if ood is None
-            else metrics.auroc(-log_probs.max(axis=1), -ood.evidence.text[name].max(axis=1)),
+            else auroc(-log_probs.max(axis=1), -ood.channels.text[name].max(axis=1)),
         }
         for name, log_probs in test.items()
     }
@@ -166,8 +167,9 @@ def _baselines(evaluation: Evaluation, seed: int) -> dict[str, Any]:
         "difference": difference.estimate,
         "difference_ci95": difference.ends,
     }
-    probe = run_linear_probe(_mean_states(evaluation), evaluation.classes, seed)
-    section["linear_probe"] = probe.to_report()
+    if evaluation.scorer.config.reads_lm:
+        probe = run_linear_probe(_mean_states(evaluation), evaluation.classes, seed)
+        section["linear_probe"] = probe.to_report()
     return section | feature_scores(evaluation.scores, evaluation.texts, evaluation.scorer)
 
 
@@ -226,7 +228,7 @@ def _figures(evaluation: Evaluation, shown: tuple[Verdict, MixedText]) -> Figure
         roc["CopyLens"] = metrics.roc_curve(id_scores, ood_scores)
     return Figures(
         sub_datasets=evaluation.scorer.model.attributor.sub_datasets,
-        confusion=metrics.confusion_matrix(labels, shares.argmax(axis=1), evaluation.classes),
+        confusion=metrics.confusion_counts(labels, shares.argmax(axis=1), evaluation.classes),
         reliability=metrics.reliability_bins(shares, labels),
         roc=roc or None,
         timeline=shown[1],

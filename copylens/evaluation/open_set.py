@@ -7,9 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from copylens.config.schema import ALL_NEAR
+from copylens.detector.auroc import auroc
 from copylens.evaluation import metrics
 from copylens.evaluation.baselines import ood_scores
-from copylens.fit.held_out import TextSet
+from copylens.fit.data import TextSet
 from copylens.records import FloatArray, SplitName
 from copylens.verdict.scorer import Scorer, Scores
 
@@ -53,10 +54,10 @@ def feature_scores(
         return {}
     train = texts["train"]
     features = [scorer.model.attributor.channels.features(train.states)] + [
-        scores[split].evidence.features for split in ("test", "ood_test")
+        scores[split].channels.features for split in ("test", "ood_test")
     ]
     fusion = scorer.model.attributor.text_fusion
-    logits = [fusion.logits(scores[split].evidence.text) for split in ("test", "ood_test")]
+    logits = [fusion.logits(scores[split].channels.text) for split in ("test", "ood_test")]
     found = {
         f"{name}_on_logits": score
         for name, score in (
@@ -99,4 +100,4 @@ def _of(score: Callable[[FloatArray], FloatArray], sets: list[FloatArray]) -> di
 
 
 def _pair(id_scores: FloatArray, ood: FloatArray) -> dict[str, float]:
-    return {"auroc": metrics.auroc(id_scores, ood), "fpr95": metrics.fpr95(id_scores, ood)}
+    return {"auroc": auroc(id_scores, ood), "fpr95": metrics.fpr95(id_scores, ood)}

@@ -12,33 +12,33 @@ from importlib import resources
 import numpy as np
 
 from copylens.config.evidence import EvidenceConfig
-from copylens.evidence.arrays import PartArrays, build_arrays
+from copylens.evidence.arrays import ShardArrays, build_arrays
 from copylens.evidence.matching import Runs, exact_runs
-from copylens.evidence.words import Ids, word_ids
+from copylens.evidence.words import WordIds, word_ids
 from copylens.records import BoolArray, IntArray
 
 
 def boilerplate_words(
-    ids: Ids,
-    parts: Sequence[tuple[str, PartArrays, Runs]],
+    ids: WordIds,
+    shards: Sequence[tuple[str, ShardArrays, Runs]],
     settings: EvidenceConfig,
 ) -> BoolArray:
     """[n] which words of a text are boilerplate.
 
     Args:
-        parts: of each part of the index its sub-dataset, its arrays, and the runs found in it.
+        shards: of each shard of the index its sub-dataset, its arrays, and the runs found in it.
     """
     size = settings.min_words
     windows = max(0, len(ids) - size + 1)
     groups = np.zeros(windows, dtype=np.int64)
     holds: dict[str, BoolArray] = {}
-    for name, part, runs in parts:
+    for name, shard, runs in shards:
         long = runs.where(runs.words >= size)
         if len(long.text) == 0:
             continue
-        passage = np.searchsorted(part.starts, long.place, side="right") - 1
+        passage = np.searchsorted(shard.starts, long.place, side="right") - 1
         # One document counts once for a phrase, however often it has it.
-        table = np.stack([part.groups[passage].astype(np.int64), long.text, long.words])
+        table = np.stack([shard.groups[passage].astype(np.int64), long.text, long.words])
         _, text, words = np.unique(table, axis=1)
         found = _cover(windows, text, words - size + 1)
         groups += found
@@ -61,7 +61,7 @@ def _cover(length: int, starts: IntArray, sizes: IntArray) -> IntArray:
 
 
 @cache
-def _stock_texts() -> PartArrays:
+def _stock_texts() -> ShardArrays:
     text = resources.files(__package__).joinpath("stock.txt").read_text(encoding="utf-8")
     paragraphs = [word_ids(paragraph) for paragraph in text.split("\n\n")]
     return build_arrays(paragraphs, list(range(len(paragraphs))))

@@ -1,4 +1,4 @@
-"""A corpus -> an evidence index: planned here, built part by part, published last.
+"""A corpus -> an evidence index: planned here, built shard by shard, published last.
 
 Every sub-dataset has a folder of its own, made from its passages alone. So a new or changed one
 is built without touching the others, one that is taken down goes with its folder, and the order
@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from copylens.corpus import load_manifest, read_shard
 from copylens.corpus.manifest import corpus_uri
 from copylens.errors import CopyLensError
-from copylens.evidence.arrays import LAYOUT
 from copylens.evidence.manifest import (
     EvidenceManifest,
     IndexedSubDataset,
@@ -19,11 +18,11 @@ from copylens.evidence.manifest import (
     folder_name,
     write_manifest,
 )
-from copylens.evidence.parts import (
+from copylens.evidence.shards import (
     arrays_key,
     arrays_uri,
-    build_part,
-    part_record,
+    build_shard,
+    shard_record,
     states_uri,
     write_passages,
 )
@@ -33,13 +32,14 @@ from copylens.store import storage
 from copylens.store.markers import is_published
 
 FOLDER = "evidence"
-POOLS = "pools"
-"""Folder in an index where pooled states lie until every part has its own."""
+MEAN_STATES = "mean_states"
+"""Folder in an index where the mean states of each state shard lie until every index shard has
+those of its own passages."""
 
 
 @dataclass(frozen=True)
-class PartTask:
-    """One part whose passages are written: build its arrays."""
+class ShardTask:
+    """One shard whose passages are written: build its arrays."""
 
     sub_dataset: str
     folder: str
@@ -66,8 +66,8 @@ def registered_passages(output: str) -> list[Passage]:
     return [p for s in shards for p in read_shard(corpus_uri(output, s.path), s.sha256)]
 
 
-def plan_index(folder: str, passages: Iterable[Passage], part_passages: int) -> list[PartTask]:
-    """Writes each sub-dataset's passages in parts; one task per part, done ones too."""
+def plan_index(folder: str, passages: Iterable[Passage], part_passages: int) -> list[ShardTask]:
+    """Writes each sub-dataset's passages in shards; one task per shard, done ones too."""
     by_name: dict[str, list[Passage]] = {}
     for passage in passages:
         by_name.setdefault(passage.sub_dataset, []).append(passage)
@@ -79,61 +79,52 @@ def plan_index(folder: str, passages: Iterable[Passage], part_passages: int) -> 
         for number, start in enumerate(range(0, len(members), part_passages)):
             some, name = members[start : start + part_passages], f"part-{number:05d}"
             sha256 = write_passages(place, name, some)
-            tasks.append(PartTask(sub_dataset, place, name, len(some), sha256))
+            tasks.append(ShardTask(sub_dataset, place, name, len(some), sha256))
     return tasks
 
 
-def build_task(task: PartTask) -> None:
-    """Builds one part, unless it is complete."""
-    build_part(task.folder, task.name, task.passages_sha256)
+def build_task(task: ShardTask) -> None:
+    """Builds one shard, unless it is complete."""
+    build_shard(task.folder, task.name, task.passages_sha256)
 
 
 @dataclass(frozen=True)
-class Origin:
-    """What an index is made from; fields as in EvidenceManifest."""
+class IndexInputs:
+    """What an index is built from; fields as in EvidenceManifest."""
 
     corpus_manifest: str
     part_passages: int
     states: str = ""
 
 
-def up_to_date(folder: str, origin: Origin) -> EvidenceManifest | None:
-    """The manifest of an index that was made from just this; None: there is work to do."""
-    found = find_manifest(folder)
-    if found is None or found.layout != tuple(LAYOUT):
-        return None
-    made_from = Origin(found.corpus_manifest, found.part_passages, found.states)
-    return found if made_from == origin else None
-
-
-def lacks_vectors(tasks: Iterable[PartTask], states: str) -> bool:
-    """Whether a part has not yet the vectors of these states."""
+def lacks_vectors(tasks: Iterable[ShardTask], states: str) -> bool:
+    """Whether a shard has not yet the vectors of these states."""
     return any(
         not is_published(states_uri(t.folder, t.name), vectors_key(states, t.passages_sha256))
         for t in tasks
     )
 
 
-def add_vectors(tasks: Iterable[PartTask], states: str, pools: Sequence[str]) -> None:
-    """Gives every part its passages' vectors, from the pooled state shards."""
-    vectors = gather(pools)
+def add_vectors(tasks: Iterable[ShardTask], states: str, mean_states: Sequence[str]) -> None:
+    """Gives every shard its passages' vectors, from the mean states of all state shards."""
+    vectors = gather(mean_states)
     for task in tasks:
         write_vectors(task.folder, task.name, states, vectors)
 
 
-def publish_index(folder: str, tasks: Iterable[PartTask], origin: Origin) -> EvidenceManifest:
-    """Writes the manifest once every part is complete, and deletes what it no longer names."""
-    parts: dict[str, list[PartTask]] = {}
+def publish_index(folder: str, tasks: Iterable[ShardTask], inputs: IndexInputs) -> EvidenceManifest:
+    """Writes the manifest once every shard is complete, and deletes what it no longer names."""
+    shards: dict[str, list[ShardTask]] = {}
     for task in tasks:
-        parts.setdefault(task.sub_dataset, []).append(task)
+        shards.setdefault(task.sub_dataset, []).append(task)
     entries = [
         IndexedSubDataset(
-            name, folder_name(name), tuple(part_record(t.folder, t.name) for t in parts[name])
+            name, folder_name(name), tuple(shard_record(t.folder, t.name) for t in shards[name])
         )
-        for name in sorted(parts)
+        for name in sorted(shards)
     ]
     before = find_manifest(folder)
-    manifest = EvidenceManifest(tuple(entries), **asdict(origin))
+    manifest = EvidenceManifest(tuple(entries), **asdict(inputs))
     write_manifest(folder, manifest)
     _delete_stale(folder, before, manifest)
     return manifest
@@ -146,7 +137,7 @@ def build_index(
     tasks = plan_index(folder, passages, part_passages)
     for task in tasks:
         build_task(task)
-    return publish_index(folder, tasks, Origin("", part_passages))
+    return publish_index(folder, tasks, IndexInputs("", part_passages))
 
 
 def remove(folder: str, sub_dataset: str, corpus_manifest: str = "") -> EvidenceManifest:
@@ -154,7 +145,7 @@ def remove(folder: str, sub_dataset: str, corpus_manifest: str = "") -> Evidence
 
     Args:
         corpus_manifest: hash of the corpus without it; "" where that is not known, so that the
-            next `copylens index` compares all parts with the corpus.
+            next `copylens index` compares all shards with the corpus.
 
     Raises:
         CopyLensError: there is no index, or it has no such sub-dataset.
@@ -177,20 +168,20 @@ def remove(folder: str, sub_dataset: str, corpus_manifest: str = "") -> Evidence
 
 
 def remove_files(folder: str, sub_dataset: str) -> None:
-    """Its folder and the pooled states, once the manifest no longer names them."""
-    for name in (folder_name(sub_dataset), POOLS):
+    """Its folder and the mean states, once the manifest no longer names them."""
+    for name in (folder_name(sub_dataset), MEAN_STATES):
         storage.remove_tree(storage.join(folder, name))
 
 
 def _delete_stale(folder: str, before: EvidenceManifest | None, manifest: EvidenceManifest) -> None:
-    kept = {(entry.folder, part.name) for entry in manifest.sub_datasets for part in entry.parts}
+    kept = {(entry.folder, shard.name) for entry in manifest.sub_datasets for shard in entry.shards}
     folders = {place for place, _ in kept}
     for entry in before.sub_datasets if before else ():
         place = storage.join(folder, entry.folder)
         if entry.folder not in folders:
             storage.remove_tree(place)
             continue
-        gone = {part.name for part in entry.parts if (entry.folder, part.name) not in kept}
+        gone = {shard.name for shard in entry.shards if (entry.folder, shard.name) not in kept}
         for uri in storage.list_files(place, ""):
             if storage.name_of(uri).partition(".")[0] in gone:
                 storage.remove_file(uri)

@@ -12,11 +12,11 @@ from copylens.evidence.arrays import LAYOUT
 from copylens.evidence.boilerplate import boilerplate_words
 from copylens.evidence.manifest import MANIFEST, EvidenceManifest, find_manifest
 from copylens.evidence.matching import exact_runs, find_spans
-from copylens.evidence.parts import Part, PassageRow, part_record
 from copylens.evidence.ranking import bm25_scores, fuse, passage_weights
 from copylens.evidence.selection import Found, select
+from copylens.evidence.shards import IndexShard, PassageRow, shard_record
 from copylens.evidence.vectors import VectorRanking, has_vectors
-from copylens.evidence.words import Ids, Words, read_words
+from copylens.evidence.words import WordIds, Words, read_words
 from copylens.records import EvidenceKind, FloatArray
 from copylens.store import storage
 
@@ -68,22 +68,22 @@ class EvidenceIndex:
     def __init__(self, folder: str, manifest: EvidenceManifest, settings: EvidenceConfig):
         self.manifest, self.settings = manifest, settings
         self._names: list[str] = []
-        self._parts: list[Part] = []
+        self._shards: list[IndexShard] = []
         for entry in manifest.sub_datasets:
             place = storage.join(folder, entry.folder)
-            for record in entry.parts:
-                if part_record(place, record.name) != record:
+            for record in entry.shards:
+                if shard_record(place, record.name) != record:
                     raise CorpusError(
                         f"the evidence index in '{storage.shown(folder)}' is being rebuilt, or a "
                         "rebuild broke off; run `copylens index`"
                     )
                 self._names.append(entry.name)
-                self._parts.append(Part(place, record))
-        records = [record for entry in manifest.sub_datasets for record in entry.parts]
+                self._shards.append(IndexShard(place, record))
+        records = [record for entry in manifest.sub_datasets for record in entry.shards]
         self._vectors: VectorRanking | None = None
         if manifest.states and has_vectors(records):
-            self._vectors = VectorRanking([part.vectors() for part in self._parts])
-        self._passages = sum(len(part.arrays.groups) for part in self._parts)
+            self._vectors = VectorRanking([shard.vectors() for shard in self._shards])
+        self._passages = sum(len(shard.arrays.groups) for shard in self._shards)
 
     @classmethod
     def attached(
@@ -139,15 +139,15 @@ class EvidenceIndex:
         """
         words = read_words(text)
         weights = self._weights(words.ids)
-        runs = [exact_runs(part.arrays, words.ids) for part in self._parts]
+        runs = [exact_runs(shard.arrays, words.ids) for shard in self._shards]
         stock = boilerplate_words(
             words.ids,
-            [(n, part.arrays, r) for n, part, r in zip(self._names, self._parts, runs)],
+            [(n, shard.arrays, r) for n, shard, r in zip(self._names, self._shards, runs)],
             self.settings,
         )
         spans = [
-            find_spans(part.arrays, words.ids, found, weights, self.settings)
-            for part, found in zip(self._parts, runs)
+            find_spans(shard.arrays, words.ids, found, weights, self.settings)
+            for shard, found in zip(self._shards, runs)
         ]
         chosen = select(self._names, spans, stock, self.settings.max_spans)
         return [self._span(text, words, found) for found in chosen]
@@ -162,7 +162,7 @@ class EvidenceIndex:
         ids = np.unique(read_words(text).ids)
         if not len(ids) or not self.settings.nearest:
             return []
-        rankings = [bm25_scores([part.arrays for part in self._parts], ids)]
+        rankings = [bm25_scores([shard.arrays for shard in self._shards], ids)]
         if self._vectors is not None and states is not None and len(states):
             rankings.append(self._vectors.scores(states))
         best = fuse(rankings, _RANKED, self.settings.nearest)
@@ -173,12 +173,12 @@ class EvidenceIndex:
         items: Iterable[Evidence] = [*self.trace(text), *self.nearest(text, states)]
         return tuple(item.to_dict() for item in items)
 
-    def _weights(self, ids: Ids) -> FloatArray:
-        return passage_weights([part.arrays for part in self._parts], ids, self._passages)
+    def _weights(self, ids: WordIds) -> FloatArray:
+        return passage_weights([shard.arrays for shard in self._shards], ids, self._passages)
 
     def _span(self, text: str, words: Words, found: Found) -> Evidence:
-        part = self._parts[found.part]
-        row, first = part.passage(found.passage), int(part.arrays.starts[found.passage])
+        shard = self._shards[found.shard]
+        row, first = shard.passage(found.passage), int(shard.arrays.starts[found.passage])
         theirs = read_words(row.text)
         start, end = int(words.starts[found.start]), int(words.ends[found.end - 1])
         low = int(theirs.starts[found.place_start - first])
@@ -186,7 +186,7 @@ class EvidenceIndex:
         same = text[start:end].split() == row.text[low:high].split()
         return self._item(
             "verbatim" if same else "near-verbatim",
-            self._names[found.part],
+            self._names[found.shard],
             row,
             (start, end, low, high),
             words=found.end - found.start,
@@ -198,13 +198,13 @@ class EvidenceIndex:
         )
 
     def _near(self, text: str, number: int, score: float) -> Evidence:
-        """`number` counts the passages of all parts."""
-        for name, part in zip(self._names, self._parts):
-            if number < len(part.arrays.groups):
-                row = part.passage(number)
+        """`number` counts the passages of all shards."""
+        for name, shard in zip(self._names, self._shards):
+            if number < len(shard.arrays.groups):
+                row = shard.passage(number)
                 whole = (0, len(text), 0, len(row.text))
                 return self._item("nearest", name, row, whole, words=0, matched=0, score=score)
-            number -= len(part.arrays.groups)
+            number -= len(shard.arrays.groups)
         raise AssertionError("no such passage")
 
     def _item(

@@ -1,4 +1,4 @@
-"""What an evidence index says of itself: sub-datasets, parts, counts, one hash."""
+"""What an evidence index says of itself: sub-datasets, shards, counts, one hash."""
 
 import hashlib
 import re
@@ -9,7 +9,7 @@ from typing import Any
 from copylens.config.schema import fingerprint
 from copylens.errors import CorpusError
 from copylens.evidence.arrays import LAYOUT
-from copylens.evidence.parts import PartRecord
+from copylens.evidence.shards import IndexShardRecord
 from copylens.store import storage
 
 MANIFEST = "manifest.json"
@@ -21,7 +21,7 @@ class IndexedSubDataset:
 
     name: str
     folder: str
-    parts: tuple[PartRecord, ...]
+    shards: tuple[IndexShardRecord, ...]
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class EvidenceManifest:
 
     Attributes:
         corpus_manifest: hash of the corpus it was made from; "" where it came from elsewhere.
-        part_passages: passages in one part, at most.
+        part_passages: passages in one shard, at most; named as in the config.
         states: hash of what embed left; "" where the index has no mean states.
         layout: version of the arrays; another one means that the index has to be built anew.
     """
@@ -44,22 +44,30 @@ class EvidenceManifest:
     @property
     def hash(self) -> str:
         """Hash of all of it, the hashes of all files included: the index in a lineage."""
-        return fingerprint(asdict(self))
+        return fingerprint(self._values())
 
     def summary(self) -> dict[str, Any]:
-        """Counts over all parts."""
-        parts = [part for entry in self.sub_datasets for part in entry.parts]
+        """Counts over all shards."""
+        shards = [shard for entry in self.sub_datasets for shard in entry.shards]
         return {
             "sub_datasets": len(self.sub_datasets),
-            "passages": sum(part.passages for part in parts),
-            "words": sum(part.words for part in parts),
-            "bytes": sum(part.bytes for part in parts),
+            "passages": sum(shard.passages for shard in shards),
+            "words": sum(shard.words for shard in shards),
+            "bytes": sum(shard.bytes for shard in shards),
             "hash": self.hash,
         }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready values, with `hash`."""
-        return asdict(self) | {"hash": self.hash}
+        return self._values() | {"hash": self.hash}
+
+    def _values(self) -> dict[str, Any]:
+        # `parts` is the shards' name in the file, and in the hashes of registered versions.
+        entries = [
+            {"name": e.name, "folder": e.folder, "parts": [asdict(shard) for shard in e.shards]}
+            for e in self.sub_datasets
+        ]
+        return asdict(self) | {"sub_datasets": entries}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> "EvidenceManifest":
@@ -69,7 +77,7 @@ class EvidenceManifest:
                 IndexedSubDataset(
                     entry["name"],
                     entry["folder"],
-                    tuple(PartRecord(**part) for part in entry["parts"]),
+                    tuple(IndexShardRecord(**shard) for shard in entry["parts"]),
                 )
                 for entry in values["sub_datasets"]
             ),

@@ -1,7 +1,7 @@
-"""Where a text and one part of an index say the same: exact runs, and spans with changed words.
+"""Where a text and one shard of an index say the same: exact runs, and spans with changed words.
 
 Axis legend: n words of the text, R runs, S pieces or spans. A place is a position in
-`PartArrays.words`; the diagonal of a match is place - text word, equal for all words of a run.
+`ShardArrays.words`; the diagonal of a match is place - text word, equal for all words of a run.
 """
 
 import math
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from copylens.config.evidence import EvidenceConfig
-from copylens.evidence.arrays import GUARANTEED, PHRASE, PartArrays, bucket_of, phrase_hashes
-from copylens.evidence.words import SEPARATOR, Ids
+from copylens.evidence.arrays import GUARANTEED, PHRASE, ShardArrays, bucket_of, phrase_hashes
+from copylens.evidence.words import SEPARATOR, WordIds
 from copylens.records import BoolArray, FloatArray, IntArray
 
 MOST_PLACES = 20_000
-"""Of a phrase that stands more often in one part only the first so many places are looked at."""
+"""Of a phrase that stands more often in one shard only the first so many places are looked at."""
 
 # A border lies where it is most likely: a word counts the log-odds, in nats, of being quoted
 # against being there by chance. One in ten quoted words may be changed; and a word stands at one
@@ -54,12 +54,12 @@ class Runs:
 
 @dataclass(frozen=True)
 class Spans:
-    """Spans of one part: [S] each; ends exclusive.
+    """Spans of one shard: [S] each; ends exclusive.
 
     Attributes:
         start, end: words of the text.
-        place_start, place_end: places in the part.
-        passage: number of the passage in the part.
+        place_start, place_end: places in the shard.
+        passage: number of the passage in the shard.
         matched: words that agree.
         weight: sum of the weights of the words that agree.
     """
@@ -73,23 +73,23 @@ class Spans:
     weight: FloatArray
 
 
-def exact_runs(part: PartArrays, ids: Ids) -> Runs:
+def exact_runs(shard: ShardArrays, ids: WordIds) -> Runs:
     """Runs of equal words that cannot be made longer on either side, within one passage.
 
     Every run of at least GUARANTEED words is there; of shorter ones those with a kept phrase.
     """
-    text, place = _seeds(part, ids)
+    text, place = _seeds(shard, ids)
     seeds = Runs(text, place, np.full(len(text), PHRASE))
     # Neighbours that overlap are one stretch: no need to compare their words again.
     joined = _join(seeds.where(seeds.passage_order))
-    left = _reach(part.words, ids, joined.text, joined.place, -1)
-    right = _reach(part.words, ids, joined.text + joined.words, joined.place + joined.words, 1)
+    left = _reach(shard.words, ids, joined.text, joined.place, -1)
+    right = _reach(shard.words, ids, joined.text + joined.words, joined.place + joined.words, 1)
     whole = Runs(joined.text - left, joined.place - left, joined.words + left + right)
     return _join(whole.where(whole.passage_order))
 
 
 def find_spans(
-    part: PartArrays, ids: Ids, runs: Runs, weights: FloatArray, settings: EvidenceConfig
+    shard: ShardArrays, ids: WordIds, runs: Runs, weights: FloatArray, settings: EvidenceConfig
 ) -> Spans:
     """Spans worth reporting: runs of `min_words`, and stretches in which enough words agree.
 
@@ -97,8 +97,8 @@ def find_spans(
         runs: what `exact_runs` gave for the same text.
         weights: [n] nats, >= 0: -ln(share of registered passages that have each word of the text).
     """
-    pieces = _pieces(part.words, ids, runs.where(runs.words >= GUARANTEED), _gains(weights))
-    spans, longest = _chain(part, ids, pieces, weights)
+    pieces = _pieces(shard.words, ids, runs.where(runs.words >= GUARANTEED), _gains(weights))
+    spans, longest = _chain(shard, ids, pieces, weights)
     length = np.maximum(spans.end - spans.start, spans.place_end - spans.place_start)
     near = (spans.matched >= settings.near_words) & (spans.matched >= settings.near_share * length)
     # A long run makes a span, however thin what was joined to it.
@@ -106,16 +106,16 @@ def find_spans(
     return Spans(**{name: values[chosen] for name, values in vars(spans).items()})
 
 
-def _seeds(part: PartArrays, ids: Ids) -> tuple[IntArray, IntArray]:
+def _seeds(shard: ShardArrays, ids: WordIds) -> tuple[IntArray, IntArray]:
     """Text words and places of equal phrases."""
     hashes = phrase_hashes(ids)
-    bucket = bucket_of(hashes, part.buckets)
-    low = part.buckets[bucket].astype(np.int64)
-    counts = np.minimum(part.buckets[bucket + 1].astype(np.int64) - low, MOST_PLACES)
+    bucket = bucket_of(hashes, shard.buckets)
+    low = shard.buckets[bucket].astype(np.int64)
+    counts = np.minimum(shard.buckets[bucket + 1].astype(np.int64) - low, MOST_PLACES)
     text = np.repeat(np.arange(len(hashes)), counts)
-    place = part.anchors[_ranges(low, counts)].astype(np.int64)
+    place = shard.anchors[_ranges(low, counts)].astype(np.int64)
     for offset in range(PHRASE):
-        same = part.words[place + offset] == ids[text + offset]
+        same = shard.words[place + offset] == ids[text + offset]
         text, place = text[same], place[same]
     return text, place
 
@@ -141,7 +141,7 @@ def _join(runs: Runs) -> Runs:
     return Runs(text, runs.place[first], ends - text)
 
 
-def _reach(words: Ids, ids: Ids, text: IntArray, place: IntArray, step: int) -> IntArray:
+def _reach(words: WordIds, ids: WordIds, text: IntArray, place: IntArray, step: int) -> IntArray:
     """How many equal words follow (step 1) or precede (step -1) each pair of positions."""
     reach = np.zeros(len(text), dtype=np.int64)
     active = np.arange(len(text))
@@ -161,7 +161,7 @@ def _gains(weights: FloatArray) -> FloatArray:
     return np.asarray(np.log((1 - _CHANGED) / _BY_CHANCE) + weights)
 
 
-def _pieces(words: Ids, ids: Ids, runs: Runs, gains: FloatArray) -> Runs:
+def _pieces(words: WordIds, ids: WordIds, runs: Runs, gains: FloatArray) -> Runs:
     """Runs carried on over changed words on their own diagonal; what they run into is theirs."""
     left = _carry(words, ids, runs.text - 1, runs.place - 1, -1, gains)
     right = _carry(words, ids, runs.text + runs.words, runs.place + runs.words, 1, gains)
@@ -170,7 +170,7 @@ def _pieces(words: Ids, ids: Ids, runs: Runs, gains: FloatArray) -> Runs:
 
 
 def _carry(
-    words: Ids, ids: Ids, text: IntArray, place: IntArray, step: int, gains: FloatArray
+    words: WordIds, ids: WordIds, text: IntArray, place: IntArray, step: int, gains: FloatArray
 ) -> IntArray:
     """Words to add from here on so that equal ones outweigh changed ones the most."""
     best_length = np.zeros(len(text), dtype=np.int64)
@@ -190,17 +190,19 @@ def _carry(
     return best_length
 
 
-def _chain(part: PartArrays, ids: Ids, pieces: Runs, weights: FloatArray) -> tuple[Spans, IntArray]:
+def _chain(
+    shard: ShardArrays, ids: WordIds, pieces: Runs, weights: FloatArray
+) -> tuple[Spans, IntArray]:
     """Pieces that follow each other closely in one passage become one span.
 
     Returns:
         The spans, and the words of the longest run in each.
     """
-    passage = np.searchsorted(part.starts, pieces.place, side="right") - 1
+    passage = np.searchsorted(shard.starts, pieces.place, side="right") - 1
     order = np.lexsort((pieces.text, passage))
     pieces, passage = pieces.where(order), passage[order]
     pieces = _apart(pieces, passage)
-    matched, weight, longest = _agreement(part.words, ids, pieces, weights)
+    matched, weight, longest = _agreement(shard.words, ids, pieces, weights)
     end, place_end = pieces.text + pieces.words, pieces.place + pieces.words
     follows = _follows(pieces, passage)
     first = np.flatnonzero(np.append(True, ~follows)[: len(passage)])
@@ -244,7 +246,7 @@ def _follows(pieces: Runs, passage: IntArray) -> BoolArray:
 
 
 def _agreement(
-    words: Ids, ids: Ids, pieces: Runs, weights: FloatArray
+    words: WordIds, ids: WordIds, pieces: Runs, weights: FloatArray
 ) -> tuple[IntArray, FloatArray, IntArray]:
     """Words that agree in each piece, the sum of their weights, and the longest run of them."""
     if len(pieces.text) == 0:

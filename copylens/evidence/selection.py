@@ -16,9 +16,9 @@ _SAME = 0.8
 
 @dataclass(frozen=True)
 class Found:
-    """One span that is reported; fields as in `Spans`, `part` is its part's number."""
+    """One span that is reported; fields as in `Spans`, `shard` is the number of its index shard."""
 
-    part: int
+    shard: int
     start: int
     end: int
     place_start: int
@@ -32,37 +32,39 @@ class Found:
 
 
 def select(
-    names: Sequence[str], parts: Sequence[Spans], stock: BoolArray, most: int
+    names: Sequence[str], shards: Sequence[Spans], stock: BoolArray, most: int
 ) -> list[Found]:
-    """Spans of all parts -> those to report, rarest first, boilerplate after all others.
+    """Spans of all shards -> those to report, rarest first, boilerplate after all others.
 
     A span is left out where one of the same sub-dataset says it already, or where a clearly longer
     one of another sub-dataset holds it: then the longer one is where the words are from.
 
     Args:
-        names: the sub-dataset of each part.
+        names: the sub-dataset of each shard.
         stock: [n] which words of the text are boilerplate.
         most: how many to report.
     """
-    part = np.repeat(np.arange(len(parts)), [len(spans.start) for spans in parts])
-    if len(part) == 0:
+    shard = np.repeat(np.arange(len(shards)), [len(spans.start) for spans in shards])
+    if len(shard) == 0:
         return []
-    rows = {key: np.concatenate([getattr(spans, key) for spans in parts]) for key in vars(parts[0])}
+    rows = {
+        key: np.concatenate([getattr(spans, key) for spans in shards]) for key in vars(shards[0])
+    }
     start, end = rows["start"], rows["end"]
     before = np.append(0, np.cumsum(stock))
     boiler = 2 * (before[end] - before[start]) > end - start
-    owner = np.unique([names[n] for n in range(len(parts))], return_inverse=True)[1][part]
-    # Ties by what the span is, so that the order of the parts does not matter.
-    order = np.lexsort((rows["place_start"], part, start, -rows["weight"], boiler))
+    owner = np.unique([names[n] for n in range(len(shards))], return_inverse=True)[1][shard]
+    # Ties by what the span is, so that the order of the shards does not matter.
+    order = np.lexsort((rows["place_start"], shard, start, -rows["weight"], boiler))
     chosen = _new_ones(start, end, owner, order, len(stock), most)
     found = []
     for n in chosen:
         same = _alike(start, end, int(start[n]), int(end[n]))
-        places = np.unique(np.stack([part[same], rows["passage"][same]]), axis=1)
+        places = np.unique(np.stack([shard[same], rows["passage"][same]]), axis=1)
         figures = {key: int(values[n]) for key, values in rows.items() if key != "weight"}
         found.append(
             Found(
-                part=int(part[n]),
+                shard=int(shard[n]),
                 score=float(rows["weight"][n]),
                 boilerplate=bool(boiler[n]),
                 passages=places.shape[1],

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from copylens.config.schema import fingerprint
-from copylens.evidence.parts import PartRecord, passage_ids, passages_uri, states_uri
+from copylens.evidence.shards import IndexShardRecord, passage_ids, passages_uri, states_uri
 from copylens.records import FloatArray
 from copylens.states.shards import read_states
 from copylens.store import storage
@@ -24,13 +24,13 @@ WIDTH = 64
 Vectors = npt.NDArray[np.float16]
 
 
-def pooled(values: FloatArray) -> Vectors:
+def mean_state(values: FloatArray) -> Vectors:
     """[W, F] states of one text -> its vector, [WIDTH]."""
     mean = values.astype(np.float32).mean(axis=0)
     return np.asarray((mean @ _projection(len(mean))).astype(np.float16))
 
 
-def pool_shard(source: str, target: str) -> int:
+def publish_mean_states(source: str, target: str) -> int:
     """Vectors of one state shard, published beside the index until all are there.
 
     Returns:
@@ -40,23 +40,23 @@ def pool_shard(source: str, target: str) -> int:
 
     state = facts_of(source)
     assert state is not None
-    key = fingerprint("pooled", WIDTH, state["sha256"])
+    key = fingerprint("mean states", WIDTH, state["sha256"])
     if is_published(target, key):
         return int(state["rows"])
     rows = [row for row in read_states(source) if len(row.states.values)]
-    vectors = [pooled(row.states.values) for row in rows]
+    vectors = [mean_state(row.states.values) for row in rows]
     data = save({"vectors": np.array(vectors, dtype=np.float16).reshape(-1, WIDTH)})
     storage.write_bytes(target, data)
     mark(target, key, {"ids": [row.id for row in rows]})
     return int(state["rows"])
 
 
-def gather(pools: Sequence[str]) -> dict[str, Vectors]:
-    """Passage id -> vector, over all pooled shards."""
+def gather(mean_states: Sequence[str]) -> dict[str, Vectors]:
+    """Passage id -> vector, from what `publish_mean_states` left of each state shard."""
     from safetensors.numpy import load
 
     found: dict[str, Vectors] = {}
-    for uri in pools:
+    for uri in mean_states:
         facts = facts_of(uri)
         assert facts is not None
         found |= dict(zip(facts["ids"], load(storage.read_bytes(uri))["vectors"], strict=True))
@@ -64,7 +64,7 @@ def gather(pools: Sequence[str]) -> dict[str, Vectors]:
 
 
 def write_vectors(folder: str, name: str, states: str, vectors: Mapping[str, Vectors]) -> None:
-    """Publishes the vectors of a part's passages, in their order; NaN where there is none.
+    """Publishes the vectors of a shard's passages, in their order; NaN where there is none.
 
     Args:
         states: hash of what embed left.
@@ -86,20 +86,20 @@ def write_vectors(folder: str, name: str, states: str, vectors: Mapping[str, Vec
 
 
 def vectors_key(states: str, passages_sha256: str) -> str:
-    """The key of a part's vectors."""
+    """The key of a shard's vectors."""
     return fingerprint("vectors", WIDTH, states, passages_sha256)
 
 
-def has_vectors(records: Sequence[PartRecord]) -> bool:
-    """Whether every part has vectors; without all of them passages could not be compared."""
+def has_vectors(records: Sequence[IndexShardRecord]) -> bool:
+    """Whether every shard has vectors; without all of them passages could not be compared."""
     return bool(records) and all(record.states_sha256 for record in records)
 
 
 class VectorRanking:
     """The vectors of all passages of an index, centred and scaled."""
 
-    def __init__(self, parts: Sequence[Vectors]):
-        vectors = np.concatenate(parts).astype(np.float32)
+    def __init__(self, shards: Sequence[Vectors]):
+        vectors = np.concatenate(shards).astype(np.float32)
         known = ~np.isnan(vectors).any(axis=1)
         some = vectors[known]
         self._mean = some.mean(axis=0) if len(some) else np.zeros(WIDTH, np.float32)
@@ -114,7 +114,7 @@ class VectorRanking:
         Args:
             states: [W, F] of the text, from the probe that embedded the passages.
         """
-        query = self._normal(pooled(states).astype(np.float32)[None])
+        query = self._normal(mean_state(states).astype(np.float32)[None])
         return np.asarray(self._unit @ query[0])
 
     def _normal(self, vectors: FloatArray) -> FloatArray:

@@ -1,204 +1,158 @@
-"""What channels say of passages they have not seen: the ground that everything is calibrated on."""
+"""Channel scores of val passages whose split group the fit has not seen: calibration data."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from copylens.attributor.attention.network import AttributorNetwork
-from copylens.attributor.attention.readout_expert import fit_readout_expert
-from copylens.attributor.attributor import Channels, Evidence
-from copylens.attributor.folds import fold_index
-from copylens.attributor.lexical.classifier import fit_lexical
-from copylens.attributor.mixtures import Mixture, make_mixtures
+from copylens.attributor.attributor import Channels, ChannelScores
+from copylens.attributor.lexical.fit import fit_lexical
+from copylens.attributor.mixtures import Mixture, make_mixtures, true_shares
 from copylens.config.schema import RunConfig
-from copylens.records import IntArray, States
+from copylens.fit.cross_fit import CrossFit
+from copylens.fit.data import TextSet, TrainingData
+from copylens.fit.networks import FitState
+from copylens.records import FloatArray, IntArray
 
-# Over all parts: enough for a handful of settings.
+# Over all folds: enough for a handful of settings.
 _MIXTURES = 400
 
 
 @dataclass(frozen=True)
-class TextSet:
-    """Passages with their states; labels are -1 for unregistered ones."""
-
-    texts: tuple[str, ...]
-    states: tuple[States, ...]
-    labels: IntArray
-    groups: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    @property
-    def group_index(self) -> IntArray:
-        """[N] the split groups as numbers, by first appearance."""
-        numbers: dict[str, int] = {}
-        return np.array([numbers.setdefault(g, len(numbers)) for g in self.groups], np.int64)
-
-    def subset(self, index: IntArray) -> "TextSet":
-        """The passages at these positions."""
-        return TextSet(
-            tuple(self.texts[int(i)] for i in index),
-            tuple(self.states[int(i)] for i in index),
-            self.labels[index],
-            tuple(self.groups[int(i)] for i in index),
-        )
-
-
-@dataclass(frozen=True)
-class Parts:
-    """Who may judge whom: no val passage is judged by a model that has seen its split group.
-
-    Val passages of groups that train does not hold are judged by the models fitted on all of
-    train. Where val shares its groups with train (chapters of the same books), train is cut into
-    parts by group, and a passage is judged by models fitted without its part.
-
-    Attributes:
-        train: [N] the part of each training passage; -1 throughout where no parts are needed.
-        val: [M] the part whose models judge each val passage; -1 = those fitted on all of train.
-    """
-
-    train: IntArray
-    val: IntArray
-
-    @property
-    def count(self) -> int:
-        """How many parts train is cut into; 0 where val is all new."""
-        return int(self.train.max(initial=-1)) + 1
-
-
-def split_parts(train: TextSet, val: TextSet, folds: int, seed: int) -> Parts:
-    """Cuts train into parts if val shares split groups with it."""
-    if not set(val.groups) & set(train.groups):
-        return Parts(np.full(len(train), -1), np.full(len(val), -1))
-    fold = fold_index(train.labels, train.group_index, folds, seed)
-    part_of = dict(zip(train.groups, fold))
-    return Parts(fold, np.array([part_of.get(group, -1) for group in val.groups], np.int64))
-
-
-@dataclass(frozen=True)
 class HeldOut:
-    """Evidence for passages whose split group the judging models have not seen.
+    """Channel scores of passages whose split group the judging fits have not seen.
 
     Attributes:
-        labels, groups: of the passages.
-        pure: their evidence.
-        mixtures: joined passages of one part, and `mixed`, their evidence.
+        labels, groups: [N] of the passages.
+        pure: their scores.
+        mixtures: joined passages of one fold, and `mixed`, their scores.
     """
 
     labels: IntArray
     groups: IntArray
-    pure: Evidence
+    pure: ChannelScores
     mixtures: list[Mixture]
-    mixed: Evidence
+    mixed: ChannelScores
+
+    def pure_truth(self, classes: int) -> FloatArray:
+        """[N, K] true shares of the passages: one-hot."""
+        return np.asarray(np.eye(classes)[self.labels])
+
+    def mixed_truth(self, classes: int) -> FloatArray:
+        """[M, K] true shares of the mixtures."""
+        return np.stack([true_shares(mixture, classes) for mixture in self.mixtures])
 
 
 def fit_channels(
     config: RunConfig,
-    classes: int,
-    networks: dict[str, AttributorNetwork],
-    train: TextSet,
-    background: Sequence[str] = (),
-    calibrated: Channels | None = None,
+    data: TrainingData,
+    state: FitState,
+    fold: int | None = None,
+    whole: Channels | None = None,
 ) -> Channels:
-    """Networks as they are; the lexical channel and the read-out expert fitted on the texts.
+    """The channels that are on: the network as it was fitted, the lexical one fitted here.
 
     Args:
-        calibrated: channels of all of train, whose gate and temperature a part of it takes over:
-            with few split groups left, a part cannot learn what an unseen work looks like.
+        data: its train without the fold.
+        state: holds the networks.
+        fold: which fold of train the network was fitted without.
+        whole: the channels of all of train, whose gate a fold's take over: with few split groups
+            left, a fold cannot learn what an unseen work looks like.
     """
-    gate = calibrated.lexical.gate if calibrated and calibrated.lexical else None
-    temperature = calibrated.readout.temperature if calibrated and calibrated.readout else None
     lexical = None
     if config.channels.lexical:
+        train = data.train
         lexical = fit_lexical(
-            train.texts, train.labels, train.group_index, classes, config.seed, background, gate
+            train.texts,
+            train.labels,
+            train.group_index,
+            data.classes,
+            config.seed,
+            background=data.background,
+            gate=whole.lexical.gate if whole and whole.lexical else None,
         )
-    readout = None
-    if config.channels.attention and config.probe.readout:
-        codes = [item.codes for item in train.states]
-        readout = fit_readout_expert(
-            codes, train.labels, train.group_index, classes, config.seed, temperature
-        )
-    share = config.attributor.network_share
-    return Channels(networks, lexical, readout, share, config.probe.window)
+    return Channels(state.network(fold), lexical, config.probe.window)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A fit and the val passages that it may judge.
+
+    Attributes:
+        fold: the fold that it was fitted without; None: fitted on all of train.
+        val: positions in val.
+    """
+
+    fold: int | None
+    channels: Channels
+    val: IntArray
 
 
 def judges(
-    config: RunConfig,
-    classes: int,
-    networks: Mapping[int, dict[str, AttributorNetwork]],
-    parts: Parts,
-    train: TextSet,
-    val: TextSet,
-    full: Channels,
-    background: Sequence[str] = (),
-) -> Iterator[tuple[int, Channels, IntArray]]:
-    """For each part the channels fitted without it and the val passages they may judge.
+    config: RunConfig, data: TrainingData, state: FitState, whole: Channels
+) -> Iterator[Judge]:
+    """One fit after the other; together they judge every val passage once.
 
     Args:
-        networks: part -> networks fitted without it.
-        full: the channels fitted on all of train; they judge what is of no part.
-
-    Yields:
-        The part, its channels, and positions in val; together they cover val once.
+        state: holds a network for every fold.
+        whole: the channels fitted on all of train.
     """
-    for part in np.unique(parts.val):
-        channels = full
-        if part >= 0:
-            rest = train.subset(np.flatnonzero(parts.train != part))
-            channels = fit_channels(config, classes, networks[int(part)], rest, background, full)
-        yield int(part), channels, np.flatnonzero(parts.val == part)
+    cross_fit = CrossFit.plan(config, data.train, data.val)
+    for fold in cross_fit.fits:
+        val = cross_fit.judged(fold)
+        if not len(val):
+            continue
+        channels = whole
+        if fold is not None:
+            part = data.with_train(cross_fit.kept(fold))
+            channels = fit_channels(config, part, state, fold, whole)
+        yield Judge(fold, channels, val)
 
 
-def held_out_evidence(
-    config: RunConfig,
-    classes: int,
-    networks: Mapping[int, dict[str, AttributorNetwork]],
-    parts: Parts,
-    train: TextSet,
-    val: TextSet,
-    full: Channels,
-    background: Sequence[str] = (),
+def held_out_scores(
+    config: RunConfig, data: TrainingData, state: FitState, whole: Channels
 ) -> HeldOut:
-    """What models that have not seen their groups say of the val passages and of their mixtures.
+    """Scores of val passages and of their mixtures by fits that have not seen their groups.
 
     Args:
-        networks, full: see `judges`.
+        state, whole: see `judges`.
     """
-    found, order = [], []
-    for part, channels, index in judges(
-        config, classes, networks, parts, train, val, full, background
-    ):
-        held = val.subset(index)
-        mixtures = make_mixtures(
-            held.texts,
-            held.states,
-            held.labels,
-            max(1, round(_MIXTURES * len(held) / len(val))),
-            config.attributor.mixture_parts,
-            config.seed + part + 1,
-        )
-        mixed = channels.evidence([m.text for m in mixtures], [m.states for m in mixtures])
-        found.append((channels.evidence(held.texts, held.states), mixtures, mixed))
-        order.append(index)
+    pure, mixed, mixtures, order = [], [], [], []
+    for judge in judges(config, data, state, whole):
+        held = data.val.subset(judge.val)
+        joined = _mixtures(config, held, len(data.val), judge.fold)
+        pure.append(judge.channels.scores(held.texts, held.states))
+        mixed.append(judge.channels.scores([m.text for m in joined], [m.states for m in joined]))
+        mixtures += joined
+        order.append(judge.val)
     places = np.concatenate(order)
     return HeldOut(
-        labels=val.labels[places],
-        groups=val.group_index[places],
-        pure=concatenate([pure for pure, _, _ in found]),
-        mixtures=[mixture for _, mixtures, _ in found for mixture in mixtures],
-        mixed=concatenate([mixed for _, _, mixed in found]),
+        labels=data.val.labels[places],
+        groups=data.val.group_index[places],
+        pure=concatenate(pure),
+        mixtures=mixtures,
+        mixed=concatenate(mixed),
     )
 
 
-def concatenate(parts: Sequence[Evidence]) -> Evidence:
-    """Evidence of several sets as one; features of different models do not mix: left out."""
+def _mixtures(config: RunConfig, held: TextSet, total: int, fold: int | None) -> list[Mixture]:
+    """A fold's part of all mixtures, joined of its own val passages."""
+    return make_mixtures(
+        held.texts,
+        held.states,
+        held.labels,
+        max(1, round(_MIXTURES * len(held) / total)),
+        config.attributor.mixture_parts,
+        config.seed + (0 if fold is None else 1 + fold),
+    )
+
+
+def concatenate(parts: Sequence[ChannelScores]) -> ChannelScores:
+    """Scores of several sets as one; features of different networks do not mix: left out."""
     if len(parts) == 1:
         return parts[0]
     count = sum(len(part.spans) for part in parts)
-    return Evidence(
+    return ChannelScores(
         text={name: np.concatenate([p.text[name] for p in parts]) for name in parts[0].text},
         segments={
             name: tuple(item for p in parts for item in p.segments[name])
@@ -208,6 +162,6 @@ def concatenate(parts: Sequence[Evidence]) -> Evidence:
         affinity={
             name: np.concatenate([p.affinity[name] for p in parts]) for name in parts[0].affinity
         },
-        surprise=np.concatenate([p.surprise for p in parts]),
+        loss=np.concatenate([p.loss for p in parts]),
         features=np.zeros((count, 0)),
     )

@@ -25,7 +25,7 @@ class LanguageModel:
         prefix, suffix: ids of the special tokens that the tokenizer puts around a text.
         context: longest input in tokens, special tokens included.
         passing: held during a pass whose states are read. Hooks belong to the model, not to a
-            thread: without it one thread's pass would be heard by another one's hooks.
+            thread: without it one thread's pass would also reach the hooks of another thread.
     """
 
     model: Any
@@ -54,8 +54,6 @@ def load_language_model(config: ProbeConfig) -> LanguageModel:
     """
     from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
 
-    if not config.model:
-        raise ProbeError("probe.model is empty; name a folder or a hub id of an LM")
     settings = _guard(config, AutoConfig.from_pretrained, revision=config.revision)
     architecture = architecture_of(settings.model_type, config.module_pattern)
     auto = AutoModelForCausalLM if architecture.causal else AutoModel
@@ -118,18 +116,16 @@ def resolve_device(name: str) -> torch.device:
 def weight_hash(config: ProbeConfig) -> str:
     """What pins the weights: sha256 over a folder's weight files, or the hub commit.
 
-    Cheap: nothing is loaded, so that a driver can ask before any worker starts.
+    Cheap: nothing is loaded, so that a driver can check before any worker starts.
 
     Raises:
         ProbeError: the folder or the hub id is not there, or the folder holds no weights.
     """
     from transformers import AutoConfig
 
-    if not config.model:
-        raise ProbeError("probe.model is empty; name a folder or a hub id of an LM")
     settings = _guard(config, AutoConfig.from_pretrained, revision=config.revision)
     architecture_of(settings.model_type, config.module_pattern)
-    folder = Path(config.model)
+    folder = Path(named(config))
     if not folder.is_dir():
         return str(settings._commit_hash)
     files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
@@ -151,6 +147,20 @@ def is_causal(config: ProbeConfig) -> bool:
 
     settings = _guard(config, AutoConfig.from_pretrained, revision=config.revision)
     return architecture_of(settings.model_type, config.module_pattern).causal
+
+
+def named(config: ProbeConfig) -> str:
+    """The folder or hub id that the config names.
+
+    Raises:
+        ProbeError: it names none.
+    """
+    if not config.model:
+        raise ProbeError(
+            "probe.model names no LM; name a folder or a hub id of one (shares alone can do "
+            "without: channels.attention=false)"
+        )
+    return config.model
 
 
 def _context(settings: Any, config: ProbeConfig, specials: int) -> int:
@@ -180,8 +190,9 @@ def _guard(config: ProbeConfig, load: Any, **options: Any) -> Any:
     """Turns the many ways a load can fail into one line."""
     from safetensors import SafetensorError
 
+    model = named(config)
     try:
-        return load(config.model, **options)
+        return load(model, **options)
     except SafetensorError as error:
         raise ProbeError(f"'{config.model}': the safetensors file is damaged: {error}") from None
     except (OSError, ValueError, KeyError, RuntimeError) as error:

@@ -14,45 +14,35 @@ from copylens.probe.chunks import Chunk, Tokens, batches, padded, split_chunks, 
 from copylens.probe.fusion import fuse_layers, random_projection, window_index, window_mean
 from copylens.probe.likelihood import token_likelihood
 from copylens.probe.lm import LanguageModel, load_language_model
-from copylens.probe.readout import NAME_SIGN, NO_TOKEN, ReadOut
 from copylens.probe.taps import PassDone, Receive, resolve_layers, tapped
-from copylens.records import AnyArray, FloatArray, IntArray, States
-from copylens.text import name_spans
+from copylens.records import FloatArray, IntArray, States
 
 _FP16_MAX = 65504.0
 
 
 class Part(NamedTuple):
-    """What one chunk gives: values [W, F], likelihood [W, 3] or [W, 0], codes [T] or [0]."""
+    """What one chunk gives: values [W, F], likelihood [W, 3] or [W, 0]."""
 
     values: FloatArray
     likelihood: FloatArray
-    codes: IntArray
 
 
 class Probe:
     """A loaded LM with its taps (Inner-Probe, arXiv 2410.04454, stage 1: MHA results, fused).
 
-    The forward pass runs once per chunk of a text. Where neither the likelihood channel nor a
+    The forward pass runs once per chunk of a text. Where neither the likelihood nor a
     later layer is wanted it stops after the last tapped layer.
     """
 
-    def __init__(
-        self,
-        config: ProbeConfig,
-        seed: int = 0,
-        lm: LanguageModel | None = None,
-        readout: ReadOut | None = None,
-    ):
-        """Loads the LM unless it is given; without a read-out the states carry no codes."""
+    def __init__(self, config: ProbeConfig, seed: int = 0, lm: LanguageModel | None = None):
+        """Loads the LM unless it is given."""
         self.config = config
         self.lm = lm if lm is not None else load_language_model(config)
-        self.readout = None if readout is None else readout.to(self.lm.device)
         self.layers = resolve_layers(config.layers, self.lm.layers)
         if config.likelihood and not self.lm.architecture.causal:
             raise ProbeError(
                 "probe.likelihood needs a causal LM, and this is an encoder; "
-                "set probe.likelihood=false and channels.likelihood=false"
+                "set probe.likelihood=false"
             )
         self._seed = seed
         self._projections: dict[int, Tensor] = {}
@@ -64,7 +54,7 @@ class Probe:
 
         Returns:
             One `States` per text: values [W, F] fp16, likelihood [W, 3] or [W, 0] fp16,
-            spans [W, 2], codes [W, w] or [W, 0] int16.
+            spans [W, 2].
 
         Raises:
             TextError: a text is empty or blank.
@@ -75,26 +65,7 @@ class Probe:
             for chunk, part in zip(batch, self._read(batch)):
                 parts[chunk.text][chunk.first] = part
         ordered = [[part[first] for first in sorted(part)] for part in parts]
-        return [self.assemble(*item) for item in zip(texts, tokens, ordered)]
-
-    @torch.inference_mode()
-    def token_states(self, texts: Sequence[str]) -> Iterator[tuple[list[Tensor], Tensor]]:
-        """States of single tokens, batch by batch: what a read-out is fitted on.
-
-        Yields:
-            One tensor [T, D] per tapped layer, and the token ids [T].
-        """
-        for batch in self._batches(tokenize(self.lm, texts)):
-            ids, mask = padded(batch, self.lm)
-            kept = window_index(ids.shape[1], [c.keep for c in batch], 1).to(ids.device) >= 0
-            taken: list[Tensor] = []
-            self._forward(ids, mask, lambda _, value: taken.append(value[kept]))  # noqa: B023
-            yield taken, ids[kept]
-
-    def readable(self, texts: Sequence[str]) -> list[str]:
-        """Those of the texts that hold a token the LM knows."""
-        found = self.lm.tokenizer(list(texts), add_special_tokens=False, verbose=False)
-        return [text for text, ids in zip(texts, found["input_ids"]) if len(ids)]
+        return [self.assemble(*item) for item in zip(tokens, ordered)]
 
     def _batches(self, tokens: Sequence[Tokens]) -> Iterator[list[Chunk]]:
         chunks = [
@@ -104,42 +75,31 @@ class Probe:
         ]
         return batches(chunks, self.config.batch_tokens)
 
-    def assemble(self, text: str, tokens: Tokens, parts: Sequence[Part]) -> States:
-        """Joins the parts of a text, in order, and marks the names in its codes."""
-        codes = np.concatenate([part.codes for part in parts])
-        if len(codes) and self.config.mask_names:
-            codes = np.where(inside(tokens.offsets, name_spans(text)), NAME_SIGN * codes, codes)
+    def assemble(self, tokens: Tokens, parts: Sequence[Part]) -> States:
+        """Joins the parts of a text, in order."""
         return States(
             values=np.concatenate([part.values for part in parts]),
             likelihood=np.concatenate([part.likelihood for part in parts]),
             spans=window_spans(tokens, self.config.window),
-            codes=by_window(codes, len(tokens.ids), self.config.window),
             tokens=len(tokens.ids),
         )
 
     @torch.inference_mode()
     def _read(self, batch: list[Chunk]) -> list[Part]:
-        """Runs the LM on one batch; per chunk the windows' values and likelihood, and codes."""
+        """Runs the LM on one batch; per chunk the windows' values and likelihood."""
         ids, mask = padded(batch, self.lm)
         index = window_index(ids.shape[1], [chunk.keep for chunk in batch], self.config.window)
         windows = int(index.max()) + 1
         index = index.to(ids.device)
         taken: dict[int, Tensor] = {}
 
-        projected: list[Tensor] = []
-
         def receive(layer: int, value: Tensor) -> None:
             taken[layer] = window_mean(value, index, windows)  # [B, T, D] -> [B, W, D]
-            if self.readout is not None:
-                part = self.readout.project(len(taken) - 1, value)  # [B, T, D] -> [B, T, Z]
-                projected[:] = [part + projected[0] if projected else part]
 
         hidden = self._forward(ids, mask, receive)
         values = self.fused([taken[layer] for layer in self.layers], ids, index, windows)
         likelihood = self._likelihood(hidden, ids, index, windows)
-        cut = _split(batch, values, likelihood, self.config.window)
-        codes = self._codes(batch, projected)
-        return [Part(*rows, row_codes) for rows, row_codes in zip(cut, codes)]
+        return _split(batch, values, likelihood, self.config.window)
 
     def fused(self, blocks: Sequence[Tensor], ids: Tensor, index: Tensor, windows: int) -> Tensor:
         """Values of windows, embeddings first.
@@ -162,20 +122,6 @@ class Probe:
         # Layer number -1 seeds the embeddings' own projection.
         first = fuse_layers(block, fusion, self._project(block, (-1,)))
         return torch.cat([first, values], dim=-1)
-
-    def _codes(self, batch: list[Chunk], projected: list[Tensor]) -> list[IntArray]:
-        """Codes [T] of each chunk's kept tokens; [0] without a read-out."""
-        if self.readout is None:
-            return [np.zeros(0, np.int16) for _ in batch]
-        codes = self.readout.nearest(projected[0]).cpu().numpy()  # [B, T, Z] -> [B, T]
-        return [codes[row, slice(*chunk.keep)] for row, chunk in enumerate(batch)]
-
-    def codes_of(self, taps: Sequence[Tensor]) -> IntArray:
-        """Codes [T] of one row's tokens, whose tapped layers are L tensors [1, T, D]; else [0]."""
-        if self.readout is None:
-            return np.zeros(0, np.int16)
-        parts = [self.readout.project(place, value[0]) for place, value in enumerate(taps)]
-        return np.asarray(self.readout.nearest(sum(parts[1:], parts[0])).cpu().numpy())
 
     def _forward(self, ids: Tensor, mask: Tensor, receive: Receive) -> Tensor | None:
         early_exit = not self.config.likelihood
@@ -225,42 +171,16 @@ def window_spans(tokens: Tokens, window: int) -> IntArray:
     return np.stack([first, last], axis=1).astype(np.int32)
 
 
-def by_window(codes: IntArray, tokens: int, window: int) -> IntArray:
-    """Codes [T] in rows of a window's tokens, [W, w] int16; codes [0] give [W, 0]."""
-    W = -(-tokens // window)
-    if not len(codes):
-        return np.zeros((W, 0), np.int16)
-    filled = np.full(W * window, NO_TOKEN, np.int16)
-    filled[:tokens] = codes
-    return filled.reshape(W, window)
-
-
-def inside(offsets: IntArray, spans: Sequence[tuple[int, int]]) -> AnyArray:
-    """Which tokens share a character with a span: offsets [T, 2] -> [T] bool.
-
-    Args:
-        spans: [start, end) in characters, in order and apart.
-    """
-    if not spans:
-        return np.zeros(len(offsets), dtype=bool)
-    starts, ends = np.array(spans).T
-    # The last span that begins before the token ends is the only one that can reach it.
-    last = np.searchsorted(starts, offsets[:, 1], side="left") - 1
-    return np.asarray((last >= 0) & (ends[last] > offsets[:, 0]))
-
-
 def stored(values: Tensor) -> Tensor:
     """The same values as they are kept: fp16, on the CPU, too large ones at the largest."""
     return values.float().clamp(-_FP16_MAX, _FP16_MAX).half().cpu()
 
 
-def _split(
-    batch: Sequence[Chunk], values: Tensor, likelihood: Tensor, window: int
-) -> list[tuple[FloatArray, FloatArray]]:
+def _split(batch: Sequence[Chunk], values: Tensor, likelihood: Tensor, window: int) -> list[Part]:
     """Cuts the padding windows off and stores as fp16."""
     values, likelihood = stored(values), stored(likelihood)
     result = []
     for row, chunk in enumerate(batch):
         W = -(-(chunk.keep[1] - chunk.keep[0]) // window)
-        result.append((values[row, :W].numpy(), likelihood[row, :W].numpy()))
+        result.append(Part(values[row, :W].numpy(), likelihood[row, :W].numpy()))
     return result

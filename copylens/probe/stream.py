@@ -44,7 +44,7 @@ class StateStream:
 
         Args:
             prompt: tokens before the text, special ones included; their states are not kept.
-            words: whoever decodes the text already; it must get all its tokens.
+            words: a detokenizer that another part of the program feeds already; default: a new one.
 
         Raises:
             ProbeError: the LM is an encoder.
@@ -87,7 +87,7 @@ class StateStream:
         """Passes within the `with` block are taken as the next of this text, in order.
 
         Each must be of one row and start where the last one ended. Passes of other threads that
-        read states from the same LM wait until the block ends, and are not heard.
+        read states from the same LM wait until the block ends, and are not recorded.
         """
         with self._probe.lm.passing:
             self._listening = True
@@ -111,7 +111,7 @@ class StateStream:
             self.words.add(token)
         tokens = Tokens(tuple(self.ids), self.words.offsets(T))
         text = self.words.text[: int(tokens.offsets[:, 1].max())]
-        return text, self._probe.assemble(text, tokens, parts)
+        return text, self._probe.assemble(tokens, parts)
 
     @property
     def _settled(self) -> int:
@@ -159,14 +159,11 @@ class StateStream:
             skipped = whole * w - self._unpredicted
             self._logits = [torch.cat(self._logits, dim=1)[:, skipped:].clone()]
         rows = [slice(n, n + 1) for n in range(whole)]
-        codes = [part.codes[n * w : (n + 1) * w] for n in range(whole)]
-        self._closed += [
-            Part(part.values[row], part.likelihood[row], c) for row, c in zip(rows, codes)
-        ]
+        self._closed += [Part(part.values[row], part.likelihood[row]) for row in rows]
 
     @property
     def _unpredicted(self) -> int:
-        """1 where the first waiting token had nothing before it, so that no pass foretold it."""
+        """1 where the first waiting token had nothing before it, so that no pass predicted it."""
         return int(self._prompt == 0 and not self._closed)
 
     @torch.inference_mode()
@@ -181,8 +178,7 @@ class StateStream:
         blocks = [window_mean(values, index, W) for values in taps]
         values = states_of.stored(probe.fused(blocks, ids, index, W))
         likelihood = states_of.stored(self._likelihood(ids, index, W))
-        codes = probe.codes_of(taps)
-        return Part(values[0].numpy(), likelihood[0].numpy(), codes)
+        return Part(values[0].numpy(), likelihood[0].numpy())
 
     def _likelihood(self, ids: Tensor, index: Tensor, W: int) -> Tensor:
         """Window means [1, W, 3] of the waiting tokens' likelihood; [1, W, 0] where it is off."""

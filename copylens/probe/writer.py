@@ -30,7 +30,7 @@ class Writer:
 
         Args:
             prompt: token ids, at least one.
-            stream: listens to the passes; None = nobody does.
+            stream: records the states of the passes; None = none are recorded.
             temperature: >= 0; smaller = closer to the likeliest words, 0 = always the likeliest.
             top_p: in (0, 1]; the least likely tokens that together have no more than 1 - top_p
                 are never drawn.
@@ -57,7 +57,7 @@ class Writer:
         return token
 
     def is_end(self, token: int) -> bool:
-        """Whether the token says that the text is complete."""
+        """Whether it is the end-of-text token."""
         return bool(token == self._lm.tokenizer.eos_token_id)
 
     @torch.inference_mode()

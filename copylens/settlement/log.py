@@ -19,6 +19,8 @@ from copylens.store.markers import facts_of
 BUNDLES = 4096
 _SUFFIXES = (".jsonl", ".jsonl.gz")
 _RIGHTS = ("holder", "license", "basis")
+# What earlier versions wrote as a share's basis.
+_EARLIER_BASES = {"": "resemblance", "contribution": "trained_on"}
 
 
 @dataclass(frozen=True)
@@ -168,8 +170,7 @@ class _Tally:
     def _take_rights(self, shares: list[dict[str, Any]], where: str) -> None:
         for item in shares:
             found = {key: str(item.get(key) or "") for key in _RIGHTS}
-            # Verdicts older than the word speak of resemblance.
-            found["basis"] = found["basis"] or "resemblance"
+            found["basis"] = current_basis(found["basis"])
             if self.rights.setdefault(item["sub_dataset"], found) != found:
                 raise SettlementError(
                     f"{where}: holder, licence or basis of '{item['sub_dataset']}' differs from "
@@ -186,6 +187,11 @@ class _Tally:
         if name:
             self._places[name] = place
         return place
+
+
+def current_basis(basis: str | None) -> str:
+    """A share's basis in today's terms; verdicts of earlier versions used others, or none."""
+    return _EARLIER_BASES.get(basis or "", basis or "")
 
 
 def _mixed(uri: str, models: Counter[str]) -> str:

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ def as_html(statement: Mapping[str, Any]) -> str:
     lines = statement["lines"]
     # The bars share one scale, up to the largest end of an interval.
     top = max(line["high"] for line in lines) or 1.0
-    return page_template(_TEMPLATE, {"percent": _percent, "money": _money}).render(
+    return page_template(_TEMPLATE, _FILTERS).render(
         s=statement,
         top=top,
         bases={basis: BASES[basis] for basis in sorted({e["basis"] for e in lines if e["basis"]})},
@@ -74,6 +74,17 @@ def _money(value: str) -> str:
     """Thousands set apart by a narrow space."""
     whole, point, rest = value.partition(".")
     return f"{int(whole):,}".replace(",", "\u202f") + point + rest
+
+
+def _spaced(basis: str) -> str:
+    return basis.replace("_", " ")
+
+
+_FILTERS: Mapping[str, Callable[..., Any]] = {
+    "percent": _percent,
+    "money": _money,
+    "spaced": _spaced,
+}
 
 
 def _cell(value: Any) -> Any:

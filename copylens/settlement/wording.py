@@ -1,4 +1,4 @@
-"""What a statement says of itself in words: its limits, plainly."""
+"""The sentences of a statement: its bases and its limits."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from copylens.fit.confusion import HeldOutShares
 from copylens.settlement.log import VerdictLog
 
 BASES = {
-    "contribution": "an audit found that the LLM was trained on it",
+    "trained_on": "an audit found that the LLM was trained on it",
     "resemblance": "the texts resemble it; training on it was not found or not asked",
 }
 

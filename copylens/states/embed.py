@@ -1,7 +1,5 @@
 """The embed stage, shard by shard: what a worker does, on a laptop or on a cluster."""
 
-import hashlib
-import heapq
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -9,20 +7,13 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from copylens.config.schema import RunConfig, fingerprint
-from copylens.corpus import corpus_uri, load_manifest, read_shard, shard_uris
-from copylens.corpus.quarantine import each
+from copylens.corpus import corpus_uri, load_manifest, read_shard
+from copylens.corpus.quarantine import results_or_reasons
 from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
-from copylens.probe.readout_fit import fit_readout
 from copylens.records import SPLITS, Passage, SplitName, States
 from copylens.states import shards
 from copylens.states.memory import bound_caches, release_memory
-from copylens.states.readout_files import (
-    load_readout,
-    publish_readout,
-    readout_is_published,
-    readout_sha256,
-)
 from copylens.store import storage
 from copylens.store.markers import is_published
 
@@ -53,66 +44,20 @@ class EmbedTask:
         return is_published(self.target, self.key)
 
 
-@dataclass(frozen=True)
-class ReadOutTask:
-    """The read-out to fit before any shard is embedded, and the key that pins it."""
-
-    output: str
-    key: str
-
-    @property
-    def done(self) -> bool:
-        """True when the read-out stands complete with this very key."""
-        return readout_is_published(self.output, self.key)
-
-
-def plan_readout(config: RunConfig) -> ReadOutTask | None:
-    """What to fit; None where the read-out is off.
-
-    Raises:
-        CorpusError: the corpus has not been ingested.
-        ProbeError: the LM is not there.
-    """
-    if not config.probe.readout:
-        return None
-    records = [shard for shard in load_manifest(config.output).shards if shard.split == "train"]
-    contents = [record.sha256 for record in records]
-    return ReadOutTask(config.output, fingerprint(*_settings(config), contents))
-
-
-def fit_and_publish_readout(config: RunConfig, task: ReadOutTask) -> None:
-    """Fits the read-out on a sample of the train split, once per run."""
-    probe = Probe(config.probe, config.seed)
-    texts = probe.readable([passage.text for passage in sample_passages(config)])
-    publish_readout(task.output, task.key, fit_readout(probe, texts, config.seed))
-
-
-def sample_passages(config: RunConfig) -> list[Passage]:
-    """A random sample of train, the same however it is sharded; one shard in memory at a time."""
-
-    def draw(passage: Passage) -> bytes:
-        return hashlib.sha256(f"{config.seed}:{passage.id}".encode()).digest()
-
-    sources = shard_uris(config.output, "train")
-    passages = (passage for source in sources for passage in read_shard(source))
-    return heapq.nsmallest(config.probe.readout_passages, passages, key=draw)
-
-
 def plan(config: RunConfig) -> list[EmbedTask]:
-    """One task per corpus shard, complete ones included. The read-out comes first.
+    """One task per corpus shard, complete ones included.
 
     Raises:
         CorpusError: the corpus has not been ingested.
         ProbeError: the LM is not there.
     """
     settings = _settings(config)
-    readout = readout_sha256(config.output) if config.probe.readout else ""
     tasks = []
     for shard in load_manifest(config.output).shards:
         if shard.split in _EMBEDDED:
             source = corpus_uri(config.output, shard.path)
             target = shards.shard_uri(config.output, shard.split, source)
-            key = fingerprint(*settings, readout, shard.sha256)
+            key = fingerprint(*settings, shard.sha256)
             tasks.append(EmbedTask(shard.path, source, shard.sha256, shard.passages, target, key))
     return tasks
 
@@ -123,8 +68,7 @@ class ShardEmbedder:
     def __init__(self, config: RunConfig):
         """Loads the LM."""
         bound_caches()
-        readout = load_readout(config.output) if config.probe.readout else None
-        self._probe = Probe(config.probe, config.seed, readout=readout)
+        self._probe = Probe(config.probe, config.seed)
 
     def __call__(self, task: EmbedTask) -> shards.Published:
         """Publishes one state shard; one that was published meanwhile is left as it is.
@@ -137,7 +81,7 @@ class ShardEmbedder:
         if task.done:
             return shards.published(task.target)
         passages = read_shard(task.source, task.sha256)
-        read = each(passages, lambda some: self._probe.states([p.text for p in some]))
+        read = results_or_reasons(passages, lambda some: self._probe.states([p.text for p in some]))
         results = [_checked(*pair) for pair in zip(passages, read)]
         kept = [(p, r) for p, r in zip(passages, results) if isinstance(r, States)]
         refused = [r for r in results if isinstance(r, shards.Rejected)]
@@ -177,6 +121,6 @@ def publish_quarantine(config: RunConfig, tasks: Sequence[EmbedTask]) -> int:
     return len(refused)
 
 
-def output_hash(tasks: Sequence[EmbedTask]) -> str:
+def shards_hash(tasks: Sequence[EmbedTask]) -> str:
     """Hash over all state shards' bytes: equal for equal runs."""
     return fingerprint([[task.name, shards.published(task.target).sha256] for task in tasks])

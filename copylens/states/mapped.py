@@ -17,7 +17,6 @@ _NOTHING: dict[str, Any] = {
     "values": np.zeros((0, 0), np.float16),
     "likelihood": np.zeros((0, 0), np.float16),
     "spans": np.zeros((0, 2), np.int32),
-    "codes": np.zeros((0, 0), np.int16),
 }
 
 

@@ -56,7 +56,6 @@ _SCHEMA = pa.schema(
         ("values", pa.large_binary()),
         ("likelihood", pa.large_binary()),
         ("spans", pa.large_binary()),
-        ("codes", pa.large_binary()),
     ]
 )
 
@@ -120,13 +119,11 @@ def _encode(passages: Sequence[Passage], states: Sequence[States]) -> bytes:
             "values": [s.values.astype(np.float16).tobytes() for s in states],
             "likelihood": [s.likelihood.astype(np.float16).tobytes() for s in states],
             "spans": [s.spans.astype(np.int32).tobytes() for s in states],
-            "codes": [s.codes.astype(np.int16).tobytes() for s in states],
         },
         schema=_SCHEMA.with_metadata(
             {
                 "values": str(states[0].values.shape[1] if states else 0),
                 "likelihood": str(states[0].likelihood.shape[1] if states else 0),
-                "codes": str(states[0].codes.shape[1] if states else 0),
             }
         ),
     )
@@ -141,7 +138,6 @@ def _decode(row: dict[str, Any], widths: dict[str, int]) -> StateRow:
         values=np.frombuffer(row["values"], np.float16).reshape(W, widths["values"]),
         likelihood=np.frombuffer(row["likelihood"], np.float16).reshape(W, widths["likelihood"]),
         spans=np.frombuffer(row["spans"], np.int32).reshape(W, 2),
-        codes=np.frombuffer(row["codes"], np.int16).reshape(W, widths["codes"]),
         tokens=row["tokens"],
     )
     return StateRow(row["id"], row["sub_dataset"], row["split_group"], states)

@@ -7,12 +7,18 @@ from copylens.config.schema import RunConfig, fingerprint
 from copylens.errors import CopyLensError
 from copylens.store import storage
 
-Stage = Literal["ingest", "embed", "train", "evaluate", "promote", "audit"]
-STAGES: tuple[Stage, ...] = ("ingest", "embed", "train", "evaluate", "promote")
-"""Each needs what the one before it left. The audit needs ingest alone, and stands beside them."""
+Stage = Literal["ingest", "embed", "index", "train", "evaluate", "promote", "audit"]
 
-RUN = ("ingest", "embed", "index", "train", "evaluate", "promote")
-"""What `copylens run` does: the index needs corpus and states, and promote takes it along."""
+STAGES: tuple[Stage, ...] = ("ingest", "embed", "index", "train", "evaluate", "promote")
+"""What `copylens run` does, in order. The audit needs ingest alone, and is asked for apart."""
+
+
+def stages_of(config: RunConfig) -> tuple[Stage, ...]:
+    """The stages that a run with this config has: no embed where no channel reads the LM, no index
+    where `evidence.enabled` is off.
+    """
+    left_out = {"embed": not config.reads_lm, "index": not config.evidence.enabled}
+    return tuple(stage for stage in STAGES if not left_out.get(stage))
 
 
 def marker_uri(config: RunConfig, stage: Stage) -> str:
@@ -25,6 +31,7 @@ def stage_key(config: RunConfig, stage: Stage, inputs: str) -> str:
     sections: dict[Stage, tuple[Any, ...]] = {
         "ingest": (config.corpus, config.seed),
         "embed": (config.probe, config.seed),
+        "index": (config.evidence,),
         "train": (
             config.attributor,
             config.channels,
@@ -41,11 +48,26 @@ def stage_key(config: RunConfig, stage: Stage, inputs: str) -> str:
 
 def upstream_hash(config: RunConfig, stage: Stage) -> str:
     """Hash of what the stage before left; an error that names it where it has not run."""
-    before = "ingest" if stage == "audit" else STAGES[STAGES.index(stage) - 1]
-    uri = marker_uri(config, before)
-    if not storage.exists(uri):
-        raise CopyLensError(f"{stage}: '{config.output}' has no finished {before}; run it first")
-    return str(storage.read_json(uri)["hash"])
+    before: dict[Stage, Stage] = {
+        "embed": "ingest",
+        "index": "ingest",
+        "audit": "ingest",
+        "train": "embed" if config.reads_lm else "ingest",
+        "evaluate": "train",
+        "promote": "evaluate",
+    }
+    found = output_hash(config, before[stage])
+    if found is None:
+        raise CopyLensError(
+            f"{stage}: '{config.output}' has no finished {before[stage]}; run it first"
+        )
+    return found
+
+
+def output_hash(config: RunConfig, stage: Stage) -> str | None:
+    """Hash of what a stage left; None where it has not finished."""
+    uri = marker_uri(config, stage)
+    return str(storage.read_json(uri)["hash"]) if storage.exists(uri) else None
 
 
 def completed(config: RunConfig, stage: Stage, inputs: str) -> dict[str, Any] | None:
@@ -58,12 +80,17 @@ def completed(config: RunConfig, stage: Stage, inputs: str) -> dict[str, Any] | 
 
 
 def complete(
-    config: RunConfig, stage: Stage, inputs: str, output_hash: str, summary: dict[str, Any]
+    config: RunConfig, stage: Stage, inputs: str, left: str, summary: dict[str, Any]
 ) -> None:
-    """Writes the marker: the last act of a stage. `summary` is what a re-run prints."""
+    """Writes the marker: the last act of a stage.
+
+    Args:
+        left: hash of what the stage left.
+        summary: what a re-run prints.
+    """
     marker = {
         "key": stage_key(config, stage, inputs),
-        "hash": output_hash,
+        "hash": left,
         "summary": summary,
     }
     storage.write_json(marker_uri(config, stage), marker)
@@ -86,6 +113,6 @@ def run_once(
     done = completed(config, stage, inputs)
     if done is not None:
         return {"stage": stage, "skipped": True, **done}
-    output_hash, summary = work()
-    complete(config, stage, inputs, output_hash, summary)
+    left, summary = work()
+    complete(config, stage, inputs, left, summary)
     return {"stage": stage, "skipped": False, **summary}

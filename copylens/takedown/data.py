@@ -13,8 +13,7 @@ from copylens.corpus.manifest import MANIFEST, Manifest, ShardRecord
 from copylens.corpus.publish import QUARANTINE, encode
 from copylens.records import Passage
 from copylens.states import shards
-from copylens.states.embed import EmbedTask, output_hash, plan, plan_readout, publish_quarantine
-from copylens.states.readout_files import load_readout, publish_readout
+from copylens.states.embed import EmbedTask, plan, publish_quarantine, shards_hash
 from copylens.store import storage
 from copylens.takedown.scrub import names_place
 
@@ -41,16 +40,13 @@ def states_without(config: RunConfig) -> str:
     Raises:
         ModelError: a state shard is damaged; embed makes it again.
     """
-    readout = plan_readout(config)
-    if readout is not None and not readout.done:
-        publish_readout(config.output, readout.key, load_readout(config.output))
     tasks = plan(config)
     for task in tasks:
         if not task.done:
             _shrink(task)
     publish_quarantine(config, tasks)
     _drop_orphans(config.output, tasks)
-    return output_hash(tasks)
+    return shards_hash(tasks)
 
 
 def _kept(output: str, record: ShardRecord, sub_dataset: str) -> list[Passage]:

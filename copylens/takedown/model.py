@@ -12,14 +12,14 @@ import numpy as np
 from scipy import sparse
 
 from copylens.attributor.attention.network import AttributorNetwork
-from copylens.attributor.attention.readout_expert import ReadOutExpert, code_views
 from copylens.attributor.attributor import Attributor, Channels
 from copylens.attributor.lexical.class_lm import ClassLanguageModel, Level
-from copylens.attributor.lexical.classifier import LexicalClassifier, tokenize
-from copylens.attributor.lexical.ngrams import Ids, NgramView
+from copylens.attributor.lexical.classifier import LexicalClassifier, lexical_views
+from copylens.attributor.lexical.ngrams import NgramView
 from copylens.detector.detector import Space
-from copylens.fit.held_out import TextSet
+from copylens.fit.data import TextSet
 from copylens.records import FloatArray
+from copylens.text import Ids
 
 _HEADS = ("window_head", "moment_head")
 
@@ -31,19 +31,17 @@ def attributor_without(attributor: Attributor, place: int, train: TextSet) -> At
         train: the training passages that are left; words and n-grams that none of them uses go.
     """
     channels = attributor.channels
-    lexical, readout = channels.lexical, channels.readout
+    attention, lexical = channels.attention, channels.lexical
     names = attributor.sub_datasets
     return replace(
         attributor,
         sub_datasets=names[:place] + names[place + 1 :],
         # A change draws from one less. So that each of the others comes next as often as before,
         # what would have gone to this one stays where it is.
-        switch=attributor.switch * (len(names) - 1) / len(names),
+        switch_probability=attributor.switch_probability * (len(names) - 1) / len(names),
         channels=Channels(
-            {name: network_without(net, place) for name, net in channels.networks.items()},
+            None if attention is None else network_without(attention, place),
             None if lexical is None else lexical_without(lexical, place, train.texts),
-            None if readout is None else readout_without(readout, place, train),
-            channels.network_share,
             channels.window,
         ),
     )
@@ -75,7 +73,7 @@ def lexical_without(
 ) -> LexicalClassifier:
     """Its columns and counts go, and every word and n-gram that no text left uses."""
     names, skeleton = lexical.names.within(texts), lexical.skeleton.within(texts)
-    documents = tokenize(names, skeleton, texts).views
+    documents = lexical_views(names, skeleton, texts).ngrams
     parts = [
         _view_without(view, weight, place, document)
         for view, weight, document in zip(lexical.views, lexical.weights, documents)
@@ -88,20 +86,6 @@ def lexical_without(
         weights=tuple(weight for _, weight in parts),
         models=tuple(language_model_without(model, place) for model in lexical.models),
         centre=np.delete(lexical.centre, place, axis=1),
-    )
-
-
-def readout_without(expert: ReadOutExpert, place: int, train: TextSet) -> ReadOutExpert:
-    """Its columns go, and every code n-gram that no passage left has."""
-    documents = code_views([item.codes for item in train.states])
-    parts = [
-        _view_without(view, weight, place, document)
-        for view, weight, document in zip(expert.views, expert.weights, documents)
-    ]
-    return replace(
-        expert,
-        views=tuple(view for view, _ in parts),
-        weights=tuple(weight for _, weight in parts),
     )
 
 

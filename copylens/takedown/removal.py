@@ -3,19 +3,19 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from copylens.attributor.attributor import Channels
 from copylens.config.load import build_config
 from copylens.config.schema import RunConfig, fingerprint
-from copylens.corpus import load_manifest, read_split
+from copylens.corpus import load_manifest
 from copylens.corpus.manifest import Manifest
-from copylens.corpus.tombstones import Removed, add_to_record, name_hash, read_record
+from copylens.corpus.tombstones import Tombstone, add_tombstone, name_hash, read_tombstones
 from copylens.errors import CorpusError, ModelError
 from copylens.evidence.building import evidence_uri, remove_files
 from copylens.evidence.building import remove as remove_entries
 from copylens.evidence.manifest import find_manifest
-from copylens.fit.assembly import FittedModel, calibrated
-from copylens.fit.held_out import HeldOut, TextSet, held_out_evidence, split_parts
-from copylens.fit.networks import FitState, fit_networks, fitted_networks, load_texts
+from copylens.fit.data import load_training_data
+from copylens.fit.held_out import held_out_scores
+from copylens.fit.model import FittedModel, calibrate
+from copylens.fit.networks import FitState, fit_name, fit_networks
 from copylens.states.embed import plan
 from copylens.states.shards import published
 from copylens.store import storage
@@ -30,6 +30,7 @@ from copylens.verdict.lineage import lineage_of
 _STALE = (
     "report.json",
     "report.html",
+    "index.done.json",
     "evaluate.done.json",
     "promote.done.json",
     "audit.done.json",
@@ -43,7 +44,7 @@ class Removal:
     Attributes:
         config: the run's, without sources and settings that name the sub-dataset.
         lineage: of the new model.
-        inputs: hash of the states, what train depends on.
+        inputs: what train depends on: hash of the states, of the corpus where no LM is read.
         model_hash: what train would leave.
         passages: how many were removed.
     """
@@ -71,21 +72,23 @@ def remove(config: RunConfig, sub_dataset: str) -> Removal:
     arrays = storage.read_json(storage.join(folder, SCORER_FILE))["arrays_sha256"]
     before = manifest.counts.passages
     # Written first: from here on ingest does not bring it back, whatever happens.
-    record = add_to_record(output, Removed(name_hash(sub_dataset), arrays, manifest.hash))
+    record = add_tombstone(output, Tombstone(name_hash(sub_dataset), arrays, manifest.hash))
     cleaned = config_without(config, sub_dataset)
     manifest = corpus_without(output, sub_dataset)
-    states = fingerprint(states_without(config), manifest.hash)
+    inputs = manifest.hash
+    if config.reads_lm:
+        inputs = fingerprint(states_without(config), manifest.hash)
     _clean_folder(output, sub_dataset, cleaned, manifest)
     lineage = lineage_of(cleaned) | {"removed": [asdict(entry) for entry in record]}
     if sub_dataset in bundle.model.attributor.sub_datasets:
-        model = model_without(config, bundle.model, sub_dataset, manifest)
-        left = Bundle(model, bundle.readout, manifest.rights, cleaned, lineage, {})
+        model = model_without(config, bundle.model, sub_dataset)
+        left = Bundle(model, manifest.rights, cleaned, lineage, {})
         save_bundle(folder, left)
-    _stamp(config, manifest, states)
+    _stamp(config, manifest, inputs)
     return Removal(
         cleaned,
         lineage,
-        states,
+        inputs,
         fingerprint(storage.read_json(storage.join(folder, SCORER_FILE))),
         before - manifest.counts.passages,
     )
@@ -99,43 +102,24 @@ def config_without(config: RunConfig, sub_dataset: str) -> RunConfig:
     return build_config(values)
 
 
-def model_without(
-    config: RunConfig, model: FittedModel, sub_dataset: str, manifest: Manifest
-) -> FittedModel:
+def model_without(config: RunConfig, model: FittedModel, sub_dataset: str) -> FittedModel:
     """Cut out of the attributor; detector and calibration measured anew on what is left."""
     place = model.attributor.sub_datasets.index(sub_dataset)
-    names = manifest.sub_datasets
-    train, val, ood_val = (
-        load_texts(config.output, split, names) for split in ("train", "val", "ood_val")
-    )
-    attributor = attributor_without(model.attributor, place, train)
-    held_out = _held_out(config, attributor.channels, len(names), train, val)
+    data = load_training_data(config)
+    attributor = attributor_without(model.attributor, place, data.train)
+    state = FitState()
+    if attributor.channels.attention is not None:
+        # Where val shares works with train, the networks without a fold of it are fitted again.
+        state.keep(fit_name(None), attributor.channels.attention)
+        fit_networks(config, data, state)
+    held_out = held_out_scores(config, data, state, attributor.channels)
     space = space_without(model.detector.space, place)
-    return calibrated(config, attributor, space, held_out, ood_val)
-
-
-def _held_out(
-    config: RunConfig, channels: Channels, classes: int, train: TextSet, val: TextSet
-) -> HeldOut:
-    """Where val shares works with train, the judges without a part of it are fitted again."""
-    parts = split_parts(train, val, config.attributor.folds, config.seed)
-    networks = {-1: channels.networks}
-    if parts.count:
-        state = FitState(
-            {
-                name: {"shape": vars(network.shape), "state": network.state_dict()}
-                for name, network in channels.networks.items()
-            }
-        )
-        fit_networks(config, classes, train, val, state, lambda state, fit: None)
-        networks |= {part: fitted_networks(state, part) for part in range(parts.count)}
-    background = [passage.text for passage in read_split(config.output, "background")]
-    return held_out_evidence(config, classes, networks, parts, train, val, channels, background)
+    return calibrate(config, attributor, space, held_out, data.ood_val)
 
 
 def _check(output: str, sub_dataset: str, bundle: Bundle, manifest: Manifest) -> None:
     known = set(manifest.sub_datasets) | set(bundle.model.attributor.sub_datasets)
-    gone = {entry.sub_dataset_sha256 for entry in read_record(output)}
+    gone = {entry.sub_dataset_sha256 for entry in read_tombstones(output)}
     if sub_dataset not in known and name_hash(sub_dataset) not in gone:
         raise CorpusError(
             f"'{storage.shown(output)}' has no registered sub-dataset '{sub_dataset}'; it has "
@@ -183,6 +167,8 @@ def _stamp(config: RunConfig, manifest: Manifest, states: str) -> None:
     uri = marker_uri(config, "ingest")
     marker = storage.read_json(uri)
     storage.write_json(uri, marker | {"hash": manifest.hash, "summary": manifest.summary()})
+    if not config.reads_lm:
+        return
     tasks = plan(config)
     summary = storage.read_json(marker_uri(config, "embed"))["summary"] | {
         "shards": len(tasks),

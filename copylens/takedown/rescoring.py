@@ -11,6 +11,7 @@ from typing import Any
 
 from copylens.corpus.tombstones import name_hash
 from copylens.records import ModelIdentity
+from copylens.settlement.log import current_basis
 
 LEAST_SHARE = 0.01
 """Below it, and without a stretch or evidence of its own, a removed sub-dataset had no part."""
@@ -68,7 +69,11 @@ def carried(row: Mapping[str, Any], change: Change) -> dict[str, Any]:
     left = 1 - sum(item["share"] for item in row["shares"] if item["sub_dataset"] in gone)
     ends = ("share", "low", "high")
     shares = [
-        {**item, **{end: min(1.0, item[end] / left) for end in ends}}
+        {
+            **item,
+            "basis": current_basis(item.get("basis")),
+            **{end: min(1.0, item[end] / left) for end in ends},
+        }
         for item in row["shares"]
         if item["sub_dataset"] not in gone
     ]

@@ -70,11 +70,11 @@ def attached(meta: Mapping[str, Any]) -> Attachments:
 
 
 def with_basis(rights: Sequence[Rights], attachments: Attachments) -> tuple[Rights, ...]:
-    """The registry with the basis of each entry: contribution where the audit found training."""
+    """The registry with the basis of each entry: trained_on where the audit found training."""
     findings = attachments.get("audit", {}).get("sub_datasets", {})
     trained = {name for name, entry in findings.items() if entry["finding"] == TRAINED_ON}
     return tuple(
-        replace(item, basis="contribution" if item.sub_dataset in trained else "resemblance")
+        replace(item, basis="trained_on" if item.sub_dataset in trained else "resemblance")
         for item in rights
     )
 

@@ -13,10 +13,9 @@ import torch
 from torch import nn
 
 from copylens.attributor.attention.network import AttributorNetwork, NetworkShape
-from copylens.attributor.attention.readout_arrays import expert_arrays, expert_from
 from copylens.attributor.attributor import Attributor, Channels
 from copylens.attributor.fusion import ChannelFusion
-from copylens.attributor.lexical.arrays import lexical_arrays, lexical_from
+from copylens.attributor.lexical.classifier import LexicalClassifier
 from copylens.config.load import build_config
 from copylens.config.schema import RunConfig
 from copylens.detector.calibration import Conformal, OpenSet, ShareIntervals
@@ -24,20 +23,18 @@ from copylens.detector.detector import Detector, Space
 from copylens.detector.projector import Projector, ProjectorShape
 from copylens.detector.typicality import TypicalityTest
 from copylens.errors import ModelError
-from copylens.fit.assembly import FittedModel
 from copylens.fit.confusion import HeldOutShares
-from copylens.probe.readout import ReadOut
-from copylens.records import AnyArray, Rights
+from copylens.fit.model import FittedModel
+from copylens.records import Rights
 from copylens.store import storage
+from copylens.store.arrays import Arrays, below, nested
 from copylens.verdict.attachments import Attachments, attach, attached, with_basis
 
-FORMAT = 3
+FORMAT = 4
 _M = TypeVar("_M", bound=nn.Module)
 _ARRAYS, SCORER_FILE = "model.safetensors", "scorer.json"
 FILES = (_ARRAYS, SCORER_FILE)
-_INTERVAL = ("share", "low", "high")
-_TEST = ("centre", "spread", "own")
-_HELD = ("shares", "labels", "groups")
+_TIMELINE = ("segment_scale", "switch_probability", "mixture_prior")
 
 
 @dataclass(frozen=True)
@@ -45,14 +42,12 @@ class Bundle:
     """What a saved scorer is made of.
 
     Attributes:
-        readout: the probe's, so that whoever loads the bundle reads states as training did.
         rights: the registry; the basis of each entry follows from the audit that is attached.
         lineage: what the scorer descends from, the hashes of its attachments among it.
         attachments: see copylens.verdict.attachments; empty where there are none.
     """
 
     model: FittedModel
-    readout: ReadOut | None
     rights: tuple[Rights, ...]
     config: RunConfig
     lineage: dict[str, Any]
@@ -63,9 +58,8 @@ def save_bundle(folder: str, bundle: Bundle) -> None:
     """Writes both files; the JSON file last, for it makes the folder count."""
     from safetensors.numpy import save
 
-    readout = bundle.readout
-    arrays = _arrays(bundle.model) | (readout.arrays() if readout is not None else {})
-    data = save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+    arrays = _arrays(bundle.model)
+    data = save({name: np.asarray(array, order="C") for name, array in arrays.items()})
     storage.write_bytes(storage.join(folder, _ARRAYS), data)
     meta = {
         "format": FORMAT,
@@ -92,12 +86,14 @@ def load_bundle(folder: str) -> Bundle:
     except ValueError:
         raise ModelError(f"'{meta_uri}' is no valid JSON; fetch the model again") from None
     if meta.get("format") != FORMAT:
-        raise ModelError(f"'{folder}' has format {meta.get('format')}; this version reads {FORMAT}")
+        raise ModelError(
+            f"'{folder}' was saved in format {meta.get('format')}, and this version reads format "
+            f"{FORMAT} alone; train again, or use the CopyLens it was saved with"
+        )
     arrays = _read_arrays(storage.join(folder, _ARRAYS), meta["arrays_sha256"])
     attachments = attached(meta)
     return Bundle(
         model=_model(arrays, meta["model"]),
-        readout=ReadOut.from_arrays(arrays),
         rights=with_basis([Rights(**item) for item in meta["rights"]], attachments),
         config=build_config(meta["config"], meta_uri),
         lineage=dict(meta["lineage"]),
@@ -105,7 +101,7 @@ def load_bundle(folder: str) -> Bundle:
     )
 
 
-def _read_arrays(uri: str, sha256: str) -> dict[str, AnyArray]:
+def _read_arrays(uri: str, sha256: str) -> Arrays:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
@@ -120,106 +116,83 @@ def _read_arrays(uri: str, sha256: str) -> dict[str, AnyArray]:
         raise ModelError(f"'{uri}' is no safetensors file: {error}") from None
 
 
-def _arrays(model: FittedModel) -> dict[str, AnyArray]:
+def _arrays(model: FittedModel) -> Arrays:
     attributor, detector = model.attributor, model.detector
     arrays = {
-        "conformal.scores": model.conformal.scores,
-        "conformal.weights": model.conformal.weights,
-        **{f"interval.{key}": getattr(model.intervals, key) for key in _INTERVAL},
+        **nested("conformal", vars(model.conformal)),
+        **nested("interval", vars(model.intervals)),
+        **nested("held", vars(model.held_shares)),
     }
-    for name, network in attributor.channels.networks.items():
-        arrays |= _module_arrays(f"network.{name}", network)
+    if attributor.channels.attention is not None:
+        arrays |= _module_arrays("attention", attributor.channels.attention)
     if attributor.channels.lexical is not None:
-        arrays |= lexical_arrays(attributor.channels.lexical)
-    if attributor.channels.readout is not None:
-        arrays |= expert_arrays(attributor.channels.readout)
-    if model.held_shares is not None:
-        arrays |= {f"held.{key}": getattr(model.held_shares, key) for key in _HELD}
+        arrays |= nested("lexical", attributor.channels.lexical.arrays())
     if detector.space is not None:
         arrays |= _module_arrays("projector", detector.space.projector)
         arrays["space.centres"] = detector.space.centres
     for name, test in detector.tests.items():
-        arrays |= {f"test.{name}.{key}": getattr(test, key) for key in _TEST}
+        arrays |= nested(f"test.{name}", test.arrays())
     return arrays
 
 
 def _numbers(model: FittedModel) -> dict[str, Any]:
     attributor, detector = model.attributor, model.detector
+    attention = attributor.channels.attention
     return {
         "sub_datasets": list(attributor.sub_datasets),
-        "networks": {k: vars(n.shape) for k, n in attributor.channels.networks.items()},
+        "attention": None if attention is None else vars(attention.shape),
         "window": attributor.channels.window,
-        "network_share": attributor.channels.network_share,
         "text_weights": attributor.text_fusion.weights,
         "segment_weights": attributor.segment_fusion.weights,
-        "sharpness": attributor.sharpness,
-        "switch": attributor.switch,
-        "mixed": attributor.mixed,
+        "timeline": {name: getattr(attributor, name) for name in _TIMELINE},
         "projector": vars(detector.space.projector.shape) if detector.space else None,
-        "tests": {name: [t.threshold, t.excess] for name, t in detector.tests.items()},
         "test_weights": detector.weights,
+        "tests": list(detector.tests),
         "open_set_shape": model.open_set.shape,
     }
 
 
-def _model(arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> FittedModel:
-    networks = {
-        name: _module(AttributorNetwork(NetworkShape(**shape)), f"network.{name}", arrays)
-        for name, shape in numbers["networks"].items()
-    }
-    lexical = lexical_from(arrays) if "lexical.gate" in arrays else None
-    channels = Channels(
-        networks, lexical, expert_from(arrays), numbers["network_share"], numbers["window"]
-    )
+def _model(arrays: Arrays, numbers: dict[str, Any]) -> FittedModel:
+    attention, lexical = None, below("lexical", arrays)
+    if numbers["attention"] is not None:
+        shape = NetworkShape(**numbers["attention"])
+        attention = _module(AttributorNetwork(shape), "attention", arrays)
     attributor = Attributor(
         sub_datasets=tuple(numbers["sub_datasets"]),
-        channels=channels,
+        channels=Channels(
+            attention,
+            LexicalClassifier.from_arrays(lexical) if lexical else None,
+            numbers["window"],
+        ),
         text_fusion=ChannelFusion(numbers["text_weights"]),
         segment_fusion=ChannelFusion(numbers["segment_weights"]),
-        sharpness=numbers["sharpness"],
-        switch=numbers["switch"],
-        mixed=numbers["mixed"],
+        **numbers["timeline"],
     )
     return FittedModel(
         attributor=attributor,
         detector=_detector(arrays, numbers),
-        conformal=Conformal(arrays["conformal.scores"], arrays["conformal.weights"]),
+        conformal=Conformal(**below("conformal", arrays)),
         open_set=OpenSet(numbers["open_set_shape"]),
-        intervals=ShareIntervals(*(arrays[f"interval.{key}"] for key in _INTERVAL)),
-        held_shares=HeldOutShares(*(arrays[f"held.{key}"] for key in _HELD))
-        if "held.shares" in arrays
-        else None,
+        intervals=ShareIntervals(**below("interval", arrays)),
+        held_shares=HeldOutShares(**below("held", arrays)),
     )
 
 
-def _detector(arrays: dict[str, AnyArray], numbers: dict[str, Any]) -> Detector:
+def _detector(arrays: Arrays, numbers: dict[str, Any]) -> Detector:
     space = None
     if numbers["projector"] is not None:
-        shape = ProjectorShape(**numbers["projector"])
-        projector = _module(Projector(shape), "projector", arrays)
+        projector = _module(Projector(ProjectorShape(**numbers["projector"])), "projector", arrays)
         space = Space(projector, arrays["space.centres"])
-    tests = {
-        name: TypicalityTest(
-            **{key: arrays[f"test.{name}.{key}"] for key in _TEST},
-            threshold=threshold,
-            excess=excess,
-        )
-        for name, (threshold, excess) in numbers["tests"].items()
-    }
+    tests = {n: TypicalityTest.from_arrays(below(f"test.{n}", arrays)) for n in numbers["tests"]}
     return Detector(space, tests, numbers["test_weights"])
 
 
-def _module_arrays(prefix: str, module: nn.Module) -> dict[str, AnyArray]:
+def _module_arrays(prefix: str, module: nn.Module) -> Arrays:
     return {f"{prefix}.{key}": value.numpy() for key, value in module.state_dict().items()}
 
 
-def _module(module: _M, prefix: str, arrays: dict[str, AnyArray]) -> _M:
-    start = f"{prefix}."
-    state = {
-        key.removeprefix(start): torch.from_numpy(np.array(value))
-        for key, value in arrays.items()
-        if key.startswith(start)
-    }
-    module.load_state_dict(state)
+def _module(module: _M, prefix: str, arrays: Arrays) -> _M:
+    found = below(prefix, arrays).items()
+    module.load_state_dict({key: torch.from_numpy(np.array(value)) for key, value in found})
     module.eval()
     return module

@@ -16,7 +16,7 @@ def lineage_of(config: RunConfig) -> dict[str, Any]:
         "corpus_manifest": load_manifest(config.output).hash,
         "probe": config.probe.model,
         "probe_revision": config.probe.revision,
-        "probe_weights": weight_hash(config.probe),
+        "probe_weights": weight_hash(config.probe) if config.probe.model else None,
         "config": fingerprint(config),
         "copylens": version("copylens"),
         "code": code_hash(),

@@ -7,15 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from copylens.attributor.attributor import Evidence, shares_of
+from copylens.attributor.attributor import ChannelScores, shares_of
 from copylens.config.schema import ProbeConfig, RunConfig
 from copylens.detector.detector import measures
-from copylens.errors import ModelError
+from copylens.errors import ModelError, ProbeError
 from copylens.evidence.index import EvidenceIndex
-from copylens.fit.assembly import FittedModel
+from copylens.fit.model import FittedModel
 from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
-from copylens.probe.readout import ReadOut
 from copylens.records import (
     Decision,
     FloatArray,
@@ -26,6 +25,7 @@ from copylens.records import (
     TimelineItem,
     Verdict,
 )
+from copylens.states.words import WordReader
 from copylens.verdict.attachments import Attachments
 from copylens.verdict.bundle import Bundle, load_bundle, save_bundle
 from copylens.verdict.public import public_name
@@ -39,13 +39,14 @@ class Scores:
     """A set of texts, scored; every row stands for one text.
 
     Attributes:
+        channels: before they are fused.
         log_probs: [N, K] fused, as if each text had one source.
         timelines: N arrays [S, K].
         shares: [N, K], rows sum to 1 - unregistered.
         unregistered, p_value, ood_score: [N].
     """
 
-    evidence: Evidence
+    channels: ChannelScores
     log_probs: FloatArray
     timelines: list[FloatArray]
     shares: FloatArray
@@ -66,7 +67,6 @@ class Scorer:
         name: str = "copylens",
         version: str = "unregistered",
         probe: Probe | None = None,
-        readout: ReadOut | None = None,
         attachments: Attachments | None = None,
     ):
         self.model = model
@@ -75,11 +75,11 @@ class Scorer:
         self.lineage = lineage
         self.attachments = attachments or {}
         weights = str(lineage.get("probe_weights") or "")[:12] or None
+        lm = config.probe.model if config.reads_lm else None
         self.identity = ModelIdentity(
-            name, version, public_name(config.probe.model), config.probe.revision or weights
+            name, version, lm and public_name(lm), config.probe.revision or weights
         )
         self._probe = probe
-        self._readout = readout
         self._index: EvidenceIndex | None = None
 
     @classmethod
@@ -94,7 +94,7 @@ class Scorer:
 
         Args:
             folder: where `save` wrote.
-            name, version: what verdicts say made them.
+            name, version: of the model, as verdicts give them.
             probe: where the LM lies now, if it has moved since training.
 
         Raises:
@@ -112,7 +112,6 @@ class Scorer:
             bundle.lineage,
             name,
             version,
-            readout=bundle.readout,
             attachments=bundle.attachments,
         )
 
@@ -120,7 +119,6 @@ class Scorer:
         """Writes safetensors + JSON; the LM's weights are named and pinned, not copied."""
         bundle = Bundle(
             model=self.model,
-            readout=self._readout,
             rights=tuple(self.rights.values()),
             config=self.config,
             lineage=self.lineage,
@@ -129,16 +127,34 @@ class Scorer:
         save_bundle(folder, bundle)
 
     @property
+    def reader(self) -> Probe | WordReader:
+        """What reads texts: the probe, or plain words where no channel reads the LM."""
+        if self.config.reads_lm:
+            return self.probe
+        return WordReader(self.config.probe.window)
+
+    @property
     def probe(self) -> Probe:
         """The LM with its taps, loaded when first asked for.
 
         Raises:
+            ProbeError: no channel of the model reads an LM.
             ModelError: the LM's weights are not those the scorer was trained with.
         """
+        if not self.config.reads_lm:
+            raise ProbeError(
+                "this model was trained without an LM (channels.attention=false): it gives "
+                "shares and evidence, and writes nothing"
+            )
         if self._probe is None:
             check_probe(self.config.probe, self.lineage.get("probe_weights"))
-            self._probe = Probe(self.config.probe, self.config.seed, readout=self._readout)
+            self._probe = Probe(self.config.probe, self.config.seed)
         return self._probe
+
+    @property
+    def can_write(self) -> bool:
+        """Whether the LM is there and writes: not without an LM, not with an encoder."""
+        return self.config.reads_lm and self.probe.lm.architecture.causal
 
     def share_lm(self, other: "Scorer") -> bool:
         """Takes over the LM that another scorer has in memory, if it is the very same.
@@ -153,7 +169,7 @@ class Scorer:
         if not same or other._probe is None or other.lineage.get("probe_weights") != weights:
             return False
         lm = other._probe.lm
-        self._probe = Probe(self.config.probe, self.config.seed, lm=lm, readout=self._readout)
+        self._probe = Probe(self.config.probe, self.config.seed, lm=lm)
         return True
 
     @property
@@ -184,7 +200,7 @@ class Scorer:
         result: list[Verdict] = []
         for start in range(0, len(texts), _BATCH):
             batch = texts[start : start + _BATCH]
-            result += self.judge(batch, self.probe.states(batch), alpha, evidence)
+            result += self.judge(batch, self.reader.states(batch), alpha, evidence)
         return result
 
     def judge(
@@ -201,22 +217,24 @@ class Scorer:
         if index is None:
             return found
         return [
-            replace(verdict, evidence=index.evidence(text, state.values))
+            replace(
+                verdict, evidence=index.evidence(text, state.values if state.values.size else None)
+            )
             for text, state, verdict in zip(texts, states, found)
         ]
 
     def score(self, texts: Sequence[str], states: Sequence[States]) -> Scores:
         """Scores texts whose states are at hand: the numbers behind the verdicts."""
         model = self.model
-        evidence = model.attributor.channels.evidence(texts, states)
-        log_probs = model.attributor.log_probs(evidence)
-        timelines = model.attributor.timelines(evidence)
-        ood_score = model.detector.score(measures(model.attributor, evidence, model.detector.space))
+        channels = model.attributor.channels.scores(texts, states)
+        log_probs = model.attributor.log_probs(channels)
+        timelines = model.attributor.timelines(channels)
+        ood_score = model.detector.score(measures(model.attributor, channels, model.detector.space))
         p_value = model.conformal.p_value(ood_score)
         unregistered = model.open_set.unregistered(p_value)
-        closed = shares_of(timelines, evidence.spans)  # [N, K], rows sum to 1
+        closed = shares_of(timelines, channels.spans)  # [N, K], rows sum to 1
         shares = closed * (1 - unregistered[:, None])
-        return Scores(evidence, log_probs, timelines, shares, unregistered, p_value, ood_score)
+        return Scores(channels, log_probs, timelines, shares, unregistered, p_value, ood_score)
 
     def _verdict(
         self, scores: Scores, n: int, text: str, states: States, alpha: float | None
@@ -265,7 +283,7 @@ class Scorer:
         names = self.model.attributor.sub_datasets
         return tuple(
             TimelineItem(int(start), int(end), dict(zip(names, map(float, row))))
-            for (start, end), row in zip(scores.evidence.spans[n], scores.timelines[n])
+            for (start, end), row in zip(scores.channels.spans[n], scores.timelines[n])
         )
 
 

@@ -7,7 +7,7 @@ import { Palette, SLOTS } from "./palette.js";
 import { announced, showVerdict } from "./result.js";
 import { SAMPLES } from "./samples.js";
 import * as service from "./service.js";
-import { basisOf, counted, percent } from "./words.js";
+import { basisOf, counted, percent, shown } from "./words.js";
 
 const palette = new Palette();
 const rights = new Map();
@@ -79,7 +79,7 @@ async function loadRegistry() {
   if (names.length <= SLOTS) palette.assign(names);
   $("registry-count").textContent = counted(names.length, "registered sub-dataset", "registered sub-datasets");
   const item = (entry) => {
-    const facts = [entry.holder, entry.license, basisOf(entry)].join(" · ");
+    const facts = [entry.holder, entry.license, shown(basisOf(entry))].join(" · ");
     return el("li", {}, el("span", { class: "name" }, entry.sub_dataset), el("span", { class: "hint" }, facts));
   };
   $("registry-list").replaceChildren(...entries.map(item));

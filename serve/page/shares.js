@@ -1,7 +1,7 @@
 // Shares as bars with their intervals; the same bars serve while the LM writes.
 
 import { $, el, vars } from "./dom.js";
-import { BASES, basisOf, between, counted, percent } from "./words.js";
+import { BASES, basisOf, between, counted, percent, shown } from "./words.js";
 
 // Rows beyond this, and those below 1 %, are folded away.
 const SHOWN = 6;
@@ -20,7 +20,7 @@ export function showShares(shares, unregistered, palette) {
   more.querySelector("summary").textContent = summary;
   more.querySelector("ul").replaceChildren(...small.map((share) => row(share, palette)));
   $("bars-apart").replaceChildren(apart(unregistered));
-  const explain = ([word, meaning]) => el("div", {}, el("dt", {}, word), el("dd", {}, meaning));
+  const explain = ([basis, meaning]) => el("div", {}, el("dt", {}, shown(basis)), el("dd", {}, meaning));
   $("bases").replaceChildren(...Object.entries(BASES).map(explain));
 }
 
@@ -32,7 +32,7 @@ function row(share, palette) {
     "li",
     { class: "bar-row" },
     el("p", { class: "bar-name" }, palette.swatch(name), el("span", {}, name)),
-    el("p", { class: "bar-rights" }, el("span", { class: `basis ${basisOf(share)}` }, basisOf(share)), ` ${rights}`),
+    el("p", { class: "bar-rights" }, el("span", { class: `basis ${basisOf(share)}` }, shown(basisOf(share))), ` ${rights}`),
     bar(share, palette.colour(name), has),
     el(
       "p",

@@ -57,17 +57,20 @@ export function oddsNote(p, alpha) {
 export function leader(shares) {
   const top = shares[0];
   if (!top) return "";
-  const trained = basisOf(top) === "contribution" ? " An audit found that the LM was trained on it." : "";
+  const trained = basisOf(top) === "trained_on" ? " An audit found that the LM was trained on it." : "";
   return `Most of all it resembles ${top.sub_dataset} (${top.holder}): ${percent(top.share)} of it, interval ${between(top.low, top.high)}.${trained}`;
 }
 
-/** What a share rests on; the two words stand everywhere for the same two things. */
+/** What a share rests on; the keys are those of the API. */
 export const BASES = {
-  contribution: "an audit found that the LM was trained on this sub-dataset",
+  trained_on: "an audit found that the LM was trained on this sub-dataset",
   resemblance: "no audit found that; the text is like the sub-dataset, and more is not said",
 };
 
 export const basisOf = ({ basis }) => (basis in BASES ? basis : "resemblance");
+
+/** A basis as the page shows it: `trained_on` without the underscore. */
+export const shown = (basis) => basis.replace("_", " ");
 
 export const POLICY = { allow: "Policy: allowed", flag: "Policy: flagged", block: "Policy: blocked" };
 

@@ -31,7 +31,7 @@ def test_what_is_saved_can_be_replayed():
         ({"attributor": {"dropout": 1.0}}, "attributor.dropout: Input should be less than 1"),
         ({"seed": -1}, "seed"),
         (
-            {"channels": {"attention": False, "likelihood": False, "lexical": False}},
+            {"channels": {"attention": False, "lexical": False}},
             "at least one of",
         ),
     ],

@@ -6,9 +6,9 @@ import pytest
 from copylens.attributor.attention.network import AttributorNetwork, NetworkShape
 from copylens.config.schema import DetectorConfig
 from copylens.detector.detector import (
+    LOSS,
     SPACE,
     SUPPORT,
-    SURPRISE,
     Detector,
     Space,
     candidates,
@@ -28,8 +28,8 @@ def measured(n: int, strength: float, loss: float, seed: int) -> tuple[dict, np.
     labels = generator.integers(0, K, n)
     support = 0.1 * generator.normal(size=(n, K))
     support[np.arange(n), labels] += strength
-    surprise = np.repeat(loss + 0.1 * generator.normal(size=(n, 1)), K, axis=1)
-    return {SUPPORT: -support, SURPRISE: surprise}, labels
+    losses = np.repeat(loss + 0.1 * generator.normal(size=(n, 1)), K, axis=1)
+    return {SUPPORT: -support, LOSS: losses}, labels
 
 
 def test_weaker_support_scores_higher():
@@ -43,7 +43,7 @@ def test_weaker_support_scores_higher():
 def test_one_sub_dataset_that_finds_it_usual_is_enough():
     held, labels = measured(300, 0.6, 3.0, 0)
     detector = fit_detector(None, held, labels, None)
-    text = {SUPPORT: np.array([[5.0, -0.6, 5.0]]), SURPRISE: np.full((1, K), 3.0)}
+    text = {SUPPORT: np.array([[5.0, -0.6, 5.0]]), LOSS: np.full((1, K), 3.0)}
     alone = {name: np.repeat(values[:, 1:2], K, axis=1) for name, values in text.items()}
     assert detector.score(text) == pytest.approx(detector.score(alone).min(), abs=0.5)
 
@@ -53,14 +53,14 @@ def test_what_tells_on_val_is_chosen():
     held, labels = measured(300, 0.6, 3.0, 0)
     louder, _ = measured(300, 0.6, 4.0, 2)
     chosen = fit_detector(None, held, labels, louder)
-    assert SURPRISE in chosen.weights
+    assert LOSS in chosen.weights
     assert (chosen.score(louder)[:, None] > chosen.score(held)[None, :]).mean() > 0.95
     weaker, _ = measured(300, 0.2, 2.0, 3)
-    assert SURPRISE not in fit_detector(None, held, labels, weaker).weights
+    assert LOSS not in fit_detector(None, held, labels, weaker).weights
 
 
 def test_candidates_start_with_the_default_and_differ():
-    tried = candidates((SUPPORT, "wording", SURPRISE, SPACE))
+    tried = candidates((SUPPORT, "wording", LOSS, SPACE))
     assert SPACE not in tried[0] and tried[0][SUPPORT] == 1.0
     assert len({tuple(sorted(weights.items())) for weights in tried}) == len(tried)
     assert candidates((SUPPORT,))[0] == {SUPPORT: 1.0}
@@ -98,13 +98,13 @@ def space():
             values[:, kind] += 2
             spans = np.zeros((12, 2), np.int32)
             none = np.zeros((12, 0), np.float16)
-            made.append(States(values, none, spans, none.astype(np.int16), 12))
+            made.append(States(values, none, spans, 12))
         return made
 
     known = [item for kind in range(K) for item in states(kind, 30)]
     labels = np.repeat(np.arange(K), 30)
     config = DetectorConfig(epochs=20, embedding=8, batch_size=32)
-    projector = fit_projector([("attention", network)], known, labels, config, seed=0)
+    projector = fit_projector(network, known, labels, config, seed=0)
     return network, projector, known, labels, states(5, 30)
 
 

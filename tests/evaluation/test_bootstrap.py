@@ -1,4 +1,3 @@
-import time
 from itertools import product
 
 import numpy as np
@@ -73,13 +72,11 @@ def test_intervals_cover_the_truth_and_passage_level_ones_would_not() -> None:
     assert passage_hits / 200 < 0.75
 
 
-def test_seeded_and_fast() -> None:
+def test_the_seed_decides() -> None:
     rng = np.random.default_rng(1)
     correct, groups = rng.random(4000) < 0.7, [f"g{i % 600}" for i in range(4000)]
     names = [f"s{i % 8}" for i in range(4000)]
-    started = time.process_time()
     first = mean_interval(correct, groups, names, seed=4)
-    assert time.process_time() - started < 2
     assert first == mean_interval(correct, groups, names, seed=4)
     assert first != mean_interval(correct, groups, names, seed=5)
 

@@ -8,8 +8,8 @@ import pytest
 from copylens.config.evidence import EvidenceConfig
 from copylens.errors import CopyLensError, CorpusError
 from copylens.evidence.building import (
-    POOLS,
-    Origin,
+    MEAN_STATES,
+    IndexInputs,
     build_index,
     build_task,
     plan_index,
@@ -133,7 +133,7 @@ def test_what_is_taken_out_leaves_no_trace(tmp_path):
     build_index(str(tmp_path / "index"), corpus())
     remove(str(tmp_path / "index"), "beta")
     assert files(tmp_path / "index") == files(tmp_path / "never")
-    # Fewer passages than before: the parts that are no more are gone as well.
+    # Fewer passages than before: the shards that are no more are gone as well.
     build_index(str(tmp_path / "index"), corpus("alpha gamma"), part_passages=3)
     build_index(str(tmp_path / "index"), corpus("alpha gamma"))
     assert files(tmp_path / "index") == files(tmp_path / "never")
@@ -147,8 +147,8 @@ def test_a_killed_removal_is_ended_by_the_next_one(tmp_path, monkeypatch):
     build_index(str(tmp_path / "never"), corpus("alpha gamma"))
     folder = tmp_path / "index"
     build_index(str(folder), corpus())
-    (folder / POOLS).mkdir()
-    (folder / POOLS / "beta-0000.npy").write_bytes(b"its mean states")
+    (folder / MEAN_STATES).mkdir()
+    (folder / MEAN_STATES / "beta-0000.npy").write_bytes(b"its mean states")
 
     def killed(place):
         raise KeyboardInterrupt
@@ -177,7 +177,7 @@ def test_a_killed_build_goes_on_and_ends_with_the_same_bytes(tmp_path):
     assert [task.done for task in tasks] == [True] * 4 + [False] * (len(tasks) - 4)
     for task in tasks:
         build_task(task)
-    publish_index(folder, tasks, Origin("", 5))
+    publish_index(folder, tasks, IndexInputs("", 5))
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
 
 
@@ -227,11 +227,11 @@ def test_bm25_is_that_of_bm25s():
     expected = retriever.get_scores(query)
     from copylens.evidence.arrays import build_arrays
 
-    parts = [
+    shards = [
         build_arrays([word_ids(t) for t in some], [0] * len(some))
         for some in (texts[:15], texts[15:])
     ]
-    ours = bm25_scores(parts, np.unique(read_words(" ".join(query)).ids))
+    ours = bm25_scores(shards, np.unique(read_words(" ".join(query)).ids))
     np.testing.assert_allclose(ours, expected, rtol=1e-5)
 
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from copylens.config.evidence import EvidenceConfig
 from copylens.evidence.arrays import GUARANTEED, build_arrays
 from copylens.evidence.matching import exact_runs, find_spans
-from copylens.evidence.words import Ids
+from copylens.evidence.words import WordIds
 
 # Few different words, so that runs, repeats and near misses are everywhere.
 WORD_LISTS = st.lists(st.integers(1, 3), max_size=40)
 
 
-def as_ids(words) -> Ids:
+def as_ids(words) -> WordIds:
     return np.array(words, dtype=np.uint32)
 
 
@@ -43,10 +43,10 @@ def maximal_runs(passages: list[list[int]], text: list[int], least: int) -> set[
 @settings(max_examples=300, deadline=None)
 @given(st.lists(WORD_LISTS, max_size=5), WORD_LISTS)
 def test_every_maximal_run_of_the_guaranteed_length_is_found_and_no_other(passages, text):
-    part = build_arrays([as_ids(p) for p in passages], list(range(len(passages))))
-    runs = exact_runs(part, as_ids(text))
-    passage = np.searchsorted(part.starts, runs.place, side="right") - 1
-    rows = zip(runs.text, passage, runs.place - part.starts[passage], runs.words)
+    shard = build_arrays([as_ids(p) for p in passages], list(range(len(passages))))
+    runs = exact_runs(shard, as_ids(text))
+    passage = np.searchsorted(shard.starts, runs.place, side="right") - 1
+    rows = zip(runs.text, passage, runs.place - shard.starts[passage], runs.words)
     found = [tuple(map(int, row)) for row in rows]
     assert len(set(found)) == len(found)
     assert {r for r in found if r[3] >= GUARANTEED} == maximal_runs(passages, text, GUARANTEED)
@@ -55,12 +55,12 @@ def test_every_maximal_run_of_the_guaranteed_length_is_found_and_no_other(passag
 
 
 def spans_of(passage, text, weights=None, **changes):
-    part = build_arrays([as_ids(passage)], [0])
+    shard = build_arrays([as_ids(passage)], [0])
     ids = as_ids(text)
-    runs = exact_runs(part, ids)
+    runs = exact_runs(shard, ids)
     config = EvidenceConfig(**changes)
     weights = np.ones(len(ids)) if weights is None else np.array(weights)
-    return find_spans(part, ids, runs, weights, config)
+    return find_spans(shard, ids, runs, weights, config)
 
 
 OUTSIDE = list(range(1000, 1050))
@@ -138,7 +138,7 @@ def test_short_runs_are_reported_only_when_enough_words_around_them_agree():
 
 
 def test_no_span_crosses_from_one_passage_into_the_next():
-    part = build_arrays([as_ids(QUOTED[:30]), as_ids(QUOTED[30:])], [0, 0])
+    shard = build_arrays([as_ids(QUOTED[:30]), as_ids(QUOTED[30:])], [0, 0])
     ids = as_ids(QUOTED)
-    spans = find_spans(part, ids, exact_runs(part, ids), np.ones(60), EvidenceConfig())
+    spans = find_spans(shard, ids, exact_runs(shard, ids), np.ones(60), EvidenceConfig())
     assert sorted(zip(spans.passage, spans.start, spans.end)) == [(0, 0, 30), (1, 30, 60)]

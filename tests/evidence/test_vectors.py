@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from copylens.evidence.building import (
-    Origin,
+    IndexInputs,
     add_vectors,
     build_task,
     lacks_vectors,
@@ -15,7 +15,7 @@ from copylens.evidence.building import (
     remove,
 )
 from copylens.evidence.index import EvidenceIndex
-from copylens.evidence.vectors import pool_shard
+from copylens.evidence.vectors import publish_mean_states
 from copylens.records import States
 from copylens.states import shards
 from tests.evidence.evidence_samples import corpus, files
@@ -29,7 +29,6 @@ def states_of(direction: np.ndarray, rng: np.random.Generator) -> States:
         values=(direction + 0.5 * rng.standard_normal((W, F))).astype(np.float16),
         likelihood=np.zeros((W, 0), np.float16),
         spans=np.zeros((W, 2), np.int32),
-        codes=np.zeros((W, 0), np.int16),
         tokens=W * 16,
     )
 
@@ -40,20 +39,20 @@ def embedded(tmp_path):
     rng = np.random.default_rng(1)
     passages = corpus(each=8)
     directions = {p.id: rng.standard_normal(F) for p in passages}
-    folder, pools = str(tmp_path / "index"), []
+    folder, mean_states = str(tmp_path / "index"), []
     for number, start in enumerate(range(0, len(passages) - 1, 6)):
         some = passages[start : min(start + 6, len(passages) - 1)]
         uri = str(tmp_path / f"part-{number}.parquet")
         shards.publish(uri, "key", some, [states_of(directions[p.id], rng) for p in some])
-        pools.append(str(tmp_path / "pools" / f"{number}.safetensors"))
-        assert pool_shard(uri, pools[-1]) == len(some)
+        mean_states.append(str(tmp_path / "mean_states" / f"{number}.safetensors"))
+        assert publish_mean_states(uri, mean_states[-1]) == len(some)
     tasks = plan_index(folder, passages, 5)
     for task in tasks:
         build_task(task)
     assert lacks_vectors(tasks, "embed-1")
-    add_vectors(tasks, "embed-1", pools)
+    add_vectors(tasks, "embed-1", mean_states)
     assert not lacks_vectors(tasks, "embed-1") and lacks_vectors(tasks, "embed-2")
-    publish_index(folder, tasks, Origin("", 5, "embed-1"))
+    publish_index(folder, tasks, IndexInputs("", 5, "embed-1"))
     return folder, directions
 
 
@@ -93,6 +92,6 @@ def test_vectors_go_with_their_sub_dataset(embedded, tmp_path):
 def test_an_index_without_states_takes_no_notice_of_vectors_that_are_left(embedded):
     folder, directions = embedded
     tasks = plan_index(folder, corpus(each=8), 5)
-    publish_index(folder, tasks, replace(Origin("", 5, "embed-1"), states=""))
+    publish_index(folder, tasks, replace(IndexInputs("", 5, "embed-1"), states=""))
     values = states_of(next(iter(directions.values())), np.random.default_rng(4)).values
     assert EvidenceIndex.open(folder).nearest("unheard words", values) == []

@@ -11,7 +11,6 @@ from copylens.probe import probe as probe_module
 from copylens.probe.chunks import tokenize
 from copylens.probe.detokenize import Detokenizer
 from copylens.probe.probe import Probe
-from copylens.probe.readout_fit import fit_readout
 from copylens.probe.stream import StateStream
 from copylens.probe.writer import Writer, prompt_tokens
 from tests.conftest import TEXTS
@@ -28,12 +27,8 @@ def exact(monkeypatch):
     monkeypatch.setattr(probe_module, "stored", lambda values: values.float().cpu())
 
 
-def make(lm_folder, family, readout=True, **options) -> Probe:
-    options = {"window": WINDOW, **options}
-    probe = Probe(ProbeConfig(model=str(lm_folder(family)), **options))
-    if not readout:
-        return probe
-    return Probe(probe.config, lm=probe.lm, readout=fit_readout(probe, [*TEXTS, NAMED], 0))
+def make(lm_folder, family, **options) -> Probe:
+    return Probe(ProbeConfig(model=str(lm_folder(family)), **{"window": WINDOW, **options}))
 
 
 def feed(stream: StateStream, probe: Probe, ids: list[int], sizes: list[int]) -> None:
@@ -62,7 +57,6 @@ def assert_same(got, expected):
     np.testing.assert_allclose(got.values, expected.values, **EXACT)
     np.testing.assert_allclose(got.likelihood, expected.likelihood, **EXACT)
     np.testing.assert_array_equal(got.spans, expected.spans)
-    np.testing.assert_array_equal(got.codes, expected.codes)
     assert got.tokens == expected.tokens
 
 
@@ -77,15 +71,13 @@ def test_without_a_prompt_it_is_what_the_probe_reads(lm_folder, family, text):
         got_text, got = streamed(probe, ids, sizes=sizes)
         assert got_text == text
         assert_same(got, expected)
-    if text == NAMED:
-        assert (got.codes < 0).any(), "names are masked"
 
 
 @pytest.mark.parametrize("family", CAUSAL)
 def test_behind_the_tokenizers_prefix_it_is_what_the_probe_reads(lm_folder, family):
     plain = make(lm_folder, family)
     lm = plain.lm.__class__(**{**vars(plain.lm), "prefix": (0,)})
-    probe = Probe(plain.config, lm=lm, readout=plain.readout)
+    probe = Probe(plain.config, lm=lm)
     ids = ids_of(probe, TEXTS[0])
     _, got = streamed(probe, [0, *ids], prompt=1)
     assert_same(got, probe.states([TEXTS[0]])[0])
@@ -95,7 +87,7 @@ def test_behind_the_tokenizers_prefix_it_is_what_the_probe_reads(lm_folder, fami
 @pytest.mark.parametrize("sizes", [(9, 1), (4, 5, 1), (12, 1), (60,)])
 def test_behind_a_prompt_it_is_the_full_pass_at_the_texts_positions(lm_folder, family, sizes):
     """Against one pass over prompt and text, without a cache, whose positions are cut out."""
-    probe = make(lm_folder, family, readout=False, layers=(1,))
+    probe = make(lm_folder, family, layers=(1,))
     prompt, ids = ids_of(probe, TEXTS[2])[:9], ids_of(probe, TEXTS[0])[:22]
     assert len(prompt) > 4
     text, got = streamed(probe, [*prompt, *ids], prompt=len(prompt), sizes=sizes)
@@ -118,20 +110,6 @@ def test_behind_a_prompt_it_is_the_full_pass_at_the_texts_positions(lm_folder, f
     for rows, expected in ((got.values, tokens), (got.likelihood, features)):
         means = [part.mean(dim=0) for part in expected.split(WINDOW)]
         np.testing.assert_allclose(rows, torch.stack(means).numpy(), **EXACT)
-
-
-@pytest.mark.parametrize("family", CAUSAL)
-def test_codes_behind_a_prompt_are_those_of_the_token_states(lm_folder, family):
-    probe = make(lm_folder, family, mask_names=False)
-    prompt, ids = ids_of(probe, TEXTS[2]), ids_of(probe, TEXTS[0])
-    _, got = streamed(probe, [*prompt, *ids], prompt=len(prompt), sizes=(len(prompt), 1))
-    whole = probe.lm.tokenizer.decode([*prompt, *ids])
-    assert ids_of(probe, whole) == [*prompt, *ids]
-    layers, _ = next(probe.token_states([whole]))
-    expected = probe.readout.codes(torch.cat(layers, dim=1))[len(prompt) :]
-    flat = got.codes.ravel()
-    np.testing.assert_array_equal(flat[: len(ids)], expected.numpy())
-    assert (flat[len(ids) :] == 0).all()
 
 
 @pytest.mark.parametrize("readings", [range(1, 23), (3, 4, 5, 8, 12, 22), (22,)])
@@ -160,7 +138,7 @@ def test_reading_in_between_changes_nothing(lm_folder, readings, monkeypatch):
 def test_fusions_and_taps(lm_folder, options):
     for tap in ("heads", "attention", "mlp", "residual"):
         for extra in ({}, {"likelihood": False, "embeddings": False, "layers": (0, 2)}):
-            probe = make(lm_folder, "llama", readout=False, tap=tap, **options, **extra)
+            probe = make(lm_folder, "llama", tap=tap, **options, **extra)
             _, got = streamed(probe, ids_of(probe, TEXTS[0]))
             assert_same(got, probe.states([TEXTS[0]])[0])
 
@@ -198,8 +176,8 @@ def test_other_passes_are_not_heard(lm_folder):
 
 def test_what_it_cannot_follow_is_refused(lm_folder):
     with pytest.raises(ProbeError, match="encoder"):
-        StateStream(make(lm_folder, "bert", readout=False, likelihood=False), 0)
-    probe = make(lm_folder, "gpt_neox", readout=False)
+        StateStream(make(lm_folder, "bert", likelihood=False), 0)
+    probe = make(lm_folder, "gpt_neox")
     stream = StateStream(probe, 0)
     with (
         stream.attached(),
@@ -214,7 +192,7 @@ UNICODE = "“Ça va?” – naïve 猫が好き 🙂🙂 done.\n\n  Two  spaces
 
 @pytest.mark.parametrize("text", [*TEXTS, UNICODE])
 def test_detokenizer_finds_the_text_and_the_offsets_of_the_tokenizer(lm_folder, text):
-    probe = make(lm_folder, "gpt2", readout=False)
+    probe = make(lm_folder, "gpt2")
     tokens = tokenize(probe.lm, [text])[0]
     words = Detokenizer(probe.lm.tokenizer)
     pieces = [words.add(token) for token in tokens.ids]
@@ -224,7 +202,7 @@ def test_detokenizer_finds_the_text_and_the_offsets_of_the_tokenizer(lm_folder, 
 
 def test_detokenizer_never_shows_half_a_character(lm_folder):
     """Random bytes: what is shown is a beginning of what the tokenizer decodes in the end."""
-    tokenizer = make(lm_folder, "gpt2", readout=False).lm.tokenizer
+    tokenizer = make(lm_folder, "gpt2").lm.tokenizer
     generator = np.random.default_rng(0)
     for _ in range(30):
         ids = generator.integers(4, len(tokenizer), 40).tolist()
@@ -255,7 +233,7 @@ def test_detokenizer_keeps_spaces_that_sentencepiece_drops_at_a_start():
 
 def test_writer_draws_as_the_full_softmax_says(lm_folder):
     """Greedy equals the library's; top_p keeps the smallest set that reaches it."""
-    probe = make(lm_folder, "gpt_neox", readout=False)
+    probe = make(lm_folder, "gpt_neox")
     ids = prompt_tokens(probe.lm, TEXTS[2])
     greedy = Writer(probe.lm, ids, None, temperature=0)
     written = [greedy.draw() for _ in range(10)]

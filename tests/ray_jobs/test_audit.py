@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from copylens.audit.findings import TESTS
-from copylens.audit.passages import audit_items
+from copylens.audit.passages import audit_passages
 from copylens.audit.reading import load_reading, plan_readings
 from copylens.cli import app
 from copylens.errors import CorpusError
@@ -70,17 +70,15 @@ def test_once_more_there_is_nothing_to_do_and_other_tests_read_nothing(audited, 
     assert found(config)["sub_datasets"] != before["sub_datasets"]
 
 
-def test_a_damaged_reading_is_named(audited):
-    config, _ = audited
-    task = plan_readings(config, audit_items(config))[0]
-    data = Path(task.target).read_bytes()
-    try:
-        Path(task.target).write_bytes(data[:-4])
-        with pytest.raises(CorpusError, match="is damaged; delete it and audit again"):
-            load_reading(task)
-    finally:
-        Path(task.target).write_bytes(data)
+def test_a_damaged_reading_is_named(audited, tmp_path):
+    audited_config, _ = audited
+    shutil.copytree(audited_config.output, tmp_path / "run")
+    config = audited_config.model_copy(update={"output": str(tmp_path / "run")})
+    task = plan_readings(config, audit_passages(config))[0]
     assert len(load_reading(task).tokens) == task.passages
+    Path(task.target).write_bytes(Path(task.target).read_bytes()[:-4])
+    with pytest.raises(CorpusError, match="is damaged; delete it and audit again"):
+        load_reading(task)
 
 
 def test_the_command_asks_about_one_against_passages_of_ones_own(audited, tmp_path):
@@ -103,5 +101,5 @@ def test_the_command_asks_about_one_against_passages_of_ones_own(audited, tmp_pa
     assert "Trained on sea: " in done.output
     entry = storage.read_json(str(tmp_path / "run" / "audit.json"))["sub_datasets"]["sea"]
     val = entry["passages"]["non_members"] - 12
-    assert val == len([i for i in audit_items(config)["sea"] if i.kind == "non-member"])
+    assert val == len([i for i in audit_passages(config)["sea"] if i.kind == "non-member"])
     assert entry["tests"]["dataset_inference"]["learned_on"] == 0

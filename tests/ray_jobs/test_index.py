@@ -1,4 +1,4 @@
-"""The index as a job: in parts on actors, resumed, brought up to date, and in a version."""
+"""The index as a job: in shards on actors, resumed, brought up to date, and in a version."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def test_the_job_makes_what_the_library_makes_and_does_it_once(copied, tmp_path)
     words = copied.evidence.model_copy(update={"states": False})
     copied = copied.model_copy(update={"evidence": words})
     first = index.run(copied)
-    assert (first["parts"], first["parts_resumed"], first["sub_datasets"]) == (6, 0, 3)
+    assert (first["shards"], first["shards_resumed"], first["sub_datasets"]) == (6, 0, 3)
     passages = registered_passages(copied.output)
     assert first["passages"] == len(passages) == 120
     build_index(str(tmp_path / "library"), passages, 24)
@@ -42,10 +42,10 @@ def test_the_job_makes_what_the_library_makes_and_does_it_once(copied, tmp_path)
     }
     again = index.run(copied)
     assert again["skipped"] and again["hash"] == first["hash"]
-    # Another corpus with the same passages: all parts are there already.
+    # Another corpus with the same passages: all shards are there already.
     storage.remove_file(storage.join(evidence_uri(copied.output), "manifest.json"))
     resumed = index.run(copied)
-    assert (resumed["parts_resumed"], resumed["hash"]) == (6, first["hash"])
+    assert (resumed["shards_resumed"], resumed["hash"]) == (6, first["hash"])
 
 
 def test_a_version_carries_its_index_and_its_verdicts_their_evidence(copied):
@@ -63,7 +63,7 @@ def test_a_version_carries_its_index_and_its_verdicts_their_evidence(copied):
     assert manifest is not None
     assert scorer.attachments["evidence"]["hash"] == manifest.hash
     # Where embed has run, mean states rank passages too, and what they were made from is gone.
-    assert manifest.states and all(p.states_sha256 for e in manifest.sub_datasets for p in e.parts)
+    assert manifest.states and all(p.states_sha256 for e in manifest.sub_datasets for p in e.shards)
     assert {e.folder for e in manifest.sub_datasets} | {"manifest.json"} == {
         path.name for path in Path(evidence_uri(copied.output)).iterdir()
     }

@@ -10,9 +10,9 @@ import pytest
 from copylens.corpus.tombstones import name_hash
 from copylens.errors import SettlementError
 from copylens.records import ModelIdentity, Share, TimelineItem, Verdict
-from copylens.settlement import Grounds, Terms, make_statement, read_log
+from copylens.settlement import ScoringVersion, Terms, make_statement, read_log
 from copylens.takedown.relogging import RescoreTask, plan_rescoring, rescore, rescore_file
-from copylens.takedown.rescoring import Change
+from copylens.takedown.rescoring import Change, carried
 
 NEW = ModelIdentity("copylens", "4", "tiny", None)
 CHANGE = Change("3", frozenset({name_hash("gone")}), NEW)
@@ -124,6 +124,17 @@ def test_what_is_carried_over_keeps_its_proportions(log: Path) -> None:
     assert (kept["p_value"], kept["decision"]) == (0.5, "registered")
 
 
+def test_what_is_carried_over_speaks_of_its_basis_in_todays_terms() -> None:
+    old = row(1, "nothing")
+    for item, basis in zip(old["shares"], ("resemblance", "contribution", "resemblance")):
+        item["basis"] = basis
+    kept = carried(old, CHANGE)
+    assert {s["sub_dataset"]: s["basis"] for s in kept["shares"]} == {
+        "a": "trained_on",
+        "b": "resemblance",
+    }
+
+
 def test_nothing_written_names_what_was_removed(log: Path) -> None:
     run(log, Recorder())
     files = [f for f in (log.parent / "new").rglob("*") if f.is_file()]
@@ -207,7 +218,7 @@ def test_the_statement_after_a_takedown_pays_the_others_and_says_what_was_carrie
 ) -> None:
     run(log, Recorder())
     verdicts = read_log(str(log.parent / "new"))
-    made = make_statement(verdicts, Grounds(("a", "b"), None, ""), Terms("100", "EUR"))
+    made = make_statement(verdicts, ScoringVersion(("a", "b"), None, ""), Terms("100", "EUR"))
     assert {line["sub_dataset"] for line in made["lines"]} == {"a", "b", "unregistered"}
     assert made["log"]["carried"] == 2
     assert any("2 of 5 verdicts were carried over" in limit for limit in made["limits"])

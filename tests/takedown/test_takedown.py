@@ -9,17 +9,18 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from copylens.attributor.lexical.ngrams import char_ids, token_ids, word_ids
+from copylens.attributor.lexical.ngrams import char_ids, word_ids
 from copylens.cli import app
 from copylens.corpus import load_manifest, read_split
 from copylens.corpus.ingest import ingest_corpus
 from copylens.corpus.tombstones import name_hash, removed_since
 from copylens.errors import CorpusError, SettlementError
-from copylens.fit.networks import load_texts
+from copylens.fit.data import load_texts
 from copylens.registry.reader import bundle_folder, load_scorer
 from copylens.store.stages import completed
 from copylens.takedown import remove
 from copylens.takedown.scrub import scrubbed
+from copylens.text import token_ids
 from copylens.verdict.bundle import load_bundle
 from tests.takedown.conftest import CANARY, GONE
 
@@ -63,16 +64,14 @@ def test_no_hashed_word_or_n_gram_of_it_is_left(taken) -> None:
 def test_every_part_has_one_less(taken) -> None:
     names = taken.after.model.attributor.sub_datasets
     assert names == ("code", "law", "sea") == tuple(sorted(taken.after.rights))
-    for network in taken.after.model.attributor.channels.networks.values():
-        assert network.window_head.out_features == 3
+    assert taken.after.model.attributor.channels.attention.window_head.out_features == 3
     held = taken.after.model.held_shares
     assert held.shares.shape[1] == 4 and set(held.labels) == {0, 1, 2, 3}
     assert taken.after.model.conformal.weights.sum() < taken.before.model.conformal.weights.sum()
 
 
 def test_others_keep_their_order_on_texts_that_had_none_of_it(taken) -> None:
-    output, names = taken.config.output, taken.after.model.attributor.sub_datasets
-    test = load_texts(output, "test", names)
+    test = load_texts(taken.config, "test", taken.after.model.attributor.sub_datasets)
     before = taken.before.score(test.texts, test.states).shares
     after = taken.after.score(test.texts, test.states).shares
     all_names = taken.before.model.attributor.sub_datasets
@@ -87,18 +86,18 @@ def test_others_keep_their_order_on_texts_that_had_none_of_it(taken) -> None:
 
 def test_each_of_the_others_comes_next_as_often_as_before(taken) -> None:
     before, after = (s.model.attributor for s in (taken.before, taken.after))
-    chances = [a.switch / len(a.sub_datasets) for a in (before, after)]
+    chances = [a.switch_probability / len(a.sub_datasets) for a in (before, after)]
     assert chances[1] == pytest.approx(chances[0])
 
 
 def test_the_language_models_are_those_of_the_texts_that_are_left(taken) -> None:
     """Independent truth: counted anew without the sub-dataset."""
     from copylens.attributor.lexical.class_lm import ClassLanguageModel
-    from copylens.attributor.lexical.classifier import tokenize
+    from copylens.attributor.lexical.classifier import lexical_views
 
     lexical = taken.after.model.attributor.channels.lexical
-    train = load_texts(taken.config.output, "train", taken.after.model.attributor.sub_datasets)
-    streams = tokenize(lexical.names, lexical.skeleton, train.texts).streams
+    train = load_texts(taken.config, "train", taken.after.model.attributor.sub_datasets)
+    streams = lexical_views(lexical.names, lexical.skeleton, train.texts).streams
     for model, stream in zip(lexical.models, streams):
         fresh = ClassLanguageModel.fit(stream, train.labels, 3, len(model.levels))
         got, expected = (m.mean_log_probs(stream[:20]) for m in (model, fresh))
@@ -148,7 +147,7 @@ def test_the_registered_version_carries_what_is_left_of_index_and_audit(taken) -
     bundle = load_bundle(bundle_folder(version, taken.config.tracking.uri)[0])
     assert set(bundle.attachments["audit"]["sub_datasets"]) == {"code", "law", "sea"}
     assert "evidence" in bundle.attachments
-    assert {item.basis for item in bundle.rights} == {"contribution"}
+    assert {item.basis for item in bundle.rights} == {"trained_on"}
 
 
 def test_a_log_is_brought_up_to_date_and_paid_from(taken, tmp_path, monkeypatch) -> None:
@@ -159,7 +158,8 @@ def test_a_log_is_brought_up_to_date_and_paid_from(taken, tmp_path, monkeypatch)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     parent = load_scorer(f"models:/copylens/{taken.summary['parent']}", uri)
     names = parent.model.attributor.sub_datasets
-    test = load_texts(str(taken.parent), "test", names)
+    parent_config = taken.config.model_copy(update={"output": str(taken.parent)})
+    test = load_texts(parent_config, "test", names)
     rows = [{"text": text} for text in test.texts]
     texts, log = tmp_path / "texts.jsonl", tmp_path / "log.jsonl"
     texts.write_text("".join(json.dumps(row) + "\n" for row in rows))

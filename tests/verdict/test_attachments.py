@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from copylens.client.records import verdict_from
+from copylens.client.records import ServedVerdict, parse
 from copylens.corpus import load_manifest
 from copylens.errors import ModelError
 from copylens.records import Rights
@@ -24,16 +24,16 @@ def audit(**findings: str) -> dict:
     return {"probe": {"weights": "abc"}, "corpus_manifest": "c0ffee", "sub_datasets": entries}
 
 
-def test_only_what_the_audit_found_trained_on_is_a_contribution():
+def test_only_what_the_audit_found_has_the_basis_trained_on():
     block = audit(sea="trained on", law="cannot tell", code="no evidence")
     bases = [item.basis for item in attachments.with_basis(RIGHTS, {"audit": block})]
-    assert bases == ["contribution", "resemblance", "resemblance"]
+    assert bases == ["trained_on", "resemblance", "resemblance"]
     assert attachments.with_basis(RIGHTS, {}) == tuple(RIGHTS)
 
 
 def test_the_corpus_knows_no_basis():
     """So that an audit changes no corpus' hash."""
-    assert Rights("sea", "h", "l", "contribution").entry() == Rights("sea", "h", "l").entry()
+    assert Rights("sea", "h", "l", "trained_on").entry() == Rights("sea", "h", "l").entry()
 
 
 def test_a_run_without_them_has_none(tmp_path):
@@ -80,7 +80,7 @@ def test_a_damaged_one_is_named(tmp_path):
 
 
 @pytest.mark.ray
-def test_a_version_promoted_after_an_audit_says_contribution(finished, tmp_path):
+def test_a_version_promoted_after_an_audit_says_trained_on(finished, tmp_path):
     """From the run's file through the registry into verdicts; once more there is nothing to do."""
     from copylens.registry.reader import load_scorer
     from ray_jobs.pipeline import run_stages
@@ -106,8 +106,8 @@ def test_a_version_promoted_after_an_audit_says_contribution(finished, tmp_path)
     )
     verdict = scorer.verdicts(["The captain and the crew sail to the harbour. " * 4])[0]
     bases = {share.sub_dataset: share.basis for share in verdict.shares}
-    assert bases == {"sea": "contribution", "law": "resemblance", "code": "resemblance"}
-    assert verdict_from(json.loads(json.dumps(verdict.to_dict()))).shares == verdict.shares
+    assert bases == {"sea": "trained_on", "law": "resemblance", "code": "resemblance"}
+    assert parse(ServedVerdict, json.loads(json.dumps(verdict.to_dict()))).shares == verdict.shares
     # What was saved before there was an audit loads as ever, and promises nothing.
     before = Scorer.load(storage.join(config.output, "model"))
     assert {item.basis for item in before.rights.values()} == {"resemblance"}

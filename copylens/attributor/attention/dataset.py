@@ -9,7 +9,6 @@ from torch import Tensor
 
 from copylens.errors import ModelError
 from copylens.records import FloatArray, IntArray
-from copylens.states.shards import StateRow
 
 
 @dataclass(frozen=True)
@@ -47,12 +46,6 @@ class Batch:
     def to(self, device: torch.device) -> "Batch":
         """The same batch where the network computes."""
         return Batch(*(value.to(device) for value in vars(self).values()))
-
-
-def label_index(rows: Sequence[StateRow], sub_datasets: Sequence[str]) -> IntArray:
-    """[N] index of each row's sub-dataset; -1 where it is not registered."""
-    number = {name: i for i, name in enumerate(sub_datasets)}
-    return np.array([number.get(row.sub_dataset, -1) for row in rows], dtype=np.int64)
 
 
 def state_set(values: Sequence[FloatArray], labels: IntArray) -> StateSet:
@@ -95,7 +88,7 @@ def mixed_batch(
 
     A mixture joins contiguous blocks of 2..most_parts passages in random order; the proportions
     are Dirichlet(1) and its length is about that of the passage it replaces. Each row draws from
-    (seed, its position), so that it comes out the same whoever makes it and beside whatever rows.
+    (seed, its position), so that it is the same on every worker and beside any other rows.
     """
     parts = []
     for i in index:

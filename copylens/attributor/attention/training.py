@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from copylens.attributor.attention import parallel
 from copylens.attributor.attention.dataset import StateSet, mixed_batch, moments, plain_batch
-from copylens.attributor.attention.losses import soft_cross_entropy
 from copylens.attributor.attention.network import AttributorNetwork, NetworkOutput, NetworkShape
 from copylens.config.schema import AttributorConfig
 from copylens.records import FloatArray, IntArray
 
-# The window head needs its own teacher: the text loss alone leaves single windows undecided.
+# The window head needs targets of its own: the text loss alone trains single windows too little.
 _WINDOW_WEIGHT = 0.5
 _EVAL_BATCH = 64
 
@@ -111,7 +111,7 @@ def evaluate(network: AttributorNetwork, data: StateSet, classes: int) -> tuple[
             batch = plain_batch(data, mine[start : start + _EVAL_BATCH], classes)
             batch = batch.to(_device(network))
             text = network(batch.values, batch.lengths).text
-            loss += float(soft_cross_entropy(text, batch.targets).sum())
+            loss += float(functional.cross_entropy(text, batch.targets, reduction="sum"))
             right += float((text.argmax(1) == batch.targets.argmax(1)).sum())
     total = max(len(data), 1)
     return parallel.sum_value(loss) / total, parallel.sum_value(right) / total
@@ -204,8 +204,10 @@ def _batch_loss(
     batch = mixed_batch(train, mine, classes, config.mixture_fraction, config.mixture_parts, seed)
     batch = batch.to(_device(network))
     out: NetworkOutput = network(batch.values, batch.lengths, _row_seeds(mine, seed))
-    text = soft_cross_entropy(out.text, batch.targets, config.label_smoothing).sum()
-    windows = nn.functional.cross_entropy(
+    text = functional.cross_entropy(
+        out.text, batch.targets, reduction="sum", label_smoothing=config.label_smoothing
+    )
+    windows = functional.cross_entropy(
         out.windows.transpose(1, 2), batch.window_targets, ignore_index=-1, reduction="none"
     )  # [B, W]
     per_text = windows.sum(dim=1) / batch.lengths

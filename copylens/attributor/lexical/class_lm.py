@@ -1,8 +1,8 @@
-"""One n-gram language model per sub-dataset: how natural a text is in each of them (ours).
+"""One n-gram language model per sub-dataset: how likely a text is under each of them (ours).
 
-Two questions are read from them. Which sub-dataset finds the text most natural: beside the ridge
-experts that gains two to three points on unseen novels. And is the text natural in any of them: a
-chat log may use a forum's words and still be no forum post. docs/experiments.md has both figures.
+Two scores are read from them. Under which sub-dataset is the text likeliest: beside the ridge
+experts that gains two to three points on unseen novels. And is the text likely under any of them:
+a chat log may use a forum's words and still be no forum post. docs/experiments.md has both figures.
 """
 
 from collections.abc import Sequence
@@ -12,8 +12,9 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from copylens.attributor.lexical.ngrams import Ids, mix
 from copylens.records import FloatArray, IntArray
+from copylens.store.arrays import Arrays, below, nested
+from copylens.text import Ids, mix
 
 _START = np.uint64(1)
 _BLOCK = 1 << 18
@@ -46,6 +47,26 @@ class Level:
         shape = (len(seen) + 1, classes)
         counts = sparse.coo_matrix((ones, (place, labels)), shape=shape).tocsr()
         return cls(seen, counts, before, context_of)
+
+    def arrays(self) -> Arrays:
+        """Every parameter by its name; the sparse counts as their data, columns and row ends."""
+        return {
+            "ids": self.ids,
+            "contexts": self.contexts,
+            "context_of": self.context_of,
+            "counts": self.counts.data,
+            "columns": self.counts.indices,
+            "ends": self.counts.indptr,
+            "shape": np.array(self.counts.shape),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "Level":
+        """The inverse of `arrays`."""
+        counts = sparse.csr_matrix(
+            (arrays["counts"], arrays["columns"], arrays["ends"]), shape=tuple(arrays["shape"])
+        )
+        return cls(arrays["ids"], counts, arrays["contexts"], arrays["context_of"])
 
     @cached_property
     def _followers(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
@@ -81,6 +102,17 @@ class ClassLanguageModel:
         """K."""
         return int(self.levels[0].counts.shape[1])
 
+    def arrays(self) -> Arrays:
+        """Every level's counts by its number."""
+        parts = [nested(str(n), level.arrays()) for n, level in enumerate(self.levels)]
+        return {name: array for part in parts for name, array in part.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "ClassLanguageModel":
+        """The inverse of `arrays`."""
+        count = len({name.partition(".")[0] for name in arrays})
+        return cls(tuple(Level.from_arrays(below(str(n), arrays)) for n in range(count)))
+
     @classmethod
     def fit(
         cls, documents: Sequence[Ids], labels: IntArray, classes: int, order: int
@@ -92,7 +124,7 @@ class ClassLanguageModel:
 
     def mean_log_probs(self, documents: Sequence[Ids]) -> FloatArray:
         """Mean log-probability per token under each sub-dataset, [N, K] nats, <= 0; NaN for an
-        empty document, of which there is nothing to say."""
+        empty document."""
         lengths = np.array([len(d) for d in documents], np.int64)
         grams = list(_grams(documents, len(self.levels)))
         total = np.zeros((len(documents), self.classes))

@@ -1,45 +1,55 @@
-"""Experts that do well on known works or on unseen ones, and a gate that tells which to trust."""
+"""Experts for known works and for unseen ones, and a gate that estimates which case a text is."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import expit, log_softmax
 
-from copylens.attributor.fusion import log_softmax
 from copylens.records import FloatArray, IntArray
+from copylens.store.arrays import Arrays
 
 _PENALTY = 1e-3
 
 
 @dataclass(frozen=True)
 class ExpertGate:
-    """Log-linear pool of E experts whose weights slide with the probability of a known work.
+    """Log-linear combination of E experts, weighted by the probability of a known work.
 
     Attributes:
         gate: [2E + 1] logistic weights on each expert's best score, its lead, and a constant.
-        pool: [2, E] weights > 0 for known works and for unseen ones.
+        weights: [2, E] weights > 0 for known works and for unseen ones.
     """
 
     gate: FloatArray
-    pool: FloatArray
+    weights: FloatArray
+
+    def arrays(self) -> Arrays:
+        """Every parameter by its name."""
+        return {"gate": self.gate, "weights": self.weights}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "ExpertGate":
+        """The inverse of `arrays`."""
+        return cls(**arrays)
 
     def log_probs(self, scores: FloatArray) -> FloatArray:
         """Scores [E, N, K] -> log-probabilities [N, K]."""
-        return log_softmax(_pooled(scores, self.known(scores), self.pool))
+        return np.asarray(log_softmax(_combined(scores, self.known(scores), self.weights), axis=-1))
 
     def support(self, scores: FloatArray) -> FloatArray:
-        """Scores [E, N, K] -> [N, K], pooled as for an unseen work and not normalised."""
-        return np.asarray(np.einsum("e,enk->nk", self.pool[1], scores))
+        """Scores [E, N, K] -> [N, K], combined as for an unseen work and not normalised."""
+        return np.asarray(np.einsum("e,enk->nk", self.weights[1], scores))
 
     def known(self, scores: FloatArray) -> FloatArray:
         """Probability [N] that a text comes from a work that training has seen."""
-        return np.asarray(1 / (1 + np.exp(-_features(scores) @ self.gate)))
+        return np.asarray(expit(_features(scores) @ self.gate))
 
 
 def fit_gate(
     known: FloatArray, unseen: FloatArray, labels: tuple[IntArray, IntArray]
 ) -> ExpertGate:
-    """Fits gate and pool on two simulated situations that weigh the same.
+    """Fits gate and weights on two simulated situations that weigh the same.
 
     Args:
         known: [E, N, K] scores of passages held out one by one: their work is known.
@@ -59,16 +69,16 @@ def fit_gate(
         return float(fit + _PENALTY * theta @ theta)
 
     gate = np.asarray(minimize(gate_loss, np.zeros(features.shape[1])).x)
-    by_gate = 1 / (1 + np.exp(-features @ gate))
+    by_gate = expit(features @ gate)
 
-    def pool_loss(theta: FloatArray) -> float:
-        log_p = log_softmax(_pooled(scores, by_gate, np.exp(theta).reshape(2, -1)))
+    def weight_loss(theta: FloatArray) -> float:
+        log_p = log_softmax(_combined(scores, by_gate, np.exp(theta).reshape(2, -1)), axis=-1)
         fit = -weight @ log_p[np.arange(len(target)), target]
         return float(fit + _PENALTY * (theta - 1) @ (theta - 1))
 
     start = np.ones(2 * len(scores))
-    pool = np.exp(minimize(pool_loss, start, method="L-BFGS-B").x).reshape(2, -1)
-    return ExpertGate(gate, pool)
+    weights = np.exp(minimize(weight_loss, start, method="L-BFGS-B").x).reshape(2, -1)
+    return ExpertGate(gate, weights)
 
 
 def _features(scores: FloatArray) -> FloatArray:
@@ -78,6 +88,6 @@ def _features(scores: FloatArray) -> FloatArray:
     return np.concatenate([top[:, :, 1], top[:, :, 1] - top[:, :, 0], ones]).T
 
 
-def _pooled(scores: FloatArray, known: FloatArray, pool: FloatArray) -> FloatArray:
-    weights = known[:, None] * pool[0] + (1 - known[:, None]) * pool[1]  # [N, E]
+def _combined(scores: FloatArray, known: FloatArray, pair: FloatArray) -> FloatArray:
+    weights = known[:, None] * pair[0] + (1 - known[:, None]) * pair[1]  # [N, E]
     return np.asarray(np.einsum("ne,enk->nk", weights, scores))

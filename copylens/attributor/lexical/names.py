@@ -4,14 +4,14 @@ Characters' names give a known book away and mislead on the author's next one. S
 text hides them, and with them the words that one split group alone uses.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from copylens.records import IntArray
+from copylens.store.arrays import Arrays, from_words, to_words
+from copylens.text import TOKEN
 
-TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\d+|[^\w\s]|_")
 _SENTENCE_EDGE = frozenset('.!?":;-')
 # Upper case: no lower-cased word can equal them.
 _NAME, _RARE = "X", "R"
@@ -55,6 +55,15 @@ class NameRecord:
                 users[token].add(int(group))
         shared = frozenset(token for token, used in users.items() if len(used) >= min_groups)
         return cls(known.common, known.opening, shared)
+
+    def arrays(self) -> Arrays:
+        """Every word set by its name."""
+        return {name: from_words(words) for name, words in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "NameRecord":
+        """The inverse of `arrays`."""
+        return cls(**{name: to_words(array) for name, array in arrays.items()})
 
     def within(self, texts: Sequence[str]) -> "NameRecord":
         """The same record of words that these texts use, and of no others."""

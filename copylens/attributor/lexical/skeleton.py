@@ -5,7 +5,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_PIECE = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\d+|[^\w\s]|_|\n")
+from copylens.store.arrays import Arrays, from_words, to_words
+from copylens.text import TOKEN
+
+_PIECE = re.compile(rf"{TOKEN.pattern}|\n")
 _FREQUENT = 300
 
 
@@ -27,6 +30,15 @@ class Skeleton:
             users.update({p.lower() for p in _PIECE.findall(text) if p[0].isalpha()})
         ranked = sorted(users, key=lambda word: (-users[word], word))
         return cls(frozenset(ranked[:_FREQUENT]))
+
+    def arrays(self) -> Arrays:
+        """The word set by its name."""
+        return {"frequent": from_words(self.frequent)}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "Skeleton":
+        """The inverse of `arrays`."""
+        return cls(to_words(arrays["frequent"]))
 
     def within(self, texts: Sequence[str]) -> "Skeleton":
         """Of the frequent words those that these texts use."""

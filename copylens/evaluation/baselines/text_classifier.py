@@ -7,7 +7,7 @@ import numpy as np
 from copylens.evaluation.baselines.bm25 import bm25_votes
 from copylens.evaluation.baselines.linear import Split, fit_logistic
 from copylens.evaluation.baselines.table import vectoriser
-from copylens.fit.held_out import TextSet
+from copylens.fit.data import TextSet
 from copylens.records import FloatArray
 from copylens.text import mask_names
 

@@ -2,9 +2,8 @@
 
 Each control trains the same reader with the same settings on the same passages, at most
 `evaluation.control_passages` of them; only what it reads differs. So does the probe's attention
-channel that they are compared with, but for its read-out, which is the run's own. `difference` is
-the control's accuracy less the probe's on the very same test passages: at or above 0, what the LM
-has learned adds nothing.
+channel that they are compared with. `difference` is the control's accuracy less the probe's on
+the very same test passages: at or above 0, what the LM has learned adds nothing.
 """
 
 import dataclasses
@@ -17,9 +16,9 @@ from copylens.attributor.attention.training import predict
 from copylens.attributor.attributor import Channels
 from copylens.config.schema import RunConfig
 from copylens.evaluation.studies.inputs import Right, StudyInput
-from copylens.evaluation.studies.refit import attention_channel, embed_passages, reader_of
+from copylens.evaluation.studies.refit import attention_channel, embed_passages, probe_of
 from copylens.evaluation.studies.token_lstm import fit_token_network, token_set
-from copylens.fit.held_out import TextSet
+from copylens.fit.data import TextSet
 from copylens.probe.lm import LanguageModel, load_language_model
 from copylens.records import IntArray
 
@@ -73,7 +72,7 @@ def random_init(lm: LanguageModel, seed: int) -> LanguageModel:
 def _attention_right(study: StudyInput, lm: LanguageModel, index: IntArray) -> Right:
     """Which test passages the attention channel gets right with this LM's states."""
     some = study.some_of_train(study.config.evaluation.control_passages)
-    reader = reader_of(study.config, lm, some.texts)
+    reader = probe_of(study.config, lm)
 
     def read(texts: TextSet) -> TextSet:
         return dataclasses.replace(texts, states=embed_passages(reader, texts.texts))

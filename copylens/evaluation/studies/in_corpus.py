@@ -14,11 +14,12 @@ from copylens.corpus.sampling import bucket
 from copylens.errors import ConfigError
 from copylens.evaluation.baselines.text_classifier import fit_text_baseline
 from copylens.evaluation.studies.inputs import StudyInput, compare, spread
-from copylens.evaluation.studies.refit import refit, with_channels
+from copylens.evaluation.studies.refit import refit
+from copylens.fit.data import TrainingData
 
 
 def run(study: StudyInput) -> dict[str, Any]:
-    """Accuracy of the refitted attributor (attention and lexical) beside the best text baseline."""
+    """Accuracy of the refitted attributor beside the best text baseline."""
     settings, config = study.config.evaluation, study.config
     passages = study.answers.passages["train"]
     buckets = np.array([bucket(passage.id) for passage in passages])
@@ -33,15 +34,10 @@ def run(study: StudyInput) -> dict[str, Any]:
     part = study.train.subset(where)
     chosen = spread(part.labels, part.groups, settings.study_passages, config.seed)
     test = part.subset(chosen)
-    model = refit(
-        with_channels(config, "attention", "lexical"),
-        study.names,
-        rest,
-        study.val,
-        study.answers.texts["ood_val"],
-    )
-    evidence = model.attributor.channels.whole(test.texts, test.states)
-    answers = {"accuracy": model.attributor.log_probs(evidence), **evidence.text}
+    data = TrainingData(study.names, rest, study.val, study.answers.texts["ood_val"])
+    model = refit(config, data)
+    scores = model.attributor.channels.whole(test.texts, test.states)
+    answers = {"accuracy": model.attributor.log_probs(scores), **scores.text}
     baseline = fit_text_baseline(study.best_text, rest, study.val, len(study.names), config.seed)
     answers["best_text"] = baseline(test.texts)
     right = {name: shares.argmax(axis=1) == test.labels for name, shares in answers.items()}

@@ -12,7 +12,7 @@ from copylens.config.schema import RunConfig
 from copylens.evaluation.answers import Evaluation
 from copylens.evaluation.baselines.text_classifier import Classifier, fit_text_baseline
 from copylens.evaluation.bootstrap import paired_difference
-from copylens.fit.held_out import TextSet
+from copylens.fit.data import TextSet
 from copylens.records import IntArray, Passage
 from copylens.verdict.scorer import Scorer
 

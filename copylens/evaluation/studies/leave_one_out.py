@@ -7,8 +7,8 @@ registered ones. No unregistered text helps to choose a setting.
 What is refitted is the lexical channel with its gate, the fusion and the detector, on at most
 `evaluation.refit_passages` training passages spread over sub-datasets and split groups: LSTMs for
 every sub-dataset left out would take an hour on two cores, and the detector asks them little. The
-LM itself stays as it is, and may well have read the sub-dataset that is left out: its surprise
-would be that of an LM which knows the text, so the detector does without it here.
+LM itself stays as it is, and may well have read the sub-dataset that is left out: its loss would be
+that of an LM which knows the text, so the detector does without it here.
 """
 
 import dataclasses
@@ -16,15 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from copylens.attributor.attention.network import AttributorNetwork
-from copylens.attributor.attributor import Attributor, Evidence
+from copylens.attributor.attributor import Attributor, ChannelScores
 from copylens.attributor.fusion import fit_fusion
 from copylens.config.schema import RunConfig
-from copylens.detector.detector import SURPRISE, Detector, fit_detector, measures
+from copylens.detector.auroc import auroc
+from copylens.detector.detector import LOSS, Detector, fit_detector, measures
 from copylens.evaluation import metrics
 from copylens.evaluation.studies.inputs import StudyInput
 from copylens.evaluation.studies.refit import with_channels
-from copylens.fit.held_out import TextSet, concatenate, fit_channels, judges, split_parts
+from copylens.fit.data import TextSet, TrainingData
+from copylens.fit.held_out import concatenate, fit_channels, judges
+from copylens.fit.networks import FitState
 from copylens.records import FloatArray, IntArray
 
 
@@ -36,11 +38,11 @@ def run(study: StudyInput) -> dict[str, Any]:
     found = {}
     for k, name in enumerate(study.names):
         attributor, detector = fit_without(config, len(study.names), k, train, val)
-        evidence = attributor.channels.whole(test.texts, test.states)
-        scores = detector.score(unread_measures(attributor, evidence))
+        read = attributor.channels.whole(test.texts, test.states)
+        scores = detector.score(unread_measures(attributor, read))
         registered, left_out = scores[test.labels != k], scores[test.labels == k]
         found[name] = {
-            "auroc": metrics.auroc(registered, left_out),
+            "auroc": auroc(registered, left_out),
             "fpr95": metrics.fpr95(registered, left_out),
             "n_id": len(registered),
             "n_ood": len(left_out),
@@ -57,27 +59,26 @@ def fit_without(
     Args:
         classes: K, the one that is left out included.
     """
-    K = classes - 1
-    train, val = without(train, left_out), without(val, left_out)
-    parts = split_parts(train, val, config.attributor.folds, config.seed)
-    networks: dict[int, dict[str, AttributorNetwork]] = {p: {} for p in range(parts.count)}
-    full = fit_channels(config, K, {}, train)
-    pure, places = [], []
-    for _, channels, index in judges(config, K, networks, parts, train, val, full):
-        held = val.subset(index)
-        pure.append(channels.whole(held.texts, held.states))
-        places.append(index)
-    order = np.concatenate(places)
-    evidence, labels = concatenate(pure), val.labels[order]
-    fusion = fit_fusion(evidence.text, labels, val.group_index[order])
-    attributor = Attributor(tuple(map(str, range(K))), full, fusion, fusion, 0.0, 0.5, 0.5)
-    return attributor, fit_detector(None, unread_measures(attributor, evidence), labels, None)
+    names = tuple(map(str, range(classes - 1)))
+    rest = without(val, left_out)
+    data = TrainingData(names, without(train, left_out), rest, rest.subset(np.zeros(0, np.int64)))
+    whole = fit_channels(config, data, FitState())
+    scores, places = [], []
+    for judge in judges(config, data, FitState(), whole):
+        held = data.val.subset(judge.val)
+        scores.append(judge.channels.whole(held.texts, held.states))
+        places.append(judge.val)
+    order, joined = np.concatenate(places), concatenate(scores)
+    labels = data.val.labels[order]
+    fusion = fit_fusion(joined.text, labels, data.val.group_index[order])
+    attributor = Attributor(names, whole, fusion, fusion, 0.0, 0.5, 0.5)
+    return attributor, fit_detector(None, unread_measures(attributor, joined), labels, None)
 
 
-def unread_measures(attributor: Attributor, evidence: Evidence) -> dict[str, FloatArray]:
+def unread_measures(attributor: Attributor, scores: ChannelScores) -> dict[str, FloatArray]:
     """What the detector looks at that does not depend on what the LM has read, [N, K] each."""
-    found = measures(attributor, evidence, None)
-    return {name: values for name, values in found.items() if name != SURPRISE}
+    found = measures(attributor, scores, None)
+    return {name: values for name, values in found.items() if name != LOSS}
 
 
 def without(texts: TextSet, left_out: int) -> TextSet:

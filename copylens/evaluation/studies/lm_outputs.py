@@ -162,12 +162,12 @@ def _chosen(passages: Sequence[Passage], each: int, seed: int) -> list[Passage]:
 
 
 def _score(study: StudyInput, texts: Sequence[str]) -> Scores:
-    return study.scorer.score(texts, study.scorer.probe.states(texts))
+    return study.scorer.score(texts, study.scorer.reader.states(texts))
 
 
 def _closed(scores: Scores) -> IntArray:
     """The sub-dataset with the largest share of each text, [N]."""
-    return np.asarray(shares_of(scores.timelines, scores.evidence.spans).argmax(axis=1))
+    return np.asarray(shares_of(scores.timelines, scores.channels.spans).argmax(axis=1))
 
 
 def _by_distance(study: StudyInput, known: Sequence[Continuation]) -> dict[str, Any]:

@@ -111,9 +111,6 @@ def check_settings(config: RunConfig) -> None:
             f"evaluation.studies: lm_outputs needs an LM that writes, and '{config.probe.model}' "
             "is an encoder; leave this study out"
         )
-    reads_text = config.channels.attention or config.channels.lexical
-    if "in_corpus" in settings.studies and not reads_text:
-        raise ConfigError("evaluation.studies: in_corpus needs channels.attention or lexical")
     if "controls" in settings.studies:
         if not config.channels.attention:
             raise ConfigError("evaluation.studies: controls needs channels.attention=true")

@@ -14,7 +14,6 @@ from copylens.attributor.attention.network import (
 from copylens.attributor.attention.training import epoch_batches, evaluate, fit_network, predict
 from copylens.attributor.folds import fold_index
 from copylens.config.schema import AttributorConfig
-from copylens.fit.held_out import TextSet, split_parts
 
 K, F = 3, 6
 
@@ -152,27 +151,6 @@ def test_folds_keep_groups_whole_and_spread_classes(groups_per_class):
     if groups_per_class > 1:
         for g in np.unique(groups):
             assert len(set(fold[groups == g])) == 1
-
-
-def texts_of(groups: list[str]) -> TextSet:
-    return TextSet(("x",) * len(groups), (), np.array([int(g[0]) for g in groups]), tuple(groups))
-
-
-def test_new_val_groups_need_no_parts():
-    parts = split_parts(texts_of(["0a", "0b", "1a", "1b"]), texts_of(["0c", "1c"]), 2, 0)
-    assert parts.count == 0
-    assert set(parts.val) == {-1}
-
-
-def test_val_is_judged_by_models_that_have_not_seen_its_group():
-    train = texts_of(["0a", "0a", "0b", "1a", "1b", "1b"])
-    val = texts_of(["0a", "1b", "0c"])
-    parts = split_parts(train, val, 2, 0)
-    assert parts.count == 2
-    for group, part in zip(val.groups, parts.val):
-        judged_with = {g for g, p in zip(train.groups, parts.train) if p != part}
-        assert group not in judged_with
-    assert parts.val[2] == -1
 
 
 def test_dropout_belongs_to_a_row_and_not_to_its_neighbours():

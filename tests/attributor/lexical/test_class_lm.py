@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from copylens.attributor.lexical.class_lm import ClassLanguageModel
-from copylens.attributor.lexical.ngrams import token_ids
+from copylens.text import token_ids
 
 ORDER, K = 3, 2
 DOCUMENTS = ["a b a c", "a b b", "c c a b a", "b"]
@@ -73,6 +73,6 @@ def test_texts_do_not_touch_each_other(model, monkeypatch):
         np.testing.assert_allclose(model.mean_log_probs([text])[0], row, rtol=1e-6)
 
 
-def test_its_own_words_are_the_most_natural(model):
-    natural = model.mean_log_probs([ids(d) for d in DOCUMENTS])
-    np.testing.assert_array_equal(natural.argmax(axis=1), LABELS)
+def test_its_own_words_are_the_likeliest(model):
+    log_probs = model.mean_log_probs([ids(d) for d in DOCUMENTS])
+    np.testing.assert_array_equal(log_probs.argmax(axis=1), LABELS)

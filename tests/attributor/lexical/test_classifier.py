@@ -6,9 +6,9 @@ from scipy import sparse
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.kernel_ridge import KernelRidge
 
-from copylens.attributor.lexical.arrays import lexical_arrays, lexical_from
-from copylens.attributor.lexical.classifier import fit_lexical
+from copylens.attributor.lexical.classifier import LexicalClassifier
 from copylens.attributor.lexical.experts import fit_gate
+from copylens.attributor.lexical.fit import fit_lexical
 from copylens.attributor.lexical.names import NameRecord
 from copylens.attributor.lexical.ngrams import NgramView, char_ids, word_ids
 from copylens.attributor.lexical.ridge import gram, out_of_fold, ridge_duals
@@ -130,7 +130,7 @@ def test_it_knows_the_words_it_was_taught(fitted):
 
 
 def test_arrays_round_trip(fitted):
-    again = lexical_from(lexical_arrays(fitted))
+    again = LexicalClassifier.from_arrays(fitted.arrays())
     texts = ["The captain went to court.", "", "☃"]
     np.testing.assert_array_equal(again.log_probs(texts), fitted.log_probs(texts))
 
@@ -142,7 +142,7 @@ def test_a_text_does_not_depend_on_those_beside_it(fitted):
         np.testing.assert_allclose(fitted.log_probs([text])[0], together[i], atol=1e-6)
 
 
-def test_blanks_lean_nowhere(fitted):
+def test_blanks_have_the_usual_likelihood(fitted):
     """The language models give no vote on a text without a token."""
     reading = fitted.read([" \t ", "the ship"])
     np.testing.assert_array_equal(reading.wording[0], fitted.centre[0])

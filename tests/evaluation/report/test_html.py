@@ -277,7 +277,12 @@ def test_the_audit_stands_in_words_and_figures_or_is_said_to_be_missing() -> Non
     findings = {"sea": "trained on", "law": "no evidence", "<b>": "cannot tell"}
     page = insert_audit(none, audit(findings, "c0ffee"))
     assert "No audit was made" not in page and "<b>" not in page.partition("<main>")[2]
-    for said in ("Trained on sea: so they say.", "contribution", "resemblance", "Self-Comparison"):
+    for said in (
+        "Trained on sea: so they say.",
+        "<td>trained on</td>",
+        "resemblance",
+        "Self-Comparison",
+    ):
         assert said in page
     assert insert_audit(page, None) == none
     assert insert_audit("<p>an older report</p>", None) == "<p>an older report</p>"

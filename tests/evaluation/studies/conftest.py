@@ -6,8 +6,10 @@ from copylens.config.schema import RunConfig
 from copylens.corpus import ingest_corpus, load_manifest
 from copylens.evaluation.answers import load_evaluation
 from copylens.evaluation.studies.inputs import StudyInput
-from copylens.fit.networks import FitState, finish, fit_networks, load_texts
-from copylens.states.embed import ShardEmbedder, fit_and_publish_readout, plan, plan_readout
+from copylens.fit.data import load_training_data
+from copylens.fit.model import fit_model
+from copylens.fit.networks import FitState, fit_networks
+from copylens.states.embed import ShardEmbedder, plan
 from copylens.store import storage
 from copylens.store.stages import complete
 from copylens.verdict.lineage import lineage_of
@@ -18,17 +20,13 @@ from tests.pipeline_samples import tiny_config, write_corpus
 def run_in_process(config: RunConfig) -> Scorer:
     """Ingest, embed and train; leaves what the evaluate stage expects."""
     ingest_corpus(config)
-    readout = plan_readout(config)
-    assert readout is not None
-    fit_and_publish_readout(config, readout)
     embed = ShardEmbedder(config)
     for task in plan(config):
         embed(task)
     manifest = load_manifest(config.output)
-    names = manifest.sub_datasets
-    train, val = (load_texts(config.output, split, names) for split in ("train", "val"))
-    state = fit_networks(config, len(names), train, val, FitState(), lambda state, fit: None)
-    scorer = Scorer(finish(config, state), manifest.rights, config, lineage_of(config))
+    data = load_training_data(config)
+    model = fit_model(config, data, fit_networks(config, data, FitState()))
+    scorer = Scorer(model, manifest.rights, config, lineage_of(config))
     scorer.save(storage.join(config.output, "model"))
     complete(config, "train", "inputs", "model hash", {"seconds": 1.0})
     return scorer

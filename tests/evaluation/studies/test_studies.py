@@ -27,9 +27,9 @@ def changed(study: StudyInput, **settings: object) -> StudyInput:
 def test_a_left_out_sub_dataset_is_nowhere_in_what_is_fitted(study, monkeypatch):
     calls = []
 
-    def spy(config, classes, networks, parts, train, val, full):
-        calls.append((classes, train, val))
-        return real(config, classes, networks, parts, train, val, full)
+    def spy(config, data, state, whole):
+        calls.append((data.classes, data.train, data.val))
+        return real(config, data, state, whole)
 
     real = leave_one_out.judges
     monkeypatch.setattr(leave_one_out, "judges", spy)
@@ -53,18 +53,17 @@ def test_a_left_out_sub_dataset_is_nowhere_in_what_is_fitted(study, monkeypatch)
 def test_in_corpus_passages_are_held_out_of_training(study, monkeypatch):
     calls = []
 
-    def spy(config, names, train, val, ood_val):
-        calls.append((config, train, val))
-        return real(config, names, train, val, ood_val)
+    def spy(config, data):
+        calls.append(data)
+        return real(config, data)
 
     real = in_corpus.refit
     monkeypatch.setattr(in_corpus, "refit", spy)
     found = in_corpus.run(study)
     bucket = {p.text: in_corpus.bucket(p.id) for p in study.answers.passages["train"]}
-    ((config, train, val),) = calls
-    assert {bucket[text] for text in train.texts} <= {1, 4, 5, 6, 7, 8, 9}
-    assert val is study.val
-    assert not config.channels.likelihood
+    (data,) = calls
+    assert {bucket[text] for text in data.train.texts} <= {1, 4, 5, 6, 7, 8, 9}
+    assert data.val is study.val
     held = sum(place in (2, 3) for place in bucket.values())
     assert found["n"] == min(held, study.config.evaluation.study_passages)
     assert found["n_train"] == sum(place not in (0, 2, 3) for place in bucket.values())
@@ -110,8 +109,13 @@ def test_a_study_that_breaks_does_not_cost_the_report(study, tmp_path, monkeypat
     assert "'in_corpus' failed, its figures stay null: no luck today" in capsys.readouterr().err
 
 
-def test_names_from_another_corpus_do_no_harm_where_they_are_not_used(study):
-    runs.check_settings(changed(study, never_trained=["austen"], control_model="").config)
+def test_names_of_another_corpus_matter_only_to_the_study_that_uses_them(study):
+    """One config file serves several corpora, with and without an LM to compare with."""
+    used = changed(study, never_trained=["austen"])
+    with pytest.raises(ConfigError, match="never_trained: the corpus has no 'austen'"):
+        runs.check_settings(used.config)
+    for without in ({"control_model": ""}, {"studies": ["robustness"]}):
+        runs.check_settings(changed(used, **without).config)
 
 
 @pytest.mark.parametrize(

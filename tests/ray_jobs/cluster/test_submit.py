@@ -19,6 +19,7 @@ from copylens.registry.reader import load_scorer
 from copylens.store import storage
 from tests.pipeline_samples import tiny_config, write_corpus
 from tests.ray_jobs.test_pipeline import report_of, state_hashes
+from tests.servers import free_port
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.cluster]
 
@@ -79,17 +80,6 @@ def clean(extra: dict[str, str]) -> dict[str, str]:
     return {**kept, "PATH": path, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", **extra}
 
 
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
-
-
 @pytest.fixture(scope="module")
 def head(lm_folder, tmp_path_factory) -> Iterator[Head]:
     folder = tmp_path_factory.mktemp("submit")
@@ -98,7 +88,7 @@ def head(lm_folder, tmp_path_factory) -> Iterator[Head]:
     (folder / "c.yaml").write_text(config.to_yaml())
     rows = [json.dumps({"text": text}) for text in LOG]
     (folder / "log.jsonl").write_text("\n".join(rows))
-    port, dashboard, agent, client = free_ports(4)
+    port, dashboard, agent, client = (free_port() for _ in range(4))
     options = {
         "node-ip-address": "127.0.0.1",
         "port": port,
@@ -227,7 +217,7 @@ def test_a_users_mistake_in_a_job_is_one_line_and_exit_code_2(head):
     assert "Traceback" not in done.out + done.err
 
 
-def test_a_relative_place_fails_the_job_before_it_writes(head):
+def test_a_relative_path_fails_the_job_before_it_writes(head):
     done = head.ray("python", "-m", "ray_jobs.ingest", "--set", "output=runs/x")
     assert done.code == 1
     # Ray's client repeats the log when a job failed.

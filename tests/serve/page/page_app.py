@@ -42,7 +42,7 @@ WRITTEN = (
 
 
 def basis_of(name: str) -> Basis:
-    return "contribution" if name in TRAINED else "resemblance"
+    return "trained_on" if name in TRAINED else "resemblance"
 
 
 def judged(text: str) -> Verdict:

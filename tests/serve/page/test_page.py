@@ -69,13 +69,15 @@ def test_a_text_is_judged(visit):
     verdict = judged(MIXED)
     top = verdict.shares[0]
     row = page.locator("#bars .bar-row").first
-    for said in (top.sub_dataset, top.holder, top.license, top.basis, f"{top.share:.0%}"[:-1]):
+    basis = top.basis.replace("_", " ")
+    for said in (top.sub_dataset, top.holder, top.license, basis, f"{top.share:.0%}"[:-1]):
         assert said in row.inner_text()
     assert page.locator("#bars .basis").all_inner_texts() == [
-        share.basis for share in verdict.shares[: page.locator("#bars .bar-row").count()]
+        share.basis.replace("_", " ")
+        for share in verdict.shares[: page.locator("#bars .bar-row").count()]
     ]
     bases = page.locator("#bases").inner_text()
-    assert "contribution" in bases and "the LM was trained on" in bases and "resemblance" in bases
+    assert "trained on" in bases and "the LM was trained on" in bases and "resemblance" in bases
     assert "12\u00a0%" in page.locator("#bars-apart").inner_text()
     assert "The thin line is the 80\u00a0% interval." in page.locator("#shares-note").inner_text()
     assert page.locator("#passage").evaluate("box => box.textContent") == MIXED
@@ -114,7 +116,7 @@ def test_what_the_policy_says(visit):
     text = "The captain said: the sea, the sea! " * 20
     page = visit()
     judge(page, text)
-    assert page.locator("#policy-title").inner_text() == "Policy: flagged"
+    assert page.locator("#policy-title").inner_text() == "ContentPolicy: flagged"
     share = judged(text).shares[0].share
     assert page.locator("#policy-reason").inner_text() == (
         f"The rule “novels” flags it because of harbour-press-novels at a share of "

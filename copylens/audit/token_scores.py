@@ -1,0 +1,100 @@
+"""Log-probability of each token under an LM, with mean and deviation of its prediction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from copylens.errors import ProbeError
+from copylens.probe.chunks import batches, padded, split_chunks, tokenize
+from copylens.probe.lm import LanguageModel
+from copylens.records import FloatArray, IntArray
+
+# Logits computed at once: 4 MB stay in a core's cache.
+_LOGITS = 2**20
+_FLOOR = -1e4
+
+
+@dataclass(frozen=True)
+class TokenScores:
+    """A text's tokens that have a prediction: all but the first, of an LM without a BOS token.
+
+    Attributes:
+        ids: [T].
+        offsets: [T, 2] characters, end exclusive.
+        log_probs: [T] log-probability, nats, <= 0.
+        means: [T] expected log-probability under the prediction: minus its entropy, nats, <= 0.
+        deviations: [T] standard deviation of the log-probability under the prediction, nats, >= 0.
+    """
+
+    ids: IntArray
+    offsets: IntArray
+    log_probs: FloatArray
+    means: FloatArray
+    deviations: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def token_scores(lm: LanguageModel, texts: Sequence[str], batch_tokens: int) -> list[TokenScores]:
+    """Scores of each text's tokens, in order; long texts are read in overlapping chunks.
+
+    Args:
+        batch_tokens: padded tokens per forward pass.
+
+    Raises:
+        TextError: a text is empty or blank.
+        ProbeError: the LM is an encoder: it predicts no next token.
+    """
+    head = lm.model.get_output_embeddings() if lm.architecture.causal else None
+    if head is None:
+        raise ProbeError("the audit needs an LM that predicts the next token; this one is none")
+    tokens = tokenize(lm, texts)
+    moments = [np.full((len(item.ids), 3), np.nan) for item in tokens]
+    chunks = [c for n, item in enumerate(tokens) for c in split_chunks(lm, n, item, 1)]
+    for batch in batches(chunks, batch_tokens):
+        ids, mask = padded(batch, lm)
+        for chunk, rows in zip(batch, _moments(lm, ids, mask, head)):
+            start, end = chunk.keep
+            moments[chunk.text][chunk.first : chunk.first + end - start] = rows[start:end]
+    result = []
+    for item, found in zip(tokens, moments):
+        seen = ~np.isnan(found[:, 0])
+        ids_seen = np.asarray(item.ids, np.int32)[seen]
+        columns = found[seen].T.astype(np.float32)
+        result.append(TokenScores(ids_seen, item.offsets[seen], *columns))
+    return result
+
+
+@torch.inference_mode()
+def _moments(lm: LanguageModel, ids: Tensor, mask: Tensor, head: nn.Module) -> FloatArray:
+    """[B, T, 3] as `prediction_moments`; NaN where there is no prediction."""
+    with lm.passing:
+        hidden = lm.base(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+    B, T, D = hidden.shape
+    result = np.full((B, T, 3), np.nan)
+    if T > 1:
+        context, target = hidden[:, :-1].reshape(-1, D), ids[:, 1:].reshape(-1)
+        rows = max(16, _LOGITS // head(context[:1]).shape[1])
+        parts = [
+            prediction_moments(head(context[i : i + rows]), target[i : i + rows]).cpu()
+            for i in range(0, len(context), rows)
+        ]
+        result[:, 1:] = torch.cat(parts).reshape(B, T - 1, 3).numpy()
+    return result
+
+
+def prediction_moments(logits: Tensor, target: Tensor) -> Tensor:
+    """Log-probability of the tokens [N] under logits [N, V], with the mean and the standard
+    deviation that log-probabilities have under the prediction itself: [N, 3].
+    """
+    # A masked word has a log-probability of minus infinity, and weight 0.
+    log_probs = torch.log_softmax(logits.float(), dim=1).clamp(min=_FLOOR)
+    weights = log_probs.exp()
+    mean = (weights * log_probs).sum(dim=1)
+    variance = (weights * (log_probs - mean[:, None]) ** 2).sum(dim=1)
+    chosen = log_probs.gather(1, target[:, None])[:, 0]
+    return torch.stack([chosen, mean, variance.sqrt()], dim=1)

@@ -19,7 +19,7 @@ from copylens.records import Verdict
 from copylens.registry.reader import load_scorer
 from copylens.registry.server import tracking_uri
 from copylens.verdict.scorer import Scorer
-from serve.replica.wire import Registered
+from serve.replica.messages import RegisteredModel
 from tests.serve.fakes import FakeBackend, make_app
 from tests.serve.page.browser import Watch, serving
 from tests.serve.page.test_page import judge
@@ -49,10 +49,10 @@ class ScorerBackend(FakeBackend):
     ) -> tuple[Verdict, ...]:
         return tuple(await asyncio.to_thread(self._scorer.verdicts, texts, alpha, evidence))
 
-    async def registered(self) -> Registered:
+    async def registered(self) -> RegisteredModel:
         scorer = self._scorer
         levels = (scorer.config.calibration.alpha, scorer.config.calibration.interval)
-        return Registered(
+        return RegisteredModel(
             scorer.identity, *levels, False, tuple(scorer.rights.values()), scorer.lineage
         )
 

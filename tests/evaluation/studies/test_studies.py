@@ -207,5 +207,5 @@ def test_a_report_without_studies_leaves_their_sections_out():
     report = empty_report()
     assert study_tables.view_rows(report) == study_tables.output_rows(report) == []
     page = render_report(report, Figures(sub_datasets=["a"]))
-    for head in ("Texts in another dress", "What the LLM itself writes", "Known works"):
+    for head in ("Changed texts", "What the LLM itself writes", "Known works"):
         assert f"<h2>{head}" not in page

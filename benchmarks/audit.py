@@ -43,6 +43,7 @@ from copylens.corpus import ingest_corpus
 from copylens.corpus.manifest import MANIFEST, corpus_uri
 from copylens.store import storage
 
+LMS = ("neox-2.5m-all", "neox-2.5m-minus")
 TESTS = (*PUBLISHED_TESTS, LEARNED, "decision", SELF)
 SIZES = (6, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 UNREAD = (
@@ -63,7 +64,7 @@ def main() -> None:
     """Reads what was not read yet, tests, and prints the JSON line last."""
     torch.set_num_threads(1)
     asked = _arguments()
-    runs = {name: _config(asked, f"neox-2.5m-{name}") for name in ("all", "minus")}
+    runs = {name: _config(asked, lm) for name, lm in zip(("all", "minus"), LMS)}
     scored = {name: read(config) for name, config in runs.items()}
     names = audited(runs["all"])
     found = {

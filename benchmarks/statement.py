@@ -36,10 +36,11 @@ def main() -> None:
     parser.add_argument("runs", nargs="*", help="folders of finished runs")
     parser.add_argument("--logs", type=int, default=10_000)
     parser.add_argument("--worlds", type=int, default=600)
+    parser.add_argument("--run-logs", type=int, default=400, help="drawn from each run")
     words = parser.parse_args()
     found = {"logs": words.logs, "sum_errors": sum_errors(words.logs), **generative(words.worlds)}
     for run in words.runs:
-        found[storage.name_of(run)] = on_run(run)
+        found[storage.name_of(run)] = on_run(run, words.run_logs)
     print(json.dumps(found))
 
 
@@ -91,7 +92,7 @@ def generative(worlds: int) -> dict[str, object]:
     return tally.figures()
 
 
-def on_run(run: str, logs: int = 400) -> dict[str, object]:
+def on_run(run: str, logs: int) -> dict[str, object]:
     """Logs of a known mixture from a run's held-out works, by its own scorer."""
     val, known = _answers(run)
     rng = np.random.default_rng(2)

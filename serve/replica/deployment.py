@@ -111,7 +111,9 @@ class Scorer:
             results = await self._batcher.submit([Item(text, alpha, evidence) for text in texts])
         except OverloadedError as full:
             return Overloaded(full.waiting, full.limit, full.wait_s, full.room_s, self._name)
-        return ScoreResponse(tuple(_entry(result, timeline) for result in results), self._name)
+        return ScoreResponse(
+            tuple(score_outcome(result, timeline) for result in results), self._name
+        )
 
     async def status(self) -> ModelStatus:
         """The loaded model, and the last attempt to load another version."""
@@ -122,15 +124,7 @@ class Scorer:
         model = self._follower.current
         if model is None:
             return self._not_ready()
-        calibration = model.config.calibration
-        return RegisteredModel(
-            model.identity,
-            calibration.alpha,
-            calibration.interval,
-            model.can_write,
-            tuple(model.rights.values()),
-            model.lineage,
-        )
+        return registered_model(model)
 
     async def generate(
         self, request: GenerateRequest, policy: ContentPolicy
@@ -174,18 +168,25 @@ class Scorer:
 
     def _verdicts(self, items: list[Item]) -> list[Verdict]:
         """Scores a batch in the scoring thread; a reload meanwhile does not affect it."""
-        model = self._follower.current
-        assert model is not None
         self._metrics.batch(len(items), self._batcher.waiting)
-        verdicts: dict[int, Verdict] = {}
-        index = any(item.evidence for item in items) and _has_index(model)
-        asked = [(item.alpha, item.evidence and index) for item in items]
-        # Texts with the same options share a pass; nearly always all have.
-        for alpha, evidence in set(asked):
-            places = [n for n, kind in enumerate(asked) if kind == (alpha, evidence)]
-            found = model.verdicts([items[n].text for n in places], alpha, evidence)
-            verdicts |= dict(zip(places, found, strict=True))
-        return [verdicts[n] for n in range(len(items))]
+        return score_items(self._model(), items)
+
+
+def score_items(model: "Model", items: Sequence[Item]) -> list[Verdict]:
+    """One verdict per item, in order.
+
+    Raises:
+        TextError: one of the texts cannot be scored.
+    """
+    verdicts: dict[int, Verdict] = {}
+    index = any(item.evidence for item in items) and _has_index(model)
+    options = [(item.alpha, item.evidence and index) for item in items]
+    # Texts with the same options share a pass; nearly always all have.
+    for alpha, evidence in set(options):
+        places = [n for n, option in enumerate(options) if option == (alpha, evidence)]
+        found = model.verdicts([items[n].text for n in places], alpha, evidence)
+        verdicts |= dict(zip(places, found, strict=True))
+    return [verdicts[n] for n in range(len(items))]
 
 
 def _has_index(model: "Model") -> bool:
@@ -197,13 +198,27 @@ def _has_index(model: "Model") -> bool:
         return False
 
 
-def _entry(result: Verdict | Exception, timeline: bool) -> Verdict | FailedText:
+def score_outcome(result: Verdict | Exception, timeline: bool) -> Verdict | FailedText:
+    """A result of the batcher for one text as a message."""
     if isinstance(result, TextError):
         return FailedText(reason(result))
     if isinstance(result, Exception):
         LOG.error("a text could not be scored", exc_info=result)
         return FailedText(None)
     return result if timeline else replace(result, timeline=())
+
+
+def registered_model(model: "Model") -> RegisteredModel:
+    """The message that describes a model."""
+    calibration = model.config.calibration
+    return RegisteredModel(
+        model.identity,
+        calibration.alpha,
+        calibration.interval,
+        model.can_write,
+        tuple(model.rights.values()),
+        model.lineage,
+    )
 
 
 @serve.deployment(

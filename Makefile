@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: setup demo test test-fast test-cluster chaos check results clean
+.PHONY: setup demo test test-fast test-cluster chaos benchmarks-smoke check results clean
 
 setup: $(VENV)/.installed
 
@@ -30,6 +30,10 @@ test-cluster: setup
 # Some eight minutes, and a machine that does nothing else.
 chaos: setup
 	$(BIN)/python -m pytest -m cluster tests/ray_jobs/test_chaos.py
+
+# Every benchmark at its smallest size: some minutes, and no figure means anything.
+benchmarks-smoke: setup
+	$(BIN)/python -m benchmarks.smoke
 
 check: setup
 	$(BIN)/ruff check .

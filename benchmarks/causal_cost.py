@@ -48,7 +48,8 @@ def main() -> None:
     found: dict[str, Any] = {"scorer_seconds": round(scorer_s, 5)}
     passages = standard_library(600)
     with tempfile.TemporaryDirectory() as folder:
-        for name, (shape, count) in SIZES.items():
+        for name in asked.lms:
+            shape, count = SIZES[name]
             lm = save_lm(Path(folder, name), passages, shape)
             found[name] = costs(lm, passages, count, scorer_s)
             print(json.dumps({name: found[name]}), flush=True)
@@ -100,6 +101,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="the output of `copylens run`")
     parser.add_argument("--probe", help="where its LM lies now, if it has moved")
+    parser.add_argument("--lms", nargs="+", choices=SIZES, default=list(SIZES))
     return parser.parse_args()
 
 

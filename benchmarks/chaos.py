@@ -6,6 +6,7 @@ killed node is replaced by an empty one and a killed driver is started again, as
 job controller would. What the two leave must be the same, byte by byte.
 """
 
+import argparse
 import json
 import os
 import random
@@ -38,14 +39,24 @@ _WORKERS = ("ray::MapWorker", "ray::RayTrainWorker")
 
 def main() -> None:
     """Runs everything and prints the JSON line last."""
-    seed = int(sys.argv[1]) if sys.argv[1:] else 0
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--smallest", action="store_true", help="embed alone, and one kill")
+    words = parser.parse_args()
+    size = {"kills": {"embed": 1}, "passages": 256} if words.smallest else {}
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(chaos(Path(folder), seed)))
+        print(json.dumps(chaos(Path(folder), words.seed, **size)))
 
 
-def chaos(folder: Path, seed: int, kills: dict[str, int] = KILLS) -> dict[str, object]:
-    """Both runs and the comparison: kills, jobs, rows lost and doubled, identical or not."""
-    texts = standard_library(PASSAGES)
+def chaos(
+    folder: Path, seed: int, kills: dict[str, int] = KILLS, passages: int = PASSAGES
+) -> dict[str, object]:
+    """Both runs and the comparison: kills, jobs, rows lost and doubled, identical or not.
+
+    Args:
+        kills: stage after ingest -> how often it is struck; in order, and no other stage is run.
+    """
+    texts = standard_library(passages)
     model = save_lm(folder / "lm", texts, LM)
     corpus = write_corpus(folder / "corpus.jsonl", texts)
     calm, stormy = (_config(folder / name, corpus, model) for name in ("calm", "stormy"))
@@ -54,7 +65,7 @@ def chaos(folder: Path, seed: int, kills: dict[str, int] = KILLS) -> dict[str, o
     with MachineCluster() as cluster:
         for config in (calm, stormy):
             (folder / f"{Path(config.output).name}.yaml").write_text(config.to_yaml())
-            for stage in ("ingest", "embed", "train", "score"):
+            for stage in ("ingest", *kills):
                 words = _words(stage, folder, config, scorer)
                 count = kills.get(stage, 0) if config is stormy else 0
                 killer = Killer(cluster, random.Random(f"{seed} {stage}"), count)
@@ -66,7 +77,7 @@ def chaos(folder: Path, seed: int, kills: dict[str, int] = KILLS) -> dict[str, o
         "kills": len(done),
         "by_kind": dict(Counter(done)),
         "jobs": len(kills),
-        **_differences(calm, stormy, folder, len(texts)),
+        **_differences(calm, stormy, len(texts) if "score" in kills else 0),
     }
 
 
@@ -213,20 +224,22 @@ def _words(stage: str, folder: Path, config: RunConfig, scorer: str) -> list[str
     return words
 
 
-def _differences(
-    calm: RunConfig, stormy: RunConfig, folder: Path, rows: int
-) -> dict[str, int | bool]:
-    """What the disturbed run has too little or too often, and whether all its bytes agree."""
+def _differences(calm: RunConfig, stormy: RunConfig, rows: int) -> dict[str, int | bool]:
+    """What the disturbed run has too little or too often, and whether all its bytes agree.
+
+    Args:
+        rows: of the log that was scored.
+    """
     states = Counter(row.id for task in plan(stormy) for row in read_states(task.target))
     verdicts = Counter(row["row"] for row in _verdicts(stormy))
     wanted = {row.id for task in plan(calm) for row in read_states(task.target)}
     lost = len(wanted - set(states)) + len(set(range(1, rows + 1)) - set(verdicts))
     doubled = sum(count - 1 for found in (states, verdicts) for count in found.values())
-    same = all(_bytes_of(calm, name) == _bytes_of(stormy, name) for name in _outputs(calm, folder))
+    same = all(_bytes_of(calm, name) == _bytes_of(stormy, name) for name in _outputs(calm))
     return {"lost": lost, "doubled": doubled, "identical": same}
 
 
-def _outputs(config: RunConfig, folder: Path) -> list[str]:
+def _outputs(config: RunConfig) -> list[str]:
     """State shards, the model's arrays and verdict shards, as paths below the output."""
     root = Path(config.output)
     patterns: tuple[Callable[[], Iterator[Path]], ...] = (

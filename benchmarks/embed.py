@@ -11,6 +11,7 @@ LMs of random weights:
 - texts_per_second: of the embed stage, on this machine.
 """
 
+import argparse
 import json
 import multiprocessing
 import os
@@ -25,7 +26,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.support.memory import PeakMemory
-from benchmarks.support.workload import save_lm, standard_library, write_corpus
+from benchmarks.support.workload import TINY_LM, save_lm, standard_library, write_corpus
 from copylens.config.load import build_config
 from copylens.config.schema import ProbeConfig, RunConfig
 from copylens.corpus import ingest_corpus
@@ -48,14 +49,18 @@ LARGE_LM = {"hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 
 
 def main() -> None:
     """Measures, tells each step on stderr, and prints the JSON line last."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--passages", type=int, default=PASSAGES)
+    parser.add_argument("--tiny-lms", action="store_true", help="to see that it works")
+    words = parser.parse_args()
     torch.set_num_threads(1)
     # Ray's workers give way to all other processes by default, the plain ones do not.
     os.environ["RAY_worker_niceness"] = "0"
-    texts = standard_library(PASSAGES)
+    texts = standard_library(words.passages)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        small = save_lm(folder / "small", texts, SMALL_LM)
-        large = save_lm(folder / "large", texts, LARGE_LM)
+        small = save_lm(folder / "small", texts, TINY_LM if words.tiny_lms else SMALL_LM)
+        large = save_lm(folder / "large", texts, TINY_LM if words.tiny_lms else LARGE_LM)
         figures = {
             "probe_vs_forward": probe_vs_forward(large, texts[:10]),
             "probe_vs_forward_small": probe_vs_forward(small, texts[:64]),

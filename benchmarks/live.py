@@ -22,7 +22,7 @@ import numpy as np
 import torch
 
 from copylens.corpus.publish import read_split
-from copylens.generation.live import Schedule, Watch, generate
+from copylens.generation.live import Monitor, Schedule, generate
 from copylens.probe.chunks import tokenize
 from copylens.probe.detokenize import Detokenizer
 from copylens.probe.stream import StateStream
@@ -127,13 +127,13 @@ def flags_of(scorer: Scorer, text: str, every: int, confirm: int) -> list[tuple[
     ids = list(tokenize(lm, [text])[0].ids)[: lm.context - len(lm.prefix)]
     stream = StateStream(scorer.probe, len(lm.prefix))
     schedule = Schedule(every)
-    watch = Watch(scorer, stream, schedule, confirm=confirm)
+    monitor = Monitor(scorer, stream, schedule, confirm=confirm)
     flags: list[tuple[int, str | None]] = []
     unread, past = list(lm.prefix), None
     with stream.attached():
         for count, token in enumerate(ids, 1):
             unread.append(token)
-            if not watch.due(count):
+            if not monitor.due(count):
                 continue
             with torch.inference_mode(), stream.listening():
                 feed = torch.tensor([unread], device=lm.device)
@@ -141,7 +141,7 @@ def flags_of(scorer: Scorer, text: str, every: int, confirm: int) -> list[tuple[
                     input_ids=feed, past_key_values=past, use_cache=True
                 ).past_key_values
             unread = []
-            flag = watch.look().flag
+            flag = monitor.observe().flag
             if flag is not None:
                 flags.append((flag.tokens, flag.sub_dataset))
     return flags

@@ -1,11 +1,12 @@
 """`python -m benchmarks.results [RUN ...]`: report.json of finished runs -> docs/results.md.
 
 Runs that differ in nothing but their seed and what is studied stand together: mean and range over
-seeds for every
-figure, and each seed's own paired difference. Without arguments it takes every run below `runs/`.
+seeds for every figure, and each seed's own paired difference. Without arguments it takes every run
+below `runs/`.
 Nothing is measured here. The last line of its output is one JSON object.
 """
 
+import argparse
 import json
 import shlex
 import sys
@@ -22,21 +23,25 @@ _NO_SETTINGS = ("seed", "output", "tracking", "resources", "evaluation")
 
 def main() -> None:
     """Collects the reports and writes the page."""
-    folders = [Path(word) for word in sys.argv[1:]] or sorted(Path("runs").glob("*"))
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("runs", nargs="*", type=Path, help="folders of finished runs")
+    parser.add_argument("--page", type=Path, default=_TARGET, help="what is written")
+    words = parser.parse_args()
+    folders = words.runs or sorted(Path("runs").glob("*"))
     reports = {
         folder: json.loads((folder / "report.json").read_text())
         for folder in folders
         if (folder / "report.json").exists()
     }
-    missing = [str(folder) for folder in folders if folder not in reports and sys.argv[1:]]
+    missing = [str(folder) for folder in folders if folder not in reports and words.runs]
     if missing:
         _stop(f"no report.json in {', '.join(missing)}; run `copylens run` first")
     if not reports:
         _stop("no runs/*/report.json; run `copylens run` first")
     groups = by_settings(reports)
     names = [title(group) for group in groups]
-    _TARGET.write_text(_head(reports) + "".join(map(section, names, groups)))
-    print(json.dumps({"runs": [folder.name for folder in reports], "page": str(_TARGET)}))
+    words.page.write_text(_head(reports) + "".join(map(section, names, groups)))
+    print(json.dumps({"runs": [folder.name for folder in reports], "page": str(words.page)}))
 
 
 def _stop(message: str) -> None:

@@ -8,9 +8,9 @@ the simulated share of 64 workers' time that is work, on a job of 10^9 tokens, w
 stragglers as `LARGE` says.
 """
 
+import argparse
 import json
 import os
-import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ import torch
 
 from benchmarks.embed import SMALL_LM, WORKERS, prepared, seconds, tell
 from benchmarks.support.simulation import Cluster, efficiency, simulate
-from benchmarks.support.workload import save_lm, standard_library
+from benchmarks.support.workload import TINY_LM, save_lm, standard_library
 from copylens.config.schema import RunConfig
 from copylens.states.embed import EmbedTask, plan
 from copylens.states.shards import read_states
@@ -32,7 +32,6 @@ from ray_jobs.cluster.session import ray_session
 from ray_jobs.embed import EmbedActor, embed_shards
 
 PASSAGES = 1920
-CALIBRATION = 640
 EMPTY_SHARDS = 300
 # Preemptible machines: a worker is lost every twelve hours, one in fifty is three times slower.
 LARGE: dict[str, Any] = {"mean_time_to_failure": 12 * 3600, "stragglers": 0.02, "slowdown": 3.0}
@@ -50,15 +49,21 @@ class IdleActor:
 
 def main() -> None:
     """Calibrates, predicts, measures, scales out; the JSON line comes last."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--passages", type=int, default=PASSAGES, help="of the measured job")
+    parser.add_argument("--empty-shards", type=int, default=EMPTY_SHARDS)
+    parser.add_argument("--tiny-lms", action="store_true", help="to see that it works")
+    words = parser.parse_args()
     torch.set_num_threads(1)
     os.environ["RAY_worker_niceness"] = "0"
-    texts = standard_library(PASSAGES + CALIBRATION)
+    calibration = words.passages // 3
+    texts = standard_library(words.passages + calibration)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        model = save_lm(folder / "lm", texts, SMALL_LM)
-        small = prepared(folder / "calibration", model, texts[:CALIBRATION])
-        large = prepared(folder / "measured", model, texts[CALIBRATION:])
-        cluster = calibrated(small)
+        model = save_lm(folder / "lm", texts, TINY_LM if words.tiny_lms else SMALL_LM)
+        small = prepared(folder / "calibration", model, texts[:calibration])
+        large = prepared(folder / "measured", model, texts[calibration:])
+        cluster = calibrated(small, words.empty_shards)
         with ray_session(large):
             took = seconds(lambda: embed_shards(large, plan(large)))
         tokens = [shard_tokens(task) for task in plan(large)]
@@ -68,7 +73,7 @@ def main() -> None:
     print(json.dumps({key: round(value, 4) for key, value in figures.items()}))
 
 
-def calibrated(config: RunConfig) -> Cluster:
+def calibrated(config: RunConfig, empty_shards: int) -> Cluster:
     """What this machine's workers cost: by a small embed job, and by jobs that do no work."""
     tasks = plan(config)
     with ray_session(config):
@@ -77,18 +82,19 @@ def calibrated(config: RunConfig) -> Cluster:
             for row in over_shards(config, EmbedActor, rows(config, tasks))
         )
         startup = min(seconds(lambda: one_shard(config, tasks)) for _ in range(2))
-        idle = [{"task": str(n)} for n in range(EMPTY_SHARDS)]
+        idle = [{"task": str(n)} for n in range(empty_shards)]
         empty = seconds(lambda: list(over_shards(config, IdleActor, idle)))
         few = seconds(lambda: list(over_shards(config, IdleActor, idle[:10])))
     # A worker's first shard loads the LM, which is the start-up's part.
-    shard_seconds = statistics.mean(timed[:-WORKERS])
-    tokens = statistics.mean(shard_tokens(task) for task in tasks)
+    warm = timed[:-WORKERS]
+    passage_seconds = sum(took for took, _ in warm) / sum(passages for _, passages in warm)
+    tokens = sum(map(shard_tokens, tasks)) / sum(task.passages for task in tasks)
     cluster = Cluster(
         workers=WORKERS,
         startup=startup,
-        token_seconds=shard_seconds / tokens,
+        token_seconds=passage_seconds / tokens,
         shard_seconds=0.0,
-        handout=max(empty - few, 0.0) / (EMPTY_SHARDS - 10),
+        handout=max(empty - few, 0.0) / (empty_shards - len(idle[:10])),
     )
     tell({k: float(v) for k, v in vars(cluster).items() if v != float("inf")})
     return cluster

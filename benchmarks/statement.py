@@ -16,15 +16,15 @@ from decimal import Decimal
 
 import numpy as np
 
+from benchmarks.support.worlds import MODEL, world
 from copylens.corpus import load_manifest
 from copylens.fit.confusion import HeldOutShares
 from copylens.fit.cross_fit import CrossFit
 from copylens.fit.data import load_texts
-from copylens.settlement import Grounds, Terms, VerdictLog, make_statement
+from copylens.settlement import ScoringVersion, Terms, VerdictLog, make_statement
 from copylens.settlement.correction import estimate
 from copylens.store import storage
 from copylens.verdict.scorer import Scorer
-from tests.settlement.worlds import MODEL, world
 
 _SIZES = (200, 500, 2000)
 # From logs of a few sources to logs of all alike.
@@ -36,10 +36,11 @@ def main() -> None:
     parser.add_argument("runs", nargs="*", help="folders of finished runs")
     parser.add_argument("--logs", type=int, default=10_000)
     parser.add_argument("--worlds", type=int, default=600)
+    parser.add_argument("--run-logs", type=int, default=400, help="drawn from each run")
     words = parser.parse_args()
     found = {"logs": words.logs, "sum_errors": sum_errors(words.logs), **generative(words.worlds)}
     for run in words.runs:
-        found[storage.name_of(run)] = on_run(run)
+        found[storage.name_of(run)] = on_run(run, words.run_logs)
     print(json.dumps(found))
 
 
@@ -71,8 +72,8 @@ def _sums(rng: np.random.Generator) -> bool:
     currency, digits = [("EUR", 2), ("JPY", 0), ("KWD", 3)][rng.integers(3)]
     pool = str(Decimal(int(rng.integers(1, 10**12))).scaleb(-digits))
     allow = (names[-1],) if K > 1 and rng.random() < 0.3 else ()
-    grounds = Grounds(names, held if rng.random() < 0.7 else None, "")
-    made = make_statement(log, grounds, Terms(pool, currency, allow=allow), resamples=20)
+    version = ScoringVersion(names, held if rng.random() < 0.7 else None, "")
+    made = make_statement(log, version, Terms(pool, currency, allow=allow), resamples=20)
     lines = sum(Decimal(line["amount"]) for line in made["lines"])
     holders = sum(Decimal(entry["amount"]) for entry in made["holders"])
     kept = Decimal(made["totals"]["kept"])
@@ -80,7 +81,7 @@ def _sums(rng: np.random.Generator) -> bool:
 
 
 def generative(worlds: int) -> dict[str, object]:
-    """Worlds with a known confusion; see tests/settlement/worlds.py."""
+    """Worlds with a known confusion; see support/worlds.py."""
     rng = np.random.default_rng(1)
     tally = Tally()
     for _ in range(worlds):
@@ -91,7 +92,7 @@ def generative(worlds: int) -> dict[str, object]:
     return tally.figures()
 
 
-def on_run(run: str, logs: int = 400) -> dict[str, object]:
+def on_run(run: str, logs: int) -> dict[str, object]:
     """Logs of a known mixture from a run's held-out works, by its own scorer."""
     val, known = _answers(run)
     rng = np.random.default_rng(2)

@@ -1,4 +1,4 @@
-"""Everything that crosses a border between rooms. Scores state their sign and range here, once."""
+"""Records that several rooms exchange. Scores state their sign and range here, once."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal

@@ -114,7 +114,7 @@ def demo(
     small: Annotated[bool, typer.Option(help="A few minutes less, rougher figures.")] = False,
 ) -> None:
     """The whole pipeline on installed Python packages, with an LM trained on the spot."""
-    from copylens.cli.demo import run_demo
+    from ray_jobs.demo.run import run_demo
 
     run_demo(output, small)
 

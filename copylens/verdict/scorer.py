@@ -94,7 +94,7 @@ class Scorer:
 
         Args:
             folder: where `save` wrote.
-            name, version: what verdicts say made them.
+            name, version: of the model, as verdicts give them.
             probe: where the LM lies now, if it has moved since training.
 
         Raises:

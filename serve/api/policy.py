@@ -15,8 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from copylens.config.section import Section
 from copylens.errors import ConfigError
-from copylens.generation.flags import Block, Flag
-from copylens.generation.flags import Policy as LivePolicy
+from copylens.generation.flags import Block, BlockingPolicy, Flag
 from copylens.records import Rights, Share, Verdict
 from serve.http.errors import first_validation_error
 
@@ -127,7 +126,7 @@ class Ruling:
     policy: str
 
 
-def live_policy(policy: ContentPolicy) -> LivePolicy:
+def blocking_policy(policy: ContentPolicy) -> BlockingPolicy:
     """The policy's `block` rules as a live policy, which can end a running generation.
 
     A running verdict on few tokens is uncertain, so a block also needs a raised flag.

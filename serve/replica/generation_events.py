@@ -7,13 +7,12 @@ from dataclasses import asdict
 from typing import Any
 
 from copylens.errors import ConfigError, CopyLensError, TextError
-from copylens.generation.flags import Block, Flag, block_sources, known_sources
-from copylens.generation.flags import Policy as LivePolicy
+from copylens.generation.flags import Block, BlockingPolicy, Flag, block_sources, known_sources
 from copylens.generation.live import LiveStep, generate
 from copylens.probe.writer import prompt_tokens
 from copylens.records import Verdict
 from copylens.verdict.scorer import Scorer
-from serve.api.policy import ContentPolicy, live_policy
+from serve.api.policy import ContentPolicy, blocking_policy
 from serve.replica.generation import BlockRule, Event, GenerateRequest, error_event
 
 _CHAT_STOP = "\nuser:"  # start of the user's next turn in a plain transcript
@@ -57,7 +56,7 @@ def _write(scorer: Scorer, request: GenerateRequest, policy: ContentPolicy) -> I
         seed=seed,
         top_p=request.top_p,
         stop=stop,
-        policy=_both(live_policy(policy), request.block),
+        policy=_both(blocking_policy(policy), request.block),
         confirm=request.confirm,
         alpha=request.alpha,
     )
@@ -96,7 +95,7 @@ def running(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _both(service: LivePolicy, rule: BlockRule | None) -> LivePolicy:
+def _both(service: BlockingPolicy, rule: BlockRule | None) -> BlockingPolicy:
     """Applies the service's policy first, then the request's rule."""
     if rule is None:
         return service

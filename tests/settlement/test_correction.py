@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
+from benchmarks.support.worlds import world
 from copylens.fit.confusion import HeldOutShares
 from copylens.settlement.correction import estimate, invert
-from tests.settlement.worlds import world
 
 
 def test_inversion_is_exact_where_the_matrix_is() -> None:

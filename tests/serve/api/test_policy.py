@@ -6,7 +6,7 @@ import pytest
 
 from copylens.errors import ConfigError, CopyLensError
 from copylens.generation.flags import flag_of
-from serve.api.policy import ContentPolicy, live_policy, parse_policy
+from serve.api.policy import ContentPolicy, blocking_policy, parse_policy
 from serve.ops.reloaded import ReloadedFile
 from tests.serve.fakes import RIGHTS, make_verdict
 
@@ -132,7 +132,7 @@ def test_without_a_first_good_file_there_is_nothing_to_keep(tmp_path):
 
 
 def test_a_block_ends_a_text_that_is_being_written_once_a_flag_stands():
-    judge = live_policy(parse_policy(RULES, "test"))
+    judge = blocking_policy(parse_policy(RULES, "test"))
     verdict = make_verdict(sea=0.6)
     assert judge(verdict, None) is None
     block = judge(verdict, flag_of(verdict, 64))

@@ -1,14 +1,14 @@
-"""The application that Serve deploys: `serve deploy configs/serve.yaml`, `copylens serve`."""
+"""The Serve application: `serve deploy configs/serve.yaml`, `copylens serve`."""
 
 from ray.serve import Application
 
 from serve.ops.settings import ServeArgs
-from serve.replica.deployment import Ingress, Scorer
+from serve.replica.deployment import IngressDeployment, ScorerDeployment
 
 
 def build(args: ServeArgs) -> Application:
-    """Ingress before Scorer. What `deployments` of a Serve config file says overrides this."""
-    scorer = Scorer.options(
+    """Ingress, which calls Scorer. `deployments` of a Serve config file overrides the options."""
+    scorer = ScorerDeployment.options(
         autoscaling_config={
             "min_replicas": args.replicas_min,
             "max_replicas": args.replicas_max,
@@ -18,5 +18,7 @@ def build(args: ServeArgs) -> Application:
         },
         ray_actor_options={"num_cpus": 1},
     )
-    ingress = Ingress.options(num_replicas=args.ingresses, ray_actor_options={"num_cpus": 0.5})
+    ingress = IngressDeployment.options(
+        num_replicas=args.ingresses, ray_actor_options={"num_cpus": 0.5}
+    )
     return ingress.bind(args, scorer.bind(args))

@@ -83,7 +83,7 @@ def autoscaling(case: Case, tell: Callable[[str, Any], None]) -> dict[str, int]:
         ask(Job(ours.url, texts, size.after_s, clients=1))
     counts = [count for _, count in curve]
     for when, count in changes(curve):
-        phase = "before" if when < step else "32 clients" if when < calm else "after"
+        phase = "before" if when < step else f"{size.clients} clients" if when < calm else "after"
         print(f"  {when - step:6.1f} s  {phase:10}  {count} replicas")
     tell("replicas, second by second", "".join(map(str, counts)))
     return {"replicas_at_first": counts[0], "replicas_at_most": max(counts), "at_last": counts[-1]}

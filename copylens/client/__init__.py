@@ -1,5 +1,6 @@
 """A Python client of the service: verdicts, generations and the registry over HTTP."""
 
-from copylens.client.client import Client, Retries, ServiceError
+from copylens.client.client import Client, ServiceError
+from copylens.client.retries import Retries
 
 __all__ = ["Client", "Retries", "ServiceError"]

@@ -8,8 +8,6 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
@@ -22,6 +20,7 @@ from copylens.client.records import (
     parse,
     parse_event,
 )
+from copylens.client.retries import Retries, retry_after
 from copylens.errors import CopyLensError
 
 _RETRIED = (429, 503)
@@ -38,35 +37,6 @@ class ServiceError(CopyLensError):
     def __init__(self, message: str, status: int | None = None, code: str | None = None):
         super().__init__(message)
         self.status, self.code = status, code
-
-
-@dataclass(frozen=True)
-class Retries:
-    """When a call is repeated: after 429, 503 and connection errors.
-
-    Exponential backoff with full jitter: the n-th wait is uniform in [0, base * 2^n] seconds. Where
-    the service sends Retry-After, the wait is at least that.
-
-    Attributes:
-        tries: number of calls, including the first.
-        base, longest: seconds; after a Retry-After above `longest` the call is not repeated.
-    """
-
-    tries: int = 4
-    base: float = 0.5
-    longest: float = 30.0
-
-    def wait(self, tried: int, retry_after: float | None, draw: Callable[[], float]) -> float:
-        """Seconds before the next call.
-
-        Args:
-            tried: calls made so far, at least 1.
-            retry_after: seconds that the service asks for; None where it asks for none.
-            draw: gives a number in [0, 1).
-        """
-        if retry_after is not None:
-            return min(self.longest, retry_after + self.base * draw())
-        return min(self.longest, self.base * 2.0**tried) * draw()
 
 
 class Client:
@@ -211,7 +181,7 @@ class Client:
         """The JSON of a response; repeats the call, which must be idempotent, as `Retries` says."""
         tries = self._retries.tries
         for tried in range(1, tries + 1):
-            retry_after = None
+            wait = None
             try:
                 answer = self._http.request(method, path, json=body)
             except httpx2.TransportError as error:
@@ -220,13 +190,13 @@ class Client:
                 if answer.status_code == 200:
                     return _json(answer)
                 problem = _error_of(answer)
-                retry_after = _retry_after(answer)
-                too_long = retry_after is not None and retry_after > self._retries.longest
+                wait = retry_after(answer.headers)
+                too_long = wait is not None and wait > self._retries.longest
                 if answer.status_code not in _RETRIED or too_long:
                     raise problem
             if tried == tries:
                 raise problem
-            self._sleep(self._retries.wait(tried, retry_after, random.random))
+            self._sleep(self._retries.wait(tried, wait, random.random))
         raise AssertionError("tries is at least 1")
 
     def _unreachable(self, error: Exception) -> ServiceError:
@@ -279,18 +249,3 @@ def _refusal(body: Any, status: int | None) -> ServiceError:
 
 def _line(text: str) -> str:
     return " ".join(text.split())
-
-
-def _retry_after(answer: httpx2.Response) -> float | None:
-    """Seconds, from either form that RFC 9110 allows; None where there is none."""
-    value = answer.headers.get("Retry-After", "").strip()
-    if not value:
-        return None
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None

@@ -68,7 +68,8 @@ class Done:
 GenerationEvent = Token | Shares | Flag | Block | ServedVerdict | Done
 """An event of a generation. The last ones are the verdict, unless the text is blank, and `Done`."""
 
-_EVENTS: dict[str, type[GenerationEvent]] = {
+# Name of an event -> its record.
+EVENT_TYPES: dict[str, type[GenerationEvent]] = {
     "token": Token,
     "shares": Shares,
     "flag": Flag,
@@ -98,7 +99,7 @@ class Registry:
 
 # Built once: that takes longer than a response.
 _ADAPTERS: dict[type, TypeAdapter[Any]] = {
-    kind: TypeAdapter(kind) for kind in (*_EVENTS.values(), Registry)
+    kind: TypeAdapter(kind) for kind in (*EVENT_TYPES.values(), Registry)
 }
 
 
@@ -118,4 +119,4 @@ def parse_event(name: str, data: dict[str, Any]) -> GenerationEvent | None:
     Raises:
         ValidationError: see `parse`.
     """
-    return parse(_EVENTS[name], data) if name in _EVENTS else None
+    return parse(EVENT_TYPES[name], data) if name in EVENT_TYPES else None

@@ -153,7 +153,7 @@ def _announce(args: ServeArgs, status: ModelStatus, host: str, port: int) -> Non
     assert status.model is not None
     shown = f"[{host}]" if ":" in host else host
     keys = "API keys needed" if args.keys else "no keys needed"
-    _say(
+    _print(
         f"CopyLens answers at http://{shown}:{port} "
         f"({status.model.name} version {status.model.version}, {keys}); Ctrl-C stops it"
     )
@@ -168,10 +168,10 @@ def _report_changes(handle: Any, stop: threading.Event, status: ModelStatus) -> 
             # Serve restarts dead replicas, and responses report it meanwhile.
             continue
         if now.model is not None and now.model != status.model:
-            _say(f"version {now.model.version} answers now")
+            _print(f"version {now.model.version} answers now")
         elif now.reason is not None and now.reason != status.reason:
             answering = "the version before goes on answering" if now.model else "nobody answers"
-            _say(f"{answering}: {now.reason}")
+            _print(f"{answering}: {now.reason}")
         status = now
 
 
@@ -184,10 +184,10 @@ def _stop(handle: Any) -> None:
         # Deleting the application waits for running requests; a shutdown alone would drop them.
         ray_serve.delete(_APP)
     except Exception as error:
-        _say(f"stopped without waiting for what was under way: {type(error).__name__}")
+        _print(f"stopped without waiting for what was under way: {type(error).__name__}")
 
 
-def _say(line: str) -> None:
+def _print(line: str) -> None:
     print(line, flush=True)
 
 

@@ -37,7 +37,7 @@ from serve.replica.messages import (
 )
 
 if TYPE_CHECKING:
-    from copylens.verdict.scorer import Scorer as Model
+    from copylens.verdict.scorer import Scorer
 
 _NO_MODEL = "no model is loaded yet"
 
@@ -60,7 +60,7 @@ class Item:
     health_check_timeout_s=60,
     graceful_shutdown_timeout_s=60,
 )
-class Scorer:
+class ScorerDeployment:
     """Holds the model, batches texts for it, and reloads it when its alias moves."""
 
     async def __init__(self, args: ServeArgs):
@@ -83,7 +83,7 @@ class Scorer:
             args.batching.answer_s,
         )
         source = ModelSource(args)
-        self._follower: Follower[Model] = Follower(
+        self._follower: Follower[Scorer] = Follower(
             source.resolve,
             source.load,
             # In the scoring thread: two models may share one LM, and only one of them may have its
@@ -158,7 +158,7 @@ class Scorer:
         if self._batcher.busy_s > self._stalled_s:
             raise RuntimeError(f"a pass of the LM takes longer than {self._stalled_s:g} s")
 
-    def _model(self) -> "Model":
+    def _model(self) -> "Scorer":
         model = self._follower.current
         assert model is not None
         return model
@@ -172,7 +172,7 @@ class Scorer:
         return score_items(self._model(), items)
 
 
-def score_items(model: "Model", items: Sequence[Item]) -> list[Verdict]:
+def score_items(model: "Scorer", items: Sequence[Item]) -> list[Verdict]:
     """One verdict per item, in order.
 
     Raises:
@@ -189,7 +189,7 @@ def score_items(model: "Model", items: Sequence[Item]) -> list[Verdict]:
     return [verdicts[n] for n in range(len(items))]
 
 
-def _has_index(model: "Model") -> bool:
+def _has_index(model: "Scorer") -> bool:
     """Whether the model has an evidence index; one that cannot be read is logged, not raised."""
     try:
         return model.evidence_index is not None
@@ -208,7 +208,7 @@ def score_outcome(result: Verdict | Exception, timeline: bool) -> Verdict | Fail
     return result if timeline else replace(result, timeline=())
 
 
-def registered_model(model: "Model") -> RegisteredModel:
+def registered_model(model: "Scorer") -> RegisteredModel:
     """The message that describes a model."""
     calibration = model.config.calibration
     return RegisteredModel(
@@ -228,7 +228,7 @@ def registered_model(model: "Model") -> RegisteredModel:
     graceful_shutdown_timeout_s=60,
 )
 @serve.ingress()
-class Ingress:
+class IngressDeployment:
     """HTTP: access control, routes, policy. Holds no model, so replicas are cheap."""
 
     def __init__(self, args: ServeArgs, scorer: "DeploymentHandle[Any]"):

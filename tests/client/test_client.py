@@ -9,8 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from copylens.client.client import Client, Retries, ServiceError
+from copylens.client.client import Client, ServiceError
 from copylens.client.records import Done, ServedVerdict, Shares, Token
+from copylens.client.retries import Retries
 from copylens.generation.flags import Block, Flag
 from copylens.records import Rights
 from tests.generation.live_samples import verdict

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from benchmarks.support.fuzz_app import InProcess
+from benchmarks.support.fuzz_app import InProcessBackend
 from copylens.generation.live import generate
 from copylens.probe.stream import StateStream
 from copylens.registry.reader import load_scorer
@@ -82,7 +82,7 @@ def test_a_long_text_over_http_is_read_in_overlapping_chunks(scorer):
     text = " ".join(
         f"The captain of ship {n} said that the court of law was wrong." for n in range(99)
     )
-    answer = make_client(InProcess(scorer)).post("/v1/attribute", json={"text": text}).json()
+    answer = make_client(InProcessBackend(scorer)).post("/v1/attribute", json={"text": text}).json()
     assert answer["tokens"] > 2 * scorer.probe.lm.context
     assert (answer["timeline"][-1]["end"], answer["truncated"]) == (len(text), False)
     del answer["policy"]

@@ -7,7 +7,7 @@ import pytest
 from copylens.config.schema import ProbeConfig
 from copylens.probe.probe import Probe
 from tests.generation.live_samples import ScriptedScorer
-from tests.serve.page.browser import FLAGS, Watch, chromium
+from tests.serve.page.browser import FLAGS, BrowserMonitor, chromium
 from tests.serve.page.page_app import Behaviour, build
 from tests.serve.server import serving
 
@@ -43,30 +43,30 @@ def behaviour(service):
 def visit(browser, service, behaviour):
     """Returns a function that opens the page; afterwards, nothing may have gone wrong.
 
-    Its `watches` know what each visit's browser complained of.
+    Its `monitors` know what each visit's browser complained of.
     """
-    watches, contexts = [], []
+    monitors, contexts = [], []
 
     def open_page(width=1180, height=900, **options):
         context = browser.new_context(viewport={"width": width, "height": height}, **options)
         contexts.append(context)
         context.set_default_timeout(15_000)
-        watches.append(Watch(context))
+        monitors.append(BrowserMonitor(context))
         page = context.new_page()
         page.goto(service[0], wait_until="networkidle")
         return page
 
-    open_page.watches = watches
+    open_page.monitors = monitors
     yield open_page
     for context in contexts:
         context.close()
-    for watch in watches:
-        assert watch.foreign == []
-        assert watch.complaints == []
+    for monitor in monitors:
+        assert monitor.foreign == []
+        assert monitor.complaints == []
 
 
 @pytest.fixture(autouse=True)
-def _the_service_log_is_heard(monkeypatch):
+def _service_log_propagates(monkeypatch):
     """Once Ray is imported, its loggers do not pass on what they say to pytest's."""
     for name in ("ray", "ray.serve"):
         monkeypatch.setattr(logging.getLogger(name), "propagate", True)

@@ -12,8 +12,8 @@ from tests.serve.fakes import FakeBackend, make_client, make_verdict
 from tests.serve.generation_samples import EVENTS, FakeGenerationBackend
 
 
-class Counted:
-    """Notes what it is told."""
+class RecordingMetrics:
+    """Records what it is called with."""
 
     def __init__(self):
         self.verdicts, self.requests = [], []
@@ -27,7 +27,7 @@ class Counted:
 
 
 def test_verdicts_count_alike_from_every_route():
-    counted = Counted()
+    counted = RecordingMetrics()
     client = make_client(generation=FakeGenerationBackend(EVENTS), metrics=counted)
     client.post("/v1/attribute", json={"texts": ["a", "unscorable", "b"]})
     client.post("/v1/generate", json={"prompt": "a"})
@@ -39,7 +39,7 @@ def test_verdicts_count_alike_from_every_route():
 
 
 def test_requests_count_by_route_whatever_address_is_asked_for(tmp_path):
-    counted = Counted()
+    counted = RecordingMetrics()
     client = make_client(metrics=counted)
     client.post("/v1/attribute", json={"text": "a"})
     client.post("/v1/attribute", content=b"{", headers={"Content-Type": "application/json"})
@@ -61,7 +61,7 @@ def test_requests_count_by_route_whatever_address_is_asked_for(tmp_path):
 
 
 def test_a_fault_of_ours_is_counted_as_one():
-    counted = Counted()
+    counted = RecordingMetrics()
     client = make_client(FakeBackend(refusal=KeyError("x")), metrics=counted)
     client.post("/v1/attribute", json={"text": "a"})
     assert counted.requests == [("/v1/attribute", 500)]

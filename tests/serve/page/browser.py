@@ -41,7 +41,7 @@ def _chromium() -> str | None:
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
-class Watch:
+class BrowserMonitor:
     """Notes what no page of ours may do: reach other hosts, break the policy, throw."""
 
     def __init__(self, context: Any) -> None:

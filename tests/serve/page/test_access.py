@@ -189,4 +189,4 @@ def test_whether_the_lm_writes_is_known_without_a_refusal(visit, behaviour, writ
     page.locator("#tab-write:not(.pending)").wait_for(state="visible" if writes else "hidden")
     assert page.locator("#panel-judge").is_visible()
     judge(page, MIXED)
-    assert visit.watches[0].refused == []
+    assert visit.monitors[0].refused == []

@@ -4,11 +4,13 @@ import asyncio
 import json
 import subprocess
 import threading
+from dataclasses import fields
 from http.client import HTTPConnection
 
 import httpx2
 import pytest
 
+from copylens.client.records import EVENT_TYPES
 from copylens.errors import TextError
 from serve.api.policy import ContentPolicy
 from serve.replica.generation import GenerateRequest, error_event
@@ -201,6 +203,15 @@ def test_curl_reads_events():
         except FileNotFoundError:
             pytest.skip("no curl here")
     assert events_of(done.stdout.decode()) == sent(EVENTS)
+
+
+def test_events_have_exactly_the_fields_of_the_clients_records(scorer):
+    body = {"prompt": PROMPT, "max_tokens": 24, "every": 4, "seed": 1, "block": {"share": 0.1}}
+    client = client_of(LocalGenerationBackend(lambda: scorer))
+    events = events_of(client.post("/v1/generate", json=body).text)
+    assert {name for name, _ in events} == set(EVENT_TYPES)
+    for name, data in events:
+        assert set(data) == {field.name for field in fields(EVENT_TYPES[name])}
 
 
 @pytest.mark.parametrize("path", ["/v1/generate", "/v1/completions"])

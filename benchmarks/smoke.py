@@ -21,8 +21,8 @@ TIMEOUT = 300
 
 SMALLEST: dict[str, str] = {
     "benchmarks.results": "{run} --page {folder}/results.md",
-    "benchmarks.embed": "--passages 960 --tiny-lms",
-    "benchmarks.scaling": "--passages 768 --empty-shards 20 --tiny-lms",
+    "benchmarks.embed": "--passages 240 --tiny-lms",
+    "benchmarks.scaling": "--passages 384 --empty-shards 20 --tiny-lms",
     "benchmarks.audit": "--shared {shared} --out {folder}/audit --passages 12 --repeats 1",
     "benchmarks.causal": "{folder}/causal --paths {shared}/data/pair.jsonl.gz"
     " --tuning 2 --judging 2 --blocks 8",

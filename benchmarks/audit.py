@@ -25,16 +25,16 @@ import numpy as np
 import torch
 
 from copylens.audit.battery import (
-    FIELD_TESTS,
     LEARNED,
-    Scored,
+    PUBLISHED_TESTS,
+    PassageScores,
     direction_from,
     learned_scores,
     score_all,
     shuffled,
 )
 from copylens.audit.findings import DECIDING, SELF, find, self_compared
-from copylens.audit.passages import audit_items, audited
+from copylens.audit.passages import audit_passages, audited
 from copylens.audit.permutation import p_values
 from copylens.audit.reading import Reader, load_reading, plan_readings
 from copylens.config.load import build_config
@@ -44,7 +44,7 @@ from copylens.corpus.manifest import MANIFEST, corpus_uri
 from copylens.store import storage
 
 LMS = ("neox-2.5m-all", "neox-2.5m-minus")
-TESTS = (*FIELD_TESTS, LEARNED, "decision", SELF)
+TESTS = (*PUBLISHED_TESTS, LEARNED, "decision", SELF)
 SIZES = (6, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 UNREAD = (
     "arthur_conan_doyle",
@@ -94,11 +94,11 @@ def main() -> None:
     print(json.dumps(figures))
 
 
-def read(config: RunConfig) -> dict[str, Scored]:
+def read(config: RunConfig) -> dict[str, PassageScores]:
     """Scores of all audited passages; what is on disk is not read again."""
     if not storage.exists(corpus_uri(config.output, MANIFEST)):
         ingest_corpus(config)
-    items = audit_items(config)
+    items = audit_passages(config)
     tasks = plan_readings(config, items)
     pending = [task for task in tasks if not task.done]
     reader = Reader(config) if pending else None
@@ -111,7 +111,7 @@ def read(config: RunConfig) -> dict[str, Scored]:
 
 
 def power_curve(
-    scored: Mapping[str, Scored], names: Sequence[str], repeats: int
+    scored: Mapping[str, PassageScores], names: Sequence[str], repeats: int
 ) -> dict[str, dict[int, float]]:
     """Test -> passages of each kind -> share of samples with p below the level, over all names."""
     level = ALPHA / len(names)
@@ -136,7 +136,7 @@ def power_curve(
 
 
 def sample(
-    scored: Scored, n: int, generator: np.random.Generator
+    scored: PassageScores, n: int, generator: np.random.Generator
 ) -> np.ndarray[Any, np.dtype[np.int64]] | None:
     """Rows of `n` members and `n` others; None where there are too few."""
     sides = [np.flatnonzero(scored.member == side) for side in (True, False)]
@@ -146,8 +146,8 @@ def sample(
 
 
 def sample_p_values(
-    some: Scored,
-    others: Mapping[str, Scored],
+    some: PassageScores,
+    others: Mapping[str, PassageScores],
     weights: Any,
     level: float,
     seed: int,
@@ -156,9 +156,13 @@ def sample_p_values(
     units, learned = learned_scores(some, weights, seed)
     if not len(units.member):
         return dict.fromkeys(TESTS, 1.0)
-    scores = np.hstack([some.field, learned])
+    scores = np.hstack([some.published, learned])
     found = dict(
-        zip((*FIELD_TESTS, LEARNED), p_values(units, scores, round(6 / level), seed), strict=True)
+        zip(
+            (*PUBLISHED_TESTS, LEARNED),
+            p_values(units, scores, round(6 / level), seed),
+            strict=True,
+        )
     )
     found["decision"] = min(1.0, len(DECIDING) * min(found[test] for test in DECIDING))
     alone = self_compared(some, others)["p_value"]
@@ -177,7 +181,7 @@ def passages_needed(curve: Mapping[int, float]) -> int | None:
 
 
 def false_alarms(
-    scored: Mapping[str, Scored], names: Sequence[str], repeats: int
+    scored: Mapping[str, PassageScores], names: Sequence[str], repeats: int
 ) -> dict[str, float]:
     """Share of p-values below 0.05 where members are drawn anew, as the null hypothesis has it."""
     below: dict[str, list[bool]] = {test: [] for test in TESTS if test != SELF}

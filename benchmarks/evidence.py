@@ -30,7 +30,7 @@ if not __package__:  # started by its path
 from benchmarks.support.quotations import Originals, Planted, plant, words_between  # noqa: E402
 from benchmarks.support.registered import development, source_code, speed_texts  # noqa: E402
 from copylens.evidence.building import build_index  # noqa: E402
-from copylens.evidence.index import Evidence, EvidenceIndex  # noqa: E402
+from copylens.evidence.index import Citation, EvidenceIndex  # noqa: E402
 from copylens.records import Passage  # noqa: E402
 
 SHARES = (0.0, 0.05, 0.10)
@@ -62,11 +62,11 @@ def measure_recall(
     }
 
 
-def _overlap(item: Evidence, case: Planted) -> int:
+def _overlap(item: Citation, case: Planted) -> int:
     return min(item.end, case.end) - max(item.start, case.start)
 
 
-def _is_right(item: Evidence, case: Planted, originals: Originals) -> bool:
+def _is_right(item: Citation, case: Planted, originals: Originals) -> bool:
     same = item.sub_dataset == case.source.sub_dataset
     return same or originals.holds(item.sub_dataset, case.original)
 

@@ -18,10 +18,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
 from copylens.corpus.publish import read_split
-from copylens.generation.live import Schedule, Watch, generate
+from copylens.generation.live import Monitor, Schedule, generate
 from copylens.probe.chunks import tokenize
 from copylens.probe.detokenize import Detokenizer
 from copylens.probe.stream import StateStream
@@ -65,7 +66,7 @@ def live_vs_plain(
                 ratios.append(plain / watched)
                 final.append(1000 * after)
                 written.append(1000 * plain / count)
-    tell({"ms_per_token": statistics.median(written), "ratios": statistics.quantiles(ratios, n=4)})
+    tell({"ms_per_token": statistics.median(written), "ratios": quartiles(ratios)})
     tell({"final_verdict_ms": statistics.median(final)})
     return statistics.median(ratios)
 
@@ -113,7 +114,7 @@ def tokens_to_flag(
             "passages": len(found),
             "flagged": sum(n < math.inf for n in found) / len(found),
             "first_named_is_right": first_right / len(found),
-            "quartiles": [q for q in statistics.quantiles(found, n=4) if q < math.inf],
+            "quartiles": [q for q in quartiles(found) if q < math.inf],
         }
     )
     median = statistics.median(found)
@@ -126,13 +127,13 @@ def flags_of(scorer: Scorer, text: str, every: int, confirm: int) -> list[tuple[
     ids = list(tokenize(lm, [text])[0].ids)[: lm.context - len(lm.prefix)]
     stream = StateStream(scorer.probe, len(lm.prefix))
     schedule = Schedule(every)
-    watch = Watch(scorer, stream, schedule, confirm=confirm)
+    monitor = Monitor(scorer, stream, schedule, confirm=confirm)
     flags: list[tuple[int, str | None]] = []
     unread, past = list(lm.prefix), None
     with stream.attached():
         for count, token in enumerate(ids, 1):
             unread.append(token)
-            if not watch.due(count):
+            if not monitor.due(count):
                 continue
             with torch.inference_mode(), stream.listening():
                 feed = torch.tensor([unread], device=lm.device)
@@ -140,10 +141,16 @@ def flags_of(scorer: Scorer, text: str, every: int, confirm: int) -> list[tuple[
                     input_ids=feed, past_key_values=past, use_cache=True
                 ).past_key_values
             unread = []
-            flag = watch.look().flag
+            flag = monitor.observe().flag
             if flag is not None:
                 flags.append((flag.tokens, flag.sub_dataset))
     return flags
+
+
+def quartiles(values: Sequence[float]) -> list[float]:
+    """Each is one of the values, so infinite ones do no harm."""
+    found: list[float] = np.quantile(values, [0.25, 0.5, 0.75], method="inverted_cdf").tolist()
+    return found
 
 
 def clock() -> float:

@@ -2,6 +2,7 @@
 
 RUN is the output of `copylens run`; without one a small run is made first. Each part starts what it
 needs and takes about three minutes at most; figures of parts that were not asked for are null.
+With --smallest each takes seconds, and the figures mean nothing.
 - throughput: texts a second at 32 clients over those of the same scorer in-process (one thread
   each), and over a plain FastAPI with one request at a time.
 - latency: p95 of one text of 512 tokens over the scorer's own.
@@ -26,6 +27,7 @@ if not __package__:  # started by its path: that folder's serve.py would hide th
     sys.path[0] = str(ROOT)
 
 from benchmarks.serving import faults, golden, pressure, speed, texts  # noqa: E402
+from benchmarks.serving.size import FULL, SMALLEST  # noqa: E402
 from benchmarks.serving.watching import live  # noqa: E402
 
 _Part = Callable[[texts.Case, Callable[[str, Any], None]], dict[str, Any]]
@@ -61,7 +63,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # Children are modules of this very tree, wherever they are started.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    case = texts.case(asked.run, asked.probe)
+    case = texts.case(asked.run, asked.probe, SMALLEST if asked.smallest else FULL)
     figures: dict[str, Any] = dict.fromkeys(KEYS)
     for part in asked.parts:
         print(part, flush=True)
@@ -84,6 +86,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--probe", help="where the LM lies now, if it has moved")
     parser.add_argument(
         "--parts", type=_parts, default=tuple(PARTS), help=f"some of {', '.join(PARTS)}"
+    )
+    parser.add_argument(
+        "--smallest", action="store_true", help="seconds a part: shows that it runs, not how well"
     )
     return parser.parse_args()
 

@@ -21,7 +21,7 @@ from copylens.corpus import load_manifest
 from copylens.fit.confusion import HeldOutShares
 from copylens.fit.cross_fit import CrossFit
 from copylens.fit.data import load_texts
-from copylens.settlement import Grounds, Terms, VerdictLog, make_statement
+from copylens.settlement import ScoringVersion, Terms, VerdictLog, make_statement
 from copylens.settlement.correction import estimate
 from copylens.store import storage
 from copylens.verdict.scorer import Scorer
@@ -72,8 +72,8 @@ def _sums(rng: np.random.Generator) -> bool:
     currency, digits = [("EUR", 2), ("JPY", 0), ("KWD", 3)][rng.integers(3)]
     pool = str(Decimal(int(rng.integers(1, 10**12))).scaleb(-digits))
     allow = (names[-1],) if K > 1 and rng.random() < 0.3 else ()
-    grounds = Grounds(names, held if rng.random() < 0.7 else None, "")
-    made = make_statement(log, grounds, Terms(pool, currency, allow=allow), resamples=20)
+    version = ScoringVersion(names, held if rng.random() < 0.7 else None, "")
+    made = make_statement(log, version, Terms(pool, currency, allow=allow), resamples=20)
     lines = sum(Decimal(line["amount"]) for line in made["lines"])
     holders = sum(Decimal(entry["amount"]) for entry in made["holders"])
     kept = Decimal(made["totals"]["kept"])

@@ -1,4 +1,4 @@
-"""How far a stage is: a bar on a terminal, a line every few seconds in a job's log."""
+"""Progress of a stage: a bar on a terminal, a line every ten seconds in a job's log."""
 
 import os
 import sys
@@ -30,7 +30,7 @@ def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
     """Yields a function to call with the number of items done since the last call.
 
     Rate and time left go to stderr: as a bar where that is a terminal, otherwise as a line every
-    ten seconds, so that short stages leave logs clean.
+    ten seconds, so that short stages log nothing.
     """
     if not sys.stderr.isatty():
         yield LogLines(title, total, unit, sys.stderr)
@@ -50,7 +50,7 @@ def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
 
 @contextmanager
 def native_stderr_closed() -> Iterator[None]:
-    """Ray's native part announces its log level on the process' stderr, past Python."""
+    """Redirects file descriptor 2: Ray's native code prints its log level there, past Python."""
     saved = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
@@ -63,7 +63,7 @@ def native_stderr_closed() -> Iterator[None]:
 
 
 class LogLines:
-    """Counts items and says now and then how many are done, how fast, and how long it will take."""
+    """Counts items and writes lines with the number done, the rate, and the time left."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class LogLines:
         self._start = self._last = clock()
 
     def __call__(self, count: int) -> None:
-        """Adds items; writes a line when the last one is old enough."""
+        """Adds items; writes a line if the last one is ten seconds old."""
         self._done += count
         now = self._clock()
         if now - self._last < _LINE_SECONDS:
@@ -110,7 +110,7 @@ def duration(seconds: float) -> str:
 
 
 class _Rate(ProgressColumn):
-    """Items a second, once there is a speed to tell."""
+    """Items a second, once the rate is known."""
 
     def __init__(self, unit: str):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Everything that crosses a border between rooms. Scores state their sign and range here, once."""
+"""Records that several rooms exchange. Scores state their sign and range here, once."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -77,7 +77,11 @@ class States:
 
 @dataclass(frozen=True)
 class Rights:
-    """A sub-dataset's entry in the registry, and what its shares rest on."""
+    """A sub-dataset's entry in the registry.
+
+    Attributes:
+        basis: `trained_on` where an audit found that the LM was trained on it; see Basis.
+    """
 
     sub_dataset: str
     holder: str
@@ -91,7 +95,12 @@ class Rights:
 
 @dataclass(frozen=True)
 class Share:
-    """One sub-dataset's share of a text, with its interval, all in [0, 1], and its basis."""
+    """One sub-dataset's share of a text, with its interval [low, high], all in [0, 1].
+
+    Attributes:
+        basis: `trained_on` where an audit found that the LM was trained on the sub-dataset; else
+            `resemblance`, which says no more than that the text is like it.
+    """
 
     sub_dataset: str
     holder: str

@@ -1,4 +1,4 @@
-"""How every page of ours is filled: each value escaped, a name that is not there an error."""
+"""Jinja templates of HTML pages: values are escaped, undefined names are errors."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

@@ -1,13 +1,33 @@
-"""Views of a text: the same words without names, case, punctuation, order or some of the words.
+"""Words, tokens, sentences and n-grams of a text, and views of it without some of them.
 
-Every room that needs a view takes it from here, so that "names masked" is one thing everywhere.
-All views are deterministic; those that draw at random take a seed and mix the text into it, so
-that two texts under one seed are not cut alike.
+Every room takes them from here, so that a word, an n-gram and a masked name are the same thing
+everywhere. All views are deterministic; those that draw at random take a seed and mix the text into
+it, so that two texts under one seed are not cut alike.
 """
 
 import random
 import re
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Ids = npt.NDArray[np.uint64]
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+# Thai to Lao, Myanmar, Khmer; kana; Han: written without spaces between words.
+_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
+_SPACELESS += "\uf900-\ufaff\U00020000-\U0003ffff"
+_LETTER = rf"[^\W{_SPACELESS}]"
+
+WORD = re.compile(rf"{_LETTER}+(?:[\u0300-\u036f]+{_LETTER}*)*|[{_SPACELESS}]")
+"""A run of letters, combining accents, digits and underscores; of scripts written without spaces a
+single character."""
+
+TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\d+|[^\w\s]|_")
+"""A word with inner apostrophes, a number, or a single mark."""
 
 NAME_WORD = "someone"
 """What stands for a masked name: a plain lower-case word, so that it is no name itself."""
@@ -15,7 +35,6 @@ NAME_WORD = "someone"
 UNIT = re.compile(r"[^\W\d_]{1,12}|\d{1,12}|[^\w\s]|_")
 """A word, a number or a mark; a longer run of letters, as in scripts without blanks, is several."""
 
-_WORD = re.compile(r"\w+")
 # The marks between two words that make the second one the first of a sentence ...
 _SENTENCE_GAP = re.compile(r"[.!?…][\"'”’)\]]*\s+[\"'“‘(\[*#>-]*$")
 # ... or of direct speech: he said, "Come in."
@@ -40,8 +59,9 @@ _TITLES = frozenset(
     ]
 )
 _PRONOUN = "I"
-# Splits after the marks that close a sentence, closing quotes included.
-_SENTENCE_END = re.compile(r"(?:(?<=[.!?…])|(?<=[.!?…][\"'”’)\]]))\s+")
+SENTENCE_END = re.compile(r"(?:(?<=[.!?…])|(?<=[.!?…][\"'”’)\]]))\s+")
+"""The space after the marks that close a sentence, closing quotes included."""
+
 _PUNCTUATION = re.compile(r"[^\w\s]|_")
 _SPACES = re.compile(r"\s+")
 
@@ -62,19 +82,10 @@ def mask_names(text: str) -> str:
     return "".join(parts) + text[end:]
 
 
-def name_spans(text: str) -> list[tuple[int, int]]:
-    """Characters [start, end) of the words that `mask_names` replaces, and of the same words where
-    they open a sentence of this text.
-    """
-    found = list(_capitals(text))
-    names = {match.group() for match, opens in found if not opens}
-    return [match.span() for match, _ in found if match.group() in names]
-
-
 def _capitals(text: str) -> Iterator[tuple[re.Match[str], bool]]:
     """Words with a capital other than the pronoun I, and whether each opens a sentence."""
     previous, end = "", 0
-    for match in _WORD.finditer(text):
+    for match in WORD.finditer(text):
         word = match.group()
         if word[0].isupper() and word != _PRONOUN:
             yield match, _opens_sentence(previous, text[end : match.start()])
@@ -103,7 +114,7 @@ def strip_punctuation(text: str) -> str:
 
 def shuffle_sentences(text: str, seed: int) -> str:
     """The same sentences in a random order, one space between them."""
-    sentences = [part for part in _SENTENCE_END.split(text) if part.strip()]
+    sentences = [part for part in SENTENCE_END.split(text) if part.strip()]
     random.Random(f"{seed}:{text}").shuffle(sentences)
     return " ".join(sentence.strip() for sentence in sentences)
 
@@ -126,3 +137,30 @@ def drop_words(text: str, share: float, seed: int) -> str:
         random.Random(f"{seed}:{text}").sample(range(len(words)), round(share * len(words)))
     )
     return " ".join(word for i, word in enumerate(words) if i not in dropped)
+
+
+def token_ids(tokens: Sequence[str]) -> Ids:
+    """A 64-bit id of each token, [T]."""
+    coded = (token.encode("utf-8", "replace") for token in tokens)
+    single = [zlib.crc32(b) << 32 | zlib.crc32(b[::-1] + b"#") for b in coded]
+    return np.array(single, np.uint64)
+
+
+def ngram_ids(items: Ids, low: int, high: int) -> Ids:
+    """64-bit ids of all n-grams of `low` to `high` items, shorter n-grams first; [0] if T < low.
+
+    64 bits are wide enough that collisions do not matter.
+    """
+    hashed, found = np.zeros_like(items), [np.zeros(0, np.uint64)]
+    for n in range(1, min(high, len(items)) + 1):
+        size = len(items) - n + 1
+        hashed = mix(hashed[:size], items[n - 1 :] + np.uint64(1))
+        if n >= low:
+            found.append(mix(hashed, np.full_like(hashed, n)))
+    return np.concatenate(found)
+
+
+def mix(hashed: Ids, item: Ids) -> Ids:
+    """Hash of a prefix's hash and its next item, both [T]."""
+    mixed = (hashed ^ item) * _GOLDEN
+    return np.asarray(mixed ^ (mixed >> np.uint64(29)))

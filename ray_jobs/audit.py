@@ -1,4 +1,4 @@
-"""Was the LM trained on it? Audited passages -> what the LM makes of them -> audit.json."""
+"""Membership audit: was the LM trained on a sub-dataset? Passages -> token scores -> audit.json."""
 
 import time
 from collections import defaultdict
@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from copylens.audit.passages import audit_items
+from copylens.audit.passages import audit_passages
 from copylens.audit.reading import Reader, ReadTask, plan_readings
 from copylens.audit.stage import audit_inputs, audit_uri, make_audit
 from copylens.config.load import build_config
@@ -20,13 +20,13 @@ from ray_jobs.cluster.pool import ShardActor, work_through
 
 
 class ReadActor(ShardActor):
-    """One worker: loads the LM at its first sub-dataset, publishes what it read of each."""
+    """One worker: loads the LM at its first sub-dataset, publishes the token scores of each."""
 
     def __init__(self) -> None:
         self._reader: Reader | None = None
 
     def work(self, values: dict[str, Any]) -> int:
-        """Reads a sub-dataset's passages; returns how many."""
+        """Scores a sub-dataset's passages; returns how many."""
         if self._reader is None:
             config = build_config(values["config"])
             torch.set_num_threads(config.resources.threads)
@@ -37,14 +37,14 @@ class ReadActor(ShardActor):
 
 
 def run(config: RunConfig) -> dict[str, Any]:
-    """Audits the config's sub-datasets; what was read before is not read again."""
+    """Audits the config's sub-datasets; published token scores are reused."""
     inputs = audit_inputs(config, upstream_hash(config, "audit"))
     return run_once(config, "audit", inputs, lambda: _work(config))
 
 
 def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     start = time.perf_counter()
-    items = audit_items(config)
+    items = audit_passages(config)
     tasks = plan_readings(config, items)
     _read(config, [task for task in tasks if not task.done])
     audit = make_audit(config, items, tasks)

@@ -1,4 +1,4 @@
-"""Stage 4: the scorer against every baseline on the test splits -> report.json and report.html."""
+"""Stage 4: the scorer and every baseline on the test splits -> report.json and report.html."""
 
 import time
 from typing import Any
@@ -46,7 +46,7 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
 
 
 def _audit(config: RunConfig, scorer: Scorer) -> dict[str, Any] | None:
-    """The audit of this very corpus and LM; of a stale one promote will tell."""
+    """The audit of this corpus and LM; promote refuses a stale one with an error."""
     try:
         return read_attachments(config.output, scorer.lineage, ("audit",)).get("audit")
     except ModelError:

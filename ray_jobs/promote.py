@@ -18,7 +18,7 @@ _EXAMPLE = "The quick brown fox jumps over the lazy dog, and the dog does not mi
 
 
 def run(config: RunConfig) -> dict[str, Any]:
-    """Registers the trained scorer and, gates permitting, makes it the champion.
+    """Registers the trained scorer and, if the gates pass, makes it the champion.
 
     An audit or an index made since the last time gives a new version: they are part of it.
     """
@@ -59,7 +59,7 @@ def _work(config: RunConfig, attachments: Attachments) -> tuple[str, dict[str, A
 
 
 def roll_back(config: RunConfig) -> dict[str, Any]:
-    """Swaps champion and previous; what the service follows changes at once."""
+    """Swaps champion and previous; services that follow the alias load the other version."""
     name = config.tracking.model_name
     champion, before = Tracker(config).roll_back(name)
     return {"stage": "rollback", "model": name, "champion": champion, "previous": before}

@@ -1,4 +1,4 @@
-"""Takedown: a sub-dataset leaves a run; the smaller model is measured, gated and registered."""
+"""Takedown of a sub-dataset from a run; the smaller model is evaluated, gated and registered."""
 
 import time
 from typing import Any

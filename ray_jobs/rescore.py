@@ -112,8 +112,8 @@ def main() -> None:
     parser.add_argument("--probe", help="where the LM lies now, if it has moved")
     words = parser.parse_args()
     given = (words.log, words.output, words.since, words.texts, words.model, words.probe)
-    places = ("log", "output", "texts")
-    log_main(words, places, True, lambda config: run(config, *given, words.least_share))
+    paths = ("log", "output", "texts")
+    log_main(words, paths, True, lambda config: run(config, *given, words.least_share))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-import re
 from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -29,11 +29,36 @@ def test_mask_names(text: str, masked: str) -> None:
 @given(st.text(alphabet=st.characters(codec="utf-8"), max_size=200))
 def test_mask_names_replaces_only_capitalised_words_and_is_idempotent(text: str) -> None:
     masked = textviews.mask_names(text)
-    before, after = re.findall(r"\w+|\W+", text), re.findall(r"\w+|\W+", masked)
+    before, after = textviews.WORD.findall(text), textviews.WORD.findall(masked)
+    assert textviews.WORD.split(text) == textviews.WORD.split(masked)
     assert len(before) == len(after)
     for old, new in zip(before, after):
         assert new == old or (new == "someone" and old[0].isupper() and old != "I")
     assert textviews.mask_names(masked) == masked
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("Don't stop, user_name 42!", ["Don", "t", "stop", "user_name", "42"]),
+        ("cafe\u0301 au lait", ["cafe\u0301", "au", "lait"]),
+        ("ab北京c", ["ab", "北", "京", "c"]),
+        ("... - ?!", []),
+    ],
+)
+def test_words_keep_accents_and_part_scripts_without_spaces(text: str, words: list[str]) -> None:
+    assert textviews.WORD.findall(text) == words
+
+
+@given(st.lists(st.integers(0, 3), max_size=12), st.integers(1, 4), st.integers(0, 3))
+def test_equal_ngrams_and_no_others_have_equal_ids(items: list[int], low: int, more: int) -> None:
+    high = low + more
+    grams = [
+        tuple(items[i : i + n]) for n in range(low, high + 1) for i in range(len(items) - n + 1)
+    ]
+    ids = textviews.ngram_ids(np.array(items, np.uint64), low, high).tolist()
+    assert len(ids) == len(grams)
+    assert len(set(zip(ids, grams))) == len(set(ids)) == len(set(grams))
 
 
 def test_views_of_case_and_punctuation() -> None:

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.retraining.gradients import GradientIndex
-from copylens.demo.lm import END
 from copylens.records import FloatArray
+from ray_jobs.demo.lm import END
 
 _BATCH = 32
 """Texts per pass, as in queries.py."""

@@ -15,11 +15,11 @@ import torch
 from benchmarks.retraining.plan import Plan
 from copylens.config.schema import fingerprint
 from copylens.corpus.sampling import shuffle_key
-from copylens.demo.lm import END, fit_lm, new_model, train_tokenizer
 from copylens.errors import CorpusError
 from copylens.records import IntArray, Passage
 from copylens.store import storage
 from copylens.store.markers import is_published, mark
+from ray_jobs.demo.lm import END, fit_lm, new_model, train_tokenizer
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from copylens.demo.lm import LmRecipe
 from copylens.records import BoolArray
+from ray_jobs.demo.lm import LmRecipe
 
 RECIPE = LmRecipe(
     vocabulary=2048, context=256, width=96, layers=2, heads=4, batch=8, block=256, steps=0

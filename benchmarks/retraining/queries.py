@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional
 
 from copylens.corpus.sampling import shuffle_key
-from copylens.demo.lm import END
 from copylens.records import FloatArray, Passage
+from ray_jobs.demo.lm import END
 
 _BATCH = 32
 # Of a passage that the LM continues; enough to say which kind of text is wanted.

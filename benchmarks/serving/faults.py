@@ -17,27 +17,25 @@ from benchmarks.serving.load import Answer, Job, Load
 from benchmarks.serving.service import Server, service, wait_for
 from benchmarks.serving.texts import Case
 
-_SECONDS, _EVERY_S = 60.0, 5.0
 _CLIENTS = 8
 _SAME = 1e-5
-_SWITCHES = 5
 
 
 def kills(case: Case, tell: Callable[[str, Any], None]) -> dict[str, float]:
     """SIGKILL for a random replica every 5 s for 60 s. Every answer is compared with the scorer's
     own; clients try once more where they got none."""
-    texts = case.texts(64, 24)
+    size, texts = case.size, case.texts(64, 24)
     with InProcess(case) as alone:
         expected = alone.verdicts(texts)
     rng = random.Random(0)
     struck: list[str] = []
     with (
         service(case, replicas_min=3, replicas_max=3, ingresses=2) as ours,
-        Load(Job(ours.url, texts, _SECONDS + 5, _CLIENTS, retries=1, keep=True)) as load,
+        Load(Job(ours.url, texts, size.faults_s + 5, _CLIENTS, retries=1, keep=True)) as load,
     ):
-        end = time.monotonic() + _SECONDS
+        end = time.monotonic() + size.faults_s
         while time.monotonic() < end:
-            time.sleep(_EVERY_S)
+            time.sleep(size.kill_every_s)
             struck += _strike(ours, rng)
         answers = load.answers()
     failed = [answer for answer in answers if not answer.ok]
@@ -57,10 +55,12 @@ def switches(case: Case, tell: Callable[[str, Any], None]) -> dict[str, float]:
         uri = "models:/copylens@champion"
         with (
             service(case, model=uri, tracking_uri=registry.uri, poll_s=0.5) as ours,
-            Load(Job(ours.url, texts, 90.0, _CLIENTS, keep=True)) as load,
+            Load(Job(ours.url, texts, 18.0 * case.size.switches, _CLIENTS, keep=True)) as load,
         ):
             time.sleep(3)
-            took = [_switch(ours, registry, number % 2) for number in range(1, _SWITCHES + 1)]
+            took = [
+                _switch(ours, registry, number % 2) for number in range(1, case.size.switches + 1)
+            ]
             answers = load.answers()
     said = Counter((answer.body or {}).get("model", {}).get("version") for answer in answers)
     tell("seconds until a new champion answers", [round(s, 1) for s in took])

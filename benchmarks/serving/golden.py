@@ -14,8 +14,6 @@ from benchmarks.serving.load import Job, ask
 from benchmarks.serving.service import service
 from benchmarks.serving.texts import Case
 
-_TEXTS = 40
-
 
 def golden(case: Case, tell: Callable[[str, Any], None]) -> dict[str, float]:
     """Largest difference of any number of any verdict; infinite where a word differs."""
@@ -38,7 +36,7 @@ def golden(case: Case, tell: Callable[[str, Any], None]) -> dict[str, float]:
 
 def golden_texts(case: Case) -> tuple[str, ...]:
     """Short ones, long ones and some that are longer than the LM's context."""
-    count = _TEXTS // 4
+    count = case.size.texts // 4
     return tuple(t for tokens in (20, 64, 300, 900) for t in case.texts(tokens, count))
 
 

@@ -7,29 +7,27 @@ from typing import Any
 from benchmarks.serving.inprocess import InProcess
 from benchmarks.serving.load import Job, ask, percentile, rate
 from benchmarks.serving.service import plain, service
+from benchmarks.serving.size import Size
 from benchmarks.serving.texts import Case
 
-CLIENTS = 32
-# Short rounds in turns, so that all sides see the same machine, whatever else it does.
-_ROUNDS = 3
-_SECONDS, _WARM_S = {512: 8.0, 64: 4.0}, 1.5
 _BATCH = 32
-_BLOCKS, _REQUESTS = 20, 10
 
 
 def throughput(case: Case, tell: Callable[[str, Any], None]) -> dict[str, float]:
     """Texts a second: HTTP with 32 clients, the same scorer in-process in batches of 32, and a
-    plain server with 32 clients; all with one thread, in turns. Ratios: median over the rounds."""
-    texts = {tokens: case.texts(tokens, 64) for tokens in _SECONDS}
+    plain server with 32 clients; all with one thread. Short rounds in turns, so that all sides see
+    the same load of the machine. Ratios: median over the rounds."""
+    size = case.size
+    texts = {tokens: case.texts(tokens, 64) for tokens in (512, 64)}
     found: dict[tuple[str, int], list[float]] = {}
     with InProcess(case) as alone, service(case) as ours, plain(case) as theirs:
-        for _ in range(_ROUNDS):
+        for _ in range(size.rounds):
             for tokens, asked in texts.items():
-                seconds = _SECONDS[tokens]
+                seconds = size.long_s if tokens == 512 else size.short_s
                 for name, measured in (
                     ("in-process", alone.texts_per_second(asked, _BATCH, seconds)),
-                    ("service", _rate(ours.url, asked, seconds)),
-                    ("plain", _rate(theirs.url, asked, seconds)),
+                    ("service", _rate(ours.url, asked, seconds, size)),
+                    ("plain", _rate(theirs.url, asked, seconds, size)),
                 ):
                     found.setdefault((name, tokens), []).append(measured)
     for (name, tokens), rates in found.items():
@@ -55,9 +53,9 @@ def latency(case: Case, tell: Callable[[str, Any], None]) -> dict[str, float]:
     alone: list[float] = []
     with InProcess(case) as scorer, service(case) as ours:
         unloaded(ours.url, texts, 20)
-        for _ in range(_BLOCKS):
-            alone += scorer.latencies(texts, _REQUESTS)
-            served += unloaded(ours.url, texts, _REQUESTS)
+        for _ in range(case.size.blocks):
+            alone += scorer.latencies(texts, case.size.requests)
+            served += unloaded(ours.url, texts, case.size.requests)
     for name, values in (("in-process", alone), ("service", served)):
         tell(f"{name}, one text at a time", milliseconds(values))
     return {
@@ -80,7 +78,7 @@ def milliseconds(seconds: Sequence[float]) -> dict[str, float]:
     return {**found, "n": len(seconds)}
 
 
-def _rate(url: str, texts: tuple[str, ...], seconds: float) -> float:
-    answers = ask(Job(url, texts, _WARM_S + seconds, clients=CLIENTS))
-    assert all(answer.ok for answer in answers), "a request failed at 32 clients"
-    return rate(answers, _WARM_S, seconds)
+def _rate(url: str, texts: tuple[str, ...], seconds: float, size: Size) -> float:
+    answers = ask(Job(url, texts, size.warm_s + seconds, clients=size.clients))
+    assert all(answer.ok for answer in answers), f"a request failed at {size.clients} clients"
+    return rate(answers, size.warm_s, seconds)

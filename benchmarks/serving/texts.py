@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.serving.size import FULL, Size
 from copylens.corpus.publish import read_split
 
 _SMALL_RUN = Path("runs/serve-benchmark")
@@ -14,10 +15,12 @@ _SMALL_RUN = Path("runs/serve-benchmark")
 
 @dataclass(frozen=True)
 class Case:
-    """A finished run, the LM it is asked with, and texts that its training has not seen."""
+    """A finished run, the LM it is asked with, texts that its training has not seen, and the size
+    of the measurement."""
 
     run: str
     probe: str | None
+    size: Size = FULL
 
     @property
     def bundle(self) -> str:
@@ -48,12 +51,12 @@ def cut(passages: Sequence[str], tokenizer: Any, tokens: int, count: int) -> tup
     return tuple(found)
 
 
-def case(run: str | None, probe: str | None) -> Case:
+def case(run: str | None, probe: str | None, size: Size) -> Case:
     """The named run, or a small one that is made at first, as `copylens demo --small` does."""
     if run is not None:
-        return Case(run, probe)
+        return Case(run, probe, size)
     if not (_SMALL_RUN / "model" / "scorer.json").exists():
         print(f"no run was named: making a small one in {_SMALL_RUN}", file=sys.stderr)
         words = [sys.executable, "-m", "copylens.cli", "demo", "--small"]
         subprocess.run([*words, "--output", str(_SMALL_RUN)], check=True, stdout=sys.stderr)
-    return Case(str(_SMALL_RUN), probe)
+    return Case(str(_SMALL_RUN), probe, size)

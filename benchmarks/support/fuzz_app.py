@@ -1,23 +1,22 @@
-"""The HTTP application over a scorer in this process, without Ray, for `benchmarks.fuzz`."""
+"""The HTTP application over a scorer in this process, without a cluster, for `benchmarks.fuzz`."""
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import replace
 
-from copylens.corpus.quarantine import reason
 from copylens.errors import TextError
 from copylens.records import Verdict
 from copylens.verdict.scorer import Scorer
 from serve.http.context import make_context
-from serve.http.middleware import Gate
+from serve.http.middleware import AccessMiddleware
 from serve.http.web import create_app
 from serve.ops.settings import ServeArgs
-from serve.replica.generation_backend import LocalBackend
-from serve.replica.messages import Failed, Registered, Status
+from serve.replica.deployment import Item, registered_model, score_items, score_outcome
+from serve.replica.generation_backend import LocalGenerationBackend
+from serve.replica.messages import FailedText, ModelStatus, RegisteredModel, ScoringBackend
 
 
-class InProcess:
-    """A `serve.replica.messages.Backend` over a scorer of this process."""
+class InProcessBackend(ScoringBackend):
+    """A scorer of this process, with the Scorer deployment's own functions; without its queue."""
 
     def __init__(self, scorer: Scorer):
         self._scorer = scorer
@@ -29,34 +28,30 @@ class InProcess:
         timeline: bool,
         evidence: bool,
         seconds: float,
-    ) -> tuple[Verdict | Failed, ...]:
-        """See Backend; there is no deadline here."""
-        entries = [await asyncio.to_thread(self._entry, text, alpha, evidence) for text in texts]
-        if timeline:
-            return tuple(entries)
-        return tuple(replace(e, timeline=()) if isinstance(e, Verdict) else e for e in entries)
+    ) -> tuple[Verdict | FailedText, ...]:
+        items = [Item(text, alpha, evidence) for text in texts]
+        results = [await asyncio.to_thread(self._result, item) for item in items]
+        return tuple(score_outcome(result, timeline) for result in results)
 
-    def _entry(self, text: str, alpha: float | None, evidence: bool) -> Verdict | Failed:
+    def _result(self, item: Item) -> Verdict | Exception:
         try:
-            verdict = self._scorer.verdicts([text], alpha)[0]
+            return score_items(self._scorer, [item])[0]
         except TextError as error:
-            return Failed(reason(error))
-        return self._scorer.with_evidence(text, verdict) if evidence else verdict
+            return error
 
-    async def status(self) -> Status:
-        """See Backend."""
-        return Status(self._scorer.identity)
+    async def status(self) -> ModelStatus:
+        return ModelStatus(self._scorer.identity)
 
-    async def registered(self) -> Registered:
-        """See Backend."""
-        calibration = self._scorer.config.calibration
-        rights = tuple(self._scorer.rights.values())
-        levels = (calibration.alpha, calibration.interval)
-        return Registered(self._scorer.identity, *levels, True, rights, self._scorer.lineage)
+    async def registered(self) -> RegisteredModel:
+        return registered_model(self._scorer)
 
 
-def application(folder: str, probe: str | None) -> Gate:
+def application(folder: str, probe: str | None) -> AccessMiddleware:
     """The whole application over a saved scorer, open to localhost."""
     scorer = Scorer.load(folder, probe=probe)
-    args = ServeArgs(open_access=True)
-    return create_app(make_context(args, InProcess(scorer), LocalBackend(lambda: scorer)))
+    context = make_context(
+        ServeArgs(open_access=True),
+        InProcessBackend(scorer),
+        LocalGenerationBackend(lambda: scorer),
+    )
+    return create_app(context)

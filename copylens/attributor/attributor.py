@@ -1,4 +1,4 @@
-"""The attributor: a text with its states -> what each channel says, and the fused shares."""
+"""The attributor: a text with its states -> scores per channel, and the fused shares."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,20 +13,20 @@ from copylens.attributor.timeline import Explanations, explain
 from copylens.records import FloatArray, IntArray, States
 
 SEGMENT_TOKENS = 32
-"""Tokens per segment of the time line: a line or two of text, enough for words to tell."""
+"""Tokens per segment of the time line: a line or two of text, enough to tell sources apart."""
 
 
 @dataclass(frozen=True)
 class ChannelScores:
-    """What the channels say of a set of texts, before they are fused.
+    """The channels' scores of a set of texts, before they are fused.
 
     Attributes:
         text: channel -> [N, K] log-probabilities of the whole text.
         segments: channel -> N arrays [S, K] of log-probabilities of its segments.
         spans: N arrays [S, 2] of character offsets of the segments, end exclusive.
         affinity: measure -> [N, K] how well a text fits each sub-dataset, not normalised: low for
-            all of them where a text is strange; see `LexicalReading`. Empty without the lexical
-            channel.
+            all of them where a text is atypical of all; see `LexicalReading`. Empty without the
+            lexical channel.
         loss: [N] the LM's loss per token, mean over windows, nats; NaN where it was not measured.
         features: [N, Z] pooled states, for the detector's space; Z = 0 without the attention
             channel.
@@ -55,7 +55,7 @@ class Channels:
     window: int
 
     def scores(self, texts: Sequence[str], states: Sequence[States]) -> ChannelScores:
-        """What every channel says of texts [N] with their states [N], and of their segments."""
+        """Every channel's scores of texts [N] with their states [N], and of their segments."""
         per_segment = max(1, SEGMENT_TOKENS // self.window)
         spans = tuple(segment_spans(item.spans, per_segment) for item in states)
         network, reading = self._predictions(states), None
@@ -135,7 +135,7 @@ class Attributor:
         return [explained.shares(self.mixture_prior) for explained in self.explanations(scores)]
 
     def explanations(self, scores: ChannelScores) -> list[Explanations]:
-        """Per text what one source and what several would say.
+        """Per text the shares under one source and under several.
 
         Along a path that never changes its source the segments' scores add up to the whole
         text's, so a pure text gets the shares that the text classifier gives it; how segments
@@ -195,7 +195,7 @@ def segment_means(windows: FloatArray, per_segment: int) -> FloatArray:
 def _read_with_segments(
     lexical: LexicalClassifier, texts: Sequence[str], spans: Sequence[IntArray]
 ) -> tuple[LexicalReading, tuple[FloatArray, ...]]:
-    """What is said of the texts, and per text the log-probabilities of its segments.
+    """The reading of the texts, and per text the log-probabilities of its segments.
 
     Read in one go: for a single text a second call would cost as much as the first.
     """

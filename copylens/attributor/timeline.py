@@ -1,8 +1,8 @@
-"""Evidence per segment -> shares per segment: one source throughout, or a change of sources (ours).
+"""Scores per segment -> shares per segment: one source throughout, or a change of sources (ours).
 
 Two explanations of a text compete. Either it has one source; or its source changes: a hidden Markov
 model whose state, the sub-dataset of a segment, stays with probability 1 - switch and otherwise is
-drawn anew from the prior. Each explains the evidence with some probability, and the shares are
+drawn anew from the prior. Each gives the segments' scores some probability, and the shares are
 those of both, weighed by it.
 """
 
@@ -16,12 +16,13 @@ from copylens.records import FloatArray
 
 @dataclass(frozen=True)
 class Explanations:
-    """What each explanation of one text says.
+    """Both explanations of one text.
 
     Attributes:
         pure: [K] probability that the text has this one source, if it has one.
         changing: [S, K] posterior of each segment's source, if the source changes.
-        log_odds: log of how much better the change explains the evidence.
+        log_odds: log of the ratio of the scores' probabilities under a change of sources and
+            under a single source.
     """
 
     pure: FloatArray
@@ -39,38 +40,38 @@ class Explanations:
 
 
 def probability_changing(log_odds: FloatArray, mixed: float) -> FloatArray:
-    """Probability that a text has several sources, after its evidence; any shape."""
+    """Probability that a text has several sources, after its scores; any shape."""
     return np.asarray(expit(log_odds + np.log(mixed / (1 - mixed))))
 
 
-def explain(evidence: FloatArray, prior: FloatArray, switch: float) -> Explanations:
+def explain(scores: FloatArray, prior: FloatArray, switch: float) -> Explanations:
     """Both explanations of a text.
 
     Args:
-        evidence: [S, K] log-likelihood of each segment under each sub-dataset, up to a constant
+        scores: [S, K] log-likelihood of each segment under each sub-dataset, up to a constant
             per segment.
         prior: [K], sums to 1.
         switch: probability in (0, 1] that a mixed text draws its next segment anew.
     """
-    joint = np.log(np.maximum(prior, 1e-300)) + evidence.sum(axis=0)  # [K]
+    joint = np.log(np.maximum(prior, 1e-300)) + scores.sum(axis=0)  # [K]
     pure = np.exp(joint - joint.max())
     log_pure = float(np.log(pure.sum()) + joint.max())
-    changing, log_changing = segment_posteriors(evidence, prior, switch)
+    changing, log_changing = segment_posteriors(scores, prior, switch)
     return Explanations(pure / pure.sum(), changing, log_changing - log_pure)
 
 
 def segment_posteriors(
-    evidence: FloatArray, prior: FloatArray, switch: float
+    scores: FloatArray, prior: FloatArray, switch: float
 ) -> tuple[FloatArray, float]:
     """Forward-backward: posterior of each segment's sub-dataset if the source may change.
 
     Returns:
         [S, K] whose rows sum to 1 (with switch = 1 segments are independent), and the logarithm
-        of the probability that this model gives the evidence.
+        of the probability that this model gives the scores.
     """
-    S, K = evidence.shape
-    peak = evidence.max(axis=1, keepdims=True)
-    likelihood = np.exp(evidence - peak)
+    S, K = scores.shape
+    peak = scores.max(axis=1, keepdims=True)
+    likelihood = np.exp(scores - peak)
     prior = np.maximum(prior, 1e-12) / np.maximum(prior, 1e-12).sum()
     forward, backward, scale = np.empty((S, K)), np.ones((S, K)), np.empty(S)
     predicted = prior
@@ -82,8 +83,8 @@ def segment_posteriors(
         message = likelihood[s + 1] * backward[s + 1]
         backward[s], _ = _unit((1 - switch) * message + switch * (prior @ message))
     posterior = forward * backward
-    log_evidence = float(np.log(scale).sum() + peak.sum())
-    return np.asarray(posterior / posterior.sum(axis=1, keepdims=True)), log_evidence
+    log_scores = float(np.log(scale).sum() + peak.sum())
+    return np.asarray(posterior / posterior.sum(axis=1, keepdims=True)), log_scores
 
 
 def _unit(values: FloatArray) -> tuple[FloatArray, float]:

@@ -1,68 +1,68 @@
-"""All tests on all sub-datasets: passages' scores in, p-values out."""
+"""All membership tests on all sub-datasets: scores of passages -> p-values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from copylens.audit.inference import Measured, direction
-from copylens.audit.passages import Item
+from copylens.audit.inference import LabelledFeatures, direction
+from copylens.audit.passages import AuditPassage
 from copylens.audit.permutation import Units, make_units, p_values, standard_errors
 from copylens.audit.reading import Reading
 from copylens.audit.reference import ORDERS, ngram_scores
 from copylens.audit.scores import loss, min_k, min_k_plus_plus, surprises, zlib_ratio
-from copylens.audit.tokens import TokenScores
+from copylens.audit.token_scores import TokenScores
 from copylens.config.audit import AuditConfig
 from copylens.records import BoolArray, FloatArray
 
-FIELD_TESTS = ("loss", "zlib", "min_k", "min_k_plus_plus", "reference")
+PUBLISHED_TESTS = ("loss", "zlib", "min_k", "min_k_plus_plus", "reference")
 LEARNED = "dataset_inference"
 FEWEST_TOKENS = 8
 _SHARES = (0.05, 0.1, 0.4, 0.7, 1.0)
 _COVARIATES = 2 + 2 * len(ORDERS)
-"""The last columns of the features: length, what the LM expected, and the n-grams."""
+"""The last columns of the features: length, the LM's expectation, and the n-gram scores."""
 
 
 @dataclass(frozen=True)
-class Scored:
-    """A sub-dataset's passages, scored; passages of fewer than `FEWEST_TOKENS` are left out.
+class PassageScores:
+    """Membership scores of a sub-dataset's passages; short ones (`FEWEST_TOKENS`) are out.
 
     Attributes:
         groups, member: [N].
-        field: [N, 5] the scores of `FIELD_TESTS`.
-        features: [N, F] what dataset inference weighs: the same, and more.
+        published: [N, 5] the scores of `PUBLISHED_TESTS`.
+        features: [N, F] of dataset inference: the same, and more.
         increases: [N] see `Reading`.
     """
 
     groups: tuple[str, ...]
     member: BoolArray
-    field: FloatArray
+    published: FloatArray
     features: FloatArray
     increases: FloatArray
 
     @property
     def units(self) -> Units:
-        """What changes places under the null hypothesis."""
+        """The units that are exchangeable under the null hypothesis."""
         return make_units(self.groups, self.member)
 
-    def take(self, rows: Sequence[int] | np.ndarray) -> "Scored":
+    def take(self, rows: Sequence[int] | np.ndarray) -> "PassageScores":
         """Some of the passages alone."""
         rows = np.asarray(rows)
-        return Scored(
+        return PassageScores(
             tuple(self.groups[i] for i in rows),
             self.member[rows],
-            self.field[rows],
+            self.published[rows],
             self.features[rows],
             self.increases[rows],
         )
 
 
 def score_all(
-    items: Mapping[str, Sequence[Item]],
+    items: Mapping[str, Sequence[AuditPassage]],
     readings: Mapping[str, Reading],
     config: AuditConfig,
     seed: int,
-) -> dict[str, Scored]:
+) -> dict[str, PassageScores]:
     """Scores of every sub-dataset's passages."""
     names = list(readings)
     kept = {
@@ -78,75 +78,75 @@ def score_all(
         texts = [item.text for item in chosen[name]]
         references = reading.references[rows]
         expected = grams[name][:, -1] if np.isnan(references).all() else references
-        field = _field(tokens, texts, expected, config.min_k)
-        result[name] = Scored(
+        published = _published(tokens, texts, expected, config.min_k)
+        result[name] = PassageScores(
             groups=tuple(item.group for item in chosen[name]),
             member=np.array([item.kind == "member" for item in chosen[name]], bool),
-            field=field,
-            features=np.hstack([field, _more(tokens), grams[name]]),
+            published=published,
+            features=np.hstack([published, _more(tokens), grams[name]]),
             increases=reading.increases[rows],
         )
     return result
 
 
-def field_p_values(scored: Scored, permutations: int, seed: int) -> dict[str, float]:
-    """P-value of each of `FIELD_TESTS`."""
-    found = p_values(scored.units, scored.field, permutations, seed)
-    return dict(zip(FIELD_TESTS, map(float, found)))
+def published_p_values(scored: PassageScores, permutations: int, seed: int) -> dict[str, float]:
+    """P-value of each of `PUBLISHED_TESTS`."""
+    found = p_values(scored.units, scored.published, permutations, seed)
+    return dict(zip(PUBLISHED_TESTS, map(float, found)))
 
 
-def direction_from(others: Mapping[str, Scored]) -> tuple[FloatArray | None, int]:
-    """Weights of dataset inference learned on these sub-datasets, and on how many of them.
+def direction_from(others: Mapping[str, PassageScores]) -> tuple[FloatArray | None, int]:
+    """Weights of dataset inference learned on these sub-datasets, and the number of those used.
 
     (None, 0) where none of them has both members and non-members.
     """
-    known = {name: Measured(item.features, item.units) for name, item in others.items()}
+    known = {name: LabelledFeatures(item.features, item.units) for name, item in others.items()}
     known = {name: item for name, item in known.items() if len(item.member)}
     return direction(known), len(known)
 
 
 def learned_scores(
-    scored: Scored, weights: FloatArray | None, seed: int
+    scored: PassageScores, weights: FloatArray | None, seed: int
 ) -> tuple[Units, FloatArray]:
-    """One learned score [N, 1], larger for members, and the units that it may be tested on.
+    """One learned score [N, 1], larger for members, and the units that it is valid to test on.
 
     Args:
-        weights: from other sub-datasets. None = they are learned here on one half of the units,
-            and only the other half may be tested.
+        weights: from other sub-datasets. None = they are learned on one half of the units, and
+            only the other half is returned for testing.
     """
     units = scored.units
     if weights is None:
         half, units = units.halves(seed)
-        weights = direction({"": Measured(scored.features, half)})
+        weights = direction({"": LabelledFeatures(scored.features, half)})
     if weights is None or not len(units.member):
         return units, np.zeros((len(scored.member), 1))
     scale = np.maximum(scored.units.means(scored.features).std(axis=0), 1e-9)
     return units, (scored.features / scale @ weights)[:, None]
 
 
-def adjusted_loss(scored: Scored) -> FloatArray:
-    """[N, 1] mean log-probability, less what n-grams and the LM's own entropy lead to expect.
+def adjusted_loss(scored: PassageScores) -> FloatArray:
+    """[N, 1] mean log-probability, less its regression on n-gram scores and the LM's entropy.
 
-    Least squares over the passages themselves, whoever is a member.
+    Least squares over all passages; membership labels are not used.
     """
     units = scored.units
     kept = units.unit_of >= 0
     covariates = scored.features[:, -_COVARIATES:]
-    centred, target = units.means(covariates), units.means(scored.field[:, :1])
+    centred, target = units.means(covariates), units.means(scored.published[:, :1])
     if len(target) <= 3 * _COVARIATES:
-        return scored.field[:, :1]
+        return scored.published[:, :1]
     slopes = np.linalg.lstsq(centred, target, rcond=None)[0]
-    return np.asarray(scored.field[:, :1] - np.where(kept[:, None], covariates @ slopes, 0.0))
+    return np.asarray(scored.published[:, :1] - np.where(kept[:, None], covariates @ slopes, 0.0))
 
 
-def gap(scored: Scored) -> tuple[float, float]:
-    """By how much members are likelier, nats per token, and its standard error."""
+def gap(scored: PassageScores) -> tuple[float, float]:
+    """Mean difference of members and non-members, nats per token, and its standard error."""
     difference, error = standard_errors(scored.units, adjusted_loss(scored))
     return float(difference[0]), float(error[0])
 
 
-def shuffled(scored: Scored, generator: np.random.Generator) -> Scored:
-    """The same passages with members drawn anew, as the null hypothesis has it."""
+def shuffled(scored: PassageScores, generator: np.random.Generator) -> PassageScores:
+    """The same passages with membership labels permuted as under the null hypothesis."""
     units, member = scored.units, scored.member.copy()
     drawn = units.member.copy()
     for s in np.unique(units.stratum):
@@ -157,7 +157,7 @@ def shuffled(scored: Scored, generator: np.random.Generator) -> Scored:
     return replace(scored, member=member)
 
 
-def _field(
+def _published(
     tokens: Sequence[TokenScores], texts: Sequence[str], expected: FloatArray, share: float
 ) -> FloatArray:
     rows = [
@@ -174,7 +174,7 @@ def _field(
 
 
 def _more(tokens: Sequence[TokenScores]) -> FloatArray:
-    """[N, F'] the field's scores at other settings, then what the LM expected, and the length."""
+    """[N, F'] the published scores at other settings, then the LM's expectation, and the length."""
     rows = [
         [
             *(min_k(item, share) for share in _SHARES[:-1]),
@@ -190,9 +190,11 @@ def _more(tokens: Sequence[TokenScores]) -> FloatArray:
 
 
 def _ngrams(
-    items: Mapping[str, Sequence[Item]], tokens: Mapping[str, Sequence[TokenScores]], seed: int
+    items: Mapping[str, Sequence[AuditPassage]],
+    tokens: Mapping[str, Sequence[TokenScores]],
+    seed: int,
 ) -> dict[str, FloatArray]:
-    """Sub-dataset -> n-gram scores of its passages; each judged without its own unit."""
+    """Sub-dataset -> n-gram scores of its passages, each by counts without its own unit."""
     documents = [item.ids for found in tokens.values() for item in found]
     labels = np.repeat(np.arange(len(tokens)), [len(found) for found in tokens.values()])
     units = [f"{name}/{unit}" for name, found in items.items() for unit in _left_out(found)]
@@ -201,8 +203,8 @@ def _ngrams(
     return dict(zip(tokens, np.split(scores, ends[:-1])))
 
 
-def _left_out(items: Sequence[Item]) -> list[str]:
-    """What goes out with each passage: itself where its group has both kinds, else its group."""
+def _left_out(items: Sequence[AuditPassage]) -> list[str]:
+    """The unit left out with each passage: itself if its group has both kinds, or its group."""
     kinds: dict[str, set[str]] = {}
     for item in items:
         kinds.setdefault(item.group, set()).add(item.kind)

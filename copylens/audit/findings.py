@@ -1,13 +1,13 @@
 """From p-values to "trained on: yes", "no evidence" or "cannot tell, because ...".
 
 One p-value decides: twice the smaller one of dataset inference and Min-K%++ (Bonferroni for two
-tests named beforehand): the first has the most power where other sub-datasets were read, the second
-needs none. Holm corrects it over sub-datasets. All other tests stand beside it.
+tests named beforehand): the first has the most power where other sub-datasets have members, the
+second needs none. Holm corrects it over sub-datasets. All other tests are reported beside it.
 
-Silence says something only where a gap would have been heard: `no evidence` asks that members which
-are likelier by `audit.smallest_gap` would have been found with probability 0.9. Without passages of
-the same sub-dataset that the LM has not read nothing is decided: Self-Comparison leans on other
-sub-datasets, and differences between kinds of text look like training.
+A large p-value is evidence only if the test had power: `no evidence` requires that members that are
+likelier by `audit.smallest_gap` would have been found with probability 0.9. Without non-members of
+the same sub-dataset the finding is `cannot tell`: Self-Comparison compares with other sub-datasets,
+and differences between kinds of text look like training.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,13 +17,13 @@ import numpy as np
 from scipy import stats
 
 from copylens.audit.battery import (
-    FIELD_TESTS,
     LEARNED,
-    Scored,
+    PUBLISHED_TESTS,
+    PassageScores,
     direction_from,
-    field_p_values,
     gap,
     learned_scores,
+    published_p_values,
 )
 from copylens.audit.permutation import holm, p_values
 from copylens.audit.self_comparison import compare
@@ -32,34 +32,34 @@ from copylens.config.audit import AuditConfig
 Finding = Literal["trained on", "no evidence", "cannot tell"]
 
 SELF = "self_comparison"
-TESTS = (*FIELD_TESTS, LEARNED, SELF)
+TESTS = (*PUBLISHED_TESTS, LEARNED, SELF)
 DECIDING = (LEARNED, "min_k_plus_plus")
 POWER = 0.9
 
 
 def find(
-    scored: Mapping[str, Scored], names: Sequence[str], config: AuditConfig, seed: int
+    scored: Mapping[str, PassageScores], names: Sequence[str], config: AuditConfig, seed: int
 ) -> dict[str, dict[str, Any]]:
-    """What is found for each of the named sub-datasets; the other ones only serve comparison.
+    """The finding for each of the named sub-datasets; the other ones only serve comparison.
 
     Returns:
         Name -> finding, sentence, p_value, p_holm, gap, tests, and how many passages of each kind
         in how many split groups.
     """
-    # So many that the smallest p-value there can be survives the correction.
+    # Enough permutations for the smallest possible p-value to stay below alpha when corrected.
     permutations = max(config.permutations, int(20 * len(names) / config.alpha))
     entries = {name: _measured(scored, name, permutations, seed) for name in names}
     _correct(entries, lambda entry: entry)
     for test in TESTS:
         _correct(entries, lambda entry: entry["tests"][test])  # noqa: B023
     for name, entry in entries.items():
-        entry["finding"], reason = _decided(entry, len(names), config)
+        entry["finding"], reason = _finding(entry, len(names), config)
         entry["sentence"] = _sentence(name, entry, reason, len(names))
     return entries
 
 
 def _measured(
-    scored: Mapping[str, Scored], name: str, permutations: int, seed: int
+    scored: Mapping[str, PassageScores], name: str, permutations: int, seed: int
 ) -> dict[str, Any]:
     mine = scored[name]
     others = {other: item for other, item in scored.items() if other != name}
@@ -76,7 +76,7 @@ def _measured(
         "tests": tests,
     }
     if len(units.member):
-        for test, p_value in field_p_values(mine, permutations, seed).items():
+        for test, p_value in published_p_values(mine, permutations, seed).items():
             tests[test]["p_value"] = p_value
         weights, learned_on = direction_from(others)
         tested, scores = learned_scores(mine, weights, seed)
@@ -92,10 +92,10 @@ def _measured(
     return entry
 
 
-def self_compared(mine: Scored, others: Mapping[str, Scored]) -> dict[str, Any]:
-    """Self-Comparison's figures: members against what the LM has not read of other sub-datasets."""
+def self_compared(mine: PassageScores, others: Mapping[str, PassageScores]) -> dict[str, Any]:
+    """Self-Comparison: members against non-members of other sub-datasets."""
 
-    def of(item: Scored, member: bool) -> tuple[Any, list[str]]:
+    def of(item: PassageScores, member: bool) -> tuple[Any, list[str]]:
         rows = np.flatnonzero(item.member == member)
         return item.increases[rows], [item.groups[i] for i in rows]
 
@@ -105,7 +105,7 @@ def self_compared(mine: Scored, others: Mapping[str, Scored]) -> dict[str, Any]:
 
 
 def _correct(entries: Mapping[str, dict[str, Any]], part: Any) -> None:
-    """Holm over the sub-datasets for which there is a p-value."""
+    """Holm's correction over the sub-datasets that have a p-value."""
     parts = [part(entry) for entry in entries.values()]
     asked = [item for item in parts if item["p_value"] is not None]
     for item in parts:
@@ -114,19 +114,19 @@ def _correct(entries: Mapping[str, dict[str, Any]], part: Any) -> None:
         item["p_holm"] = corrected
 
 
-def _decided(entry: Mapping[str, Any], asked: int, config: AuditConfig) -> tuple[Finding, str]:
-    """The finding, and why it is no clear one."""
+def _finding(entry: Mapping[str, Any], asked: int, config: AuditConfig) -> tuple[Finding, str]:
+    """The finding, and the reason where it is not `trained on`."""
     if entry["p_value"] is None:
         return "cannot tell", _why_untested(entry)
     if entry["p_holm"] < config.alpha:
         return "trained on", ""
     if len(DECIDING) / entry["arrangements"] >= config.alpha / asked:
         return "cannot tell", (
-            f"members and non-members can be told apart in {entry['arrangements']:.0f} ways only "
+            f"members and non-members can be clause apart in {entry['arrangements']:.0f} ways only "
             f"({entry['split_groups']} split groups): too few for a small p-value"
         )
-    heard = stats.norm.isf(config.alpha / asked / len(DECIDING)) + stats.norm.ppf(POWER)
-    smallest = float(heard * entry["gap"]["standard_error"])
+    margin = stats.norm.isf(config.alpha / asked / len(DECIDING)) + stats.norm.ppf(POWER)
+    smallest = float(margin * entry["gap"]["standard_error"])
     if smallest > config.smallest_gap:
         return "cannot tell", (
             f"only a gap above {smallest:.2f} nats per token would have been found; more passages "
@@ -165,10 +165,12 @@ def _sentence(name: str, entry: Mapping[str, Any], reason: str, asked: int) -> s
     mine, others = passages["members"], passages["non_members"]
     gap_words = _gap_words(entry["gap"])
     if finding == "trained on":
-        told = f"{mine} passages are likelier by {gap_words} than {others} that the LM has not read"
-        return f"Trained on {name}: yes. To the LM {told} ({p_value})."
-    told = f"{mine} passages and {others} that the LM has not read differ by {gap_words}"
-    return f"Trained on {name}: no evidence. To the LM {told} ({p_value}); {reason}."
+        clause = (
+            f"{mine} passages are likelier by {gap_words} than {others} that the LM has not read"
+        )
+        return f"Trained on {name}: yes. To the LM {clause} ({p_value})."
+    clause = f"{mine} passages and {others} that the LM has not read differ by {gap_words}"
+    return f"Trained on {name}: no evidence. To the LM {clause} ({p_value}); {reason}."
 
 
 def _gap_words(found: Mapping[str, float]) -> str:

@@ -1,11 +1,11 @@
-"""Dataset inference: one score learned from many (Maini et al. 2024), and where it is learned.
+"""Dataset inference: a linear discriminant over many scores (Maini et al. 2024).
 
-No single score is best everywhere, and what makes one noisy, such as rare words, another one
-measures. A linear discriminant weighs them all. Its weights come from passages that it is not
+No single score is best everywhere, and the noise of one, such as that of rare words, is measured by
+another one. The discriminant weighs them all. Its weights come from passages that it is not
 tested on: from the *other* sub-datasets, whose members and non-members are known likewise, or,
 where there are none, from one half of the units of this one while the other half is tested.
 
-Deviation from the source: covariates that say nothing of the LM (n-grams, length) are weighed in
+Deviation from the source: covariates that do not depend on the LM (n-grams, length) are weighed
 too, with the sign that cancels noise; and the weights are learned across sub-datasets, so that all
 passages of the one in question are left to test on.
 """
@@ -23,31 +23,30 @@ _RIDGE = 0.03
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A sub-dataset's passages: features [N, F] and who is said to be a member [N]."""
+class LabelledFeatures:
+    """A sub-dataset's passages: features [N, F], and units with their membership labels."""
 
     features: FloatArray
     units: Units
 
     @property
     def member(self) -> BoolArray:
-        """[U]"""
+        """[U] the label of each unit."""
         return self.units.member
 
     def standardised(self) -> FloatArray:
         """Features of units [U, F], centred in each stratum, in units of their own spread.
 
-        Nobody's membership plays a part.
+        Membership labels are not used.
         """
         values = self.units.means(self.features)
         return np.asarray(values / np.maximum(values.std(axis=0), 1e-9))
 
 
-def direction(known: Mapping[str, Measured]) -> FloatArray | None:
-    """Weights [F] that tell members from others best, on average over sub-datasets.
+def direction(known: Mapping[str, LabelledFeatures]) -> FloatArray | None:
+    """Weights [F] of Fisher's linear discriminant between members and non-members, with a ridge.
 
-    Fisher's linear discriminant with a ridge, each sub-dataset counting alike. None where no
-    sub-dataset has both.
+    Every sub-dataset has the same weight. None where no sub-dataset has both.
     """
     gaps, spreads = [], []
     for item in known.values():

@@ -1,7 +1,7 @@
-"""Another wording of a text, made offline: for Self-Comparison.
+"""Paraphrases of a text by rules, without an LM: for Self-Comparison.
 
-A paraphraser is any function (text, seed) -> text that keeps the meaning, gives the same for the
-same, and may leave a text as it is where it knows no other wording.
+A paraphraser is any function (text, seed) -> text that keeps the meaning and is deterministic; it
+may return a text unchanged.
 """
 
 import importlib
@@ -24,10 +24,10 @@ _OPENERS = re.compile(r"(the|an?|this|that|these|those|he|she|it|we|they|there|t
 
 
 def rules(text: str, seed: int) -> str:
-    """Words and short phrases for others that mean the same, and clauses in another order.
+    """Replaces words and short phrases by synonyms and swaps clauses.
 
-    Fit for English prose; of other texts it changes little. What it writes is stiff at times: to be
-    compared with how an LM takes such stiffness elsewhere, never alone.
+    Made for English prose; other texts change little. The result can be unidiomatic, so its cost
+    must be compared with that of other paraphrases by the same rules, never used alone.
     """
     draw = random.Random(f"{seed}:{text}")
     sentences = [_reordered(match.group(), draw) for match in _SENTENCE.finditer(text)]
@@ -58,7 +58,7 @@ def load_paraphraser(name: str) -> Paraphraser:
 
 @cache
 def _table() -> tuple[re.Pattern[str], dict[str, str]]:
-    """What to look for, and what to put there."""
+    """A pattern of all phrases that can be replaced, and their replacements."""
     table: dict[str, str] = {}
     for line in _WORDS.read_text(encoding="utf-8").splitlines():
         if line.startswith("#"):

@@ -1,7 +1,7 @@
-"""Who is said to be a member, and what the LM surely has not read.
+"""Members and non-members: the passages that an audit compares.
 
-Members are passages of `train` and nothing else: val and test count only where the config says that
-the LM has not read them, and then as non-members.
+Members are passages of `train` only. Passages of val and test are used only where the config says
+that the LM was not trained on them, and then as non-members.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,18 +20,18 @@ Kind = Literal["member", "non-member"]
 
 
 @dataclass(frozen=True)
-class Item:
-    """A passage with what is said of it; `origin` says where that comes from."""
+class AuditPassage:
+    """A passage, whether the LM was trained on it, and its `source`: the split or the file."""
 
     id: str
     text: str
     group: str
     kind: Kind
-    origin: str
+    source: str
 
 
 def audited(config: RunConfig) -> tuple[str, ...]:
-    """The sub-datasets that the audit asks about, in the registry's order.
+    """The sub-datasets under audit, in the registry's order.
 
     Raises:
         ConfigError: a name is not in the corpus.
@@ -46,11 +46,11 @@ def audited(config: RunConfig) -> tuple[str, ...]:
     return tuple(name for name in known if not asked or name in asked)
 
 
-def audit_items(config: RunConfig) -> dict[str, list[Item]]:
+def audit_passages(config: RunConfig) -> dict[str, list[AuditPassage]]:
     """Sub-dataset -> members and non-members, at most `audit.passages` of each.
 
     Non-members of sub-datasets that are not registered (OOD, background) come under their own
-    names: Self-Comparison leans on them. Chosen by id alone, evenly over split groups.
+    names: Self-Comparison uses them. Chosen by id alone, evenly over split groups.
 
     Raises:
         CorpusError: there is no corpus; a source in `audit.against` cannot be read, or has nothing
@@ -58,47 +58,52 @@ def audit_items(config: RunConfig) -> dict[str, list[Item]]:
     """
     names = set(audited(config))
     registered = set(load_manifest(config.output).sub_datasets)
-    found: dict[str, list[Item]] = {name: [] for name in sorted(names)}
+    found: dict[str, list[AuditPassage]] = {name: [] for name in sorted(names)}
     splits: tuple[SplitName, ...] = ("train", *config.audit.unread_splits)
     for split in splits:
         for passage in read_split(config.output, split):
             strangers = split not in REGISTERED_SPLITS and passage.sub_dataset not in registered
             if strangers or (split in REGISTERED_SPLITS and passage.sub_dataset in names):
-                found.setdefault(passage.sub_dataset, []).append(_item(passage, config))
+                found.setdefault(passage.sub_dataset, []).append(_audit_passage(passage, config))
     read = {item.text for items in found.values() for item in items if item.kind == "member"}
     for name, item in _against(config, names):
-        # What the LM has read cannot stand for what it has not.
+        # A member cannot be a non-member as well.
         if item.text not in read:
             found[name].append(item)
     most, seed = config.audit.passages, config.seed
     return {name: _chosen(items, most, seed) for name, items in found.items()}
 
 
-def _item(passage: Passage, config: RunConfig) -> Item:
+def _audit_passage(passage: Passage, config: RunConfig) -> AuditPassage:
     unread = passage.split != "train" or bucket(passage.id) in config.audit.unread_buckets
     kind: Kind = "non-member" if unread else "member"
-    origin = passage.split if passage.split != "train" else "train, unread buckets"
-    return Item(passage.id, passage.text, passage.split_group, kind, origin if unread else "train")
+    source = passage.split if passage.split != "train" else "train, unread buckets"
+    return AuditPassage(
+        passage.id, passage.text, passage.split_group, kind, source if unread else "train"
+    )
 
 
-def _against(config: RunConfig, names: set[str]) -> Iterable[tuple[str, Item]]:
+def _against(config: RunConfig, names: set[str]) -> Iterable[tuple[str, AuditPassage]]:
     for uri in config.audit.against:
         intake = Intake(config.corpus)
         intake.take(uri, open_source(uri).rows(), "registered")
-        drafts = [draft for draft in intake.drafts if draft.sub_dataset in names]
-        if not drafts:
+        unsplit = [passage for passage in intake.passages if passage.sub_dataset in names]
+        if not unsplit:
             raise CorpusError(
                 f"audit.against: '{uri}' has no passage of {', '.join(sorted(names))}; its rows "
                 "need `text` and the `sub_dataset` that they are like"
             )
-        for draft in drafts:
-            group = draft.split_group
-            yield draft.sub_dataset, Item(draft.id, draft.text, group, "non-member", uri)
+        for passage in unsplit:
+            group = passage.split_group
+            yield (
+                passage.sub_dataset,
+                AuditPassage(passage.id, passage.text, group, "non-member", uri),
+            )
 
 
-def _chosen(items: Sequence[Item], most: int, seed: int) -> list[Item]:
-    """At most so many of each kind: one of each split group, round after round."""
-    kept: list[Item] = []
+def _chosen(items: Sequence[AuditPassage], most: int, seed: int) -> list[AuditPassage]:
+    """At most `most` of each kind, taken in turn from the split groups."""
+    kept: list[AuditPassage] = []
     for kind in ("member", "non-member"):
         rounds: dict[str, int] = {}
         ranked = []

@@ -1,10 +1,10 @@
 """P-values by split group, and their correction for many sub-datasets.
 
-What is exchanged under the null hypothesis, "the LM has read none of it", decides whether a p-value
-holds. Passages of one book resemble each other, so:
-- a split group that holds members and non-members is a stratum of its own, and its passages change
-  places inside it: what the group has in common drops out;
-- split groups that are wholly one or the other change places as wholes, each with its mean.
+Under the null hypothesis, "the LM was not trained on any of it", membership labels are exchangeable
+between units. Passages of one book are not independent, so:
+- a split group that holds members and non-members is a stratum of its own, and its passages are the
+  units: what the group has in common cancels;
+- split groups that hold one kind only are units as wholes, each with its mean score.
 """
 
 from collections.abc import Sequence
@@ -23,13 +23,13 @@ _BLOCK = 1000
 
 @dataclass(frozen=True)
 class Units:
-    """What changes places: single passages, or whole split groups.
+    """The exchangeable units: single passages, or whole split groups.
 
     Attributes:
-        unit_of: [N] number of each passage's unit; -1 for a passage that can tell nothing, since
-            its stratum has units of one kind only.
+        unit_of: [N] number of each passage's unit; -1 for a passage that is not used, since its
+            stratum has units of one kind only.
         stratum: [U] number of each unit's stratum, ascending.
-        member: [U] whether the LM is said to have read it.
+        member: [U] the membership label.
     """
 
     unit_of: IntArray
@@ -38,18 +38,18 @@ class Units:
 
     @property
     def arrangements(self) -> int:
-        """How many ways there are to say which units are members: 1 over it bounds a p-value."""
+        """Number of ways to permute the labels within strata; 1 over it is the least p-value."""
         strata = (self.member[self.stratum == s] for s in np.unique(self.stratum))
         return prod(comb(len(mine), int(mine.sum())) for mine in strata)
 
     @property
     def between(self) -> bool:
-        """True where whole groups change places, in part at least."""
+        """True where any unit is a whole group."""
         sizes = np.bincount(self.unit_of[self.unit_of >= 0])
         return bool((sizes > 1).any())
 
     def only(self, kept: BoolArray) -> "Units":
-        """The units [U] that are kept, without strata that are left with one kind."""
+        """The units [U] that are kept, without strata that have one kind left."""
         kept = kept.copy()
         for s in np.unique(self.stratum):
             mine = (self.stratum == s) & kept
@@ -63,7 +63,7 @@ class Units:
         )
 
     def halves(self, seed: int) -> tuple["Units", "Units"]:
-        """Two halves of the units, members and others of each stratum dealt out in turn."""
+        """Two random halves of the units, stratified by stratum and label."""
         order = np.random.default_rng([seed, 29]).permutation(len(self.member))
         first = np.zeros(len(self.member), bool)
         for s in np.unique(self.stratum):
@@ -85,7 +85,7 @@ class Units:
 
 
 def make_units(groups: Sequence[str], member: BoolArray) -> Units:
-    """Units of passages [N] from their split groups and from what is said of them."""
+    """Units of passages [N] from their split groups and labels."""
     kinds: dict[str, set[bool]] = {}
     for group, said in zip(groups, member):
         kinds.setdefault(group, set()).add(bool(said))
@@ -112,12 +112,12 @@ def p_values(units: Units, scores: FloatArray, permutations: int, seed: int) -> 
 
     The statistic is the sum of the members' centred scores: in each stratum the difference of the
     two means, weighted by n_members * n_others / n, its inverse variance. Valid for any scores that
-    were made without looking at who is a member. (Phipson and Smyth 2010: the observed arrangement
+    do not depend on the labels. (Phipson and Smyth 2010: the observed arrangement
     counts as one of them, so that no p-value is 0.)
     """
     values = units.means(scores)
     observed = values[units.member].sum(axis=0)
-    # Sums in another order differ in the last digits: what is equal must count as equal.
+    # Sums in another order differ in the last digits; equal values must compare as equal.
     bound = observed - 1e-9 * np.abs(values).sum(axis=0)
     generator = np.random.default_rng([seed, 17])
     reached = np.zeros(scores.shape[1], np.int64)

@@ -1,8 +1,7 @@
-"""What the LM makes of the audited passages: the one part that costs, so it is kept on disk.
+"""The LM's token scores of the audited passages: the expensive part of an audit, kept on disk.
 
-A sub-dataset is a task of its own: published with its key, skipped when it is there, so that an
-audit that was killed goes on where it stopped and one with other settings for its tests reads
-nothing anew.
+Each sub-dataset is a task whose result is published with its key and skipped when it is there: an
+audit that was killed resumes, and one with other settings of its tests runs no LM again.
 """
 
 from collections.abc import Sequence
@@ -11,9 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from copylens.audit.paraphrase import load_paraphraser
-from copylens.audit.passages import Item, audit_items
+from copylens.audit.passages import AuditPassage, audit_passages
 from copylens.audit.self_comparison import changed_words, increase, second_half
-from copylens.audit.tokens import TokenScores, token_scores
+from copylens.audit.token_scores import TokenScores, token_scores
 from copylens.config.schema import ProbeConfig, RunConfig, fingerprint
 from copylens.errors import CorpusError
 from copylens.probe.lm import LanguageModel, load_language_model, weight_hash
@@ -27,12 +26,12 @@ _PER_TOKEN = ("ids", "offsets", "log_probs", "means", "deviations")
 
 @dataclass(frozen=True)
 class Reading:
-    """One sub-dataset's items as the LM read them, in the order of the items.
+    """The LM's scores of one sub-dataset's passages, in their order.
 
     Attributes:
-        tokens: of each item.
-        increases: [N] nats per changed word by which its second half became less likely in another
-            wording, the first half unchanged; NaN where the paraphraser knew none.
+        tokens: of each passage.
+        increases: [N] nats per changed word by which a paraphrase of the second half, after the
+            unchanged first half, is less likely; NaN where the paraphraser changed nothing.
         references: [N] log-probability under the reference LM, per token of the audited LM; NaN
             without a reference LM.
     """
@@ -44,7 +43,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class ReadTask:
-    """One sub-dataset to read, the file to publish, and the key that pins both."""
+    """One sub-dataset to score, the file to publish, and the key of everything it depends on."""
 
     sub_dataset: str
     passages: int
@@ -53,11 +52,11 @@ class ReadTask:
 
     @property
     def done(self) -> bool:
-        """True when the reading stands complete with this very key."""
+        """True when the result is published under this key."""
         return is_published(self.target, self.key)
 
 
-def plan_readings(config: RunConfig, items: dict[str, list[Item]]) -> list[ReadTask]:
+def plan_readings(config: RunConfig, items: dict[str, list[AuditPassage]]) -> list[ReadTask]:
     """One task per sub-dataset that has items, done ones too.
 
     Raises:
@@ -81,11 +80,11 @@ def plan_readings(config: RunConfig, items: dict[str, list[Item]]) -> list[ReadT
 
 
 class Reader:
-    """Reads the items of sub-datasets, with the LM loaded once."""
+    """Scores the passages of sub-datasets with an LM that is loaded once."""
 
     def __init__(self, config: RunConfig):
         self._config = config
-        self._items = audit_items(config)
+        self._items = audit_passages(config)
         self._paraphrase = load_paraphraser(config.audit.paraphraser)
         self._lm = load_language_model(config.probe)
         self._reference: LanguageModel | None = None

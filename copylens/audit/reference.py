@@ -1,9 +1,9 @@
-"""N-gram models of the passages themselves: what a passage's words lead one to expect.
+"""N-gram models of the passages themselves: a reference for how common a passage's words are.
 
-A passage's loss depends above all on how common its words are, whoever has read it. Counts of the
-other passages tell how common: subtracted, or given to dataset inference as a covariate, they leave
-less noise. No passage is judged by counts of its own unit (see permutation.py), and nothing here
-knows who is a member, so what changes places under the null hypothesis stays exchangeable.
+A passage's loss depends mostly on how common its words are, whether it was in training or not.
+N-gram scores by counts of the other passages measure that; subtracted, or used by dataset inference
+as a covariate, they reduce the noise. A passage is scored without counts of its own unit (see
+permutation.py), and labels are not used, so units stay exchangeable under the null hypothesis.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ def ngram_scores(
     Args:
         documents: [N] token ids of each passage.
         labels: [N] numbers of their sub-datasets, 0..K-1.
-        units: [N] passages of one unit are left out together.
+        units: [N] unit of each passage; its passages are left out together.
         seed: of the folds.
 
     Returns:
@@ -59,5 +59,5 @@ def ngram_scores(
 
 
 def _pooled(level: Level) -> Level:
-    """The same counts, whoever's they are."""
+    """The counts summed over sub-datasets."""
     return replace(level, counts=sparse.csr_matrix(level.counts.sum(axis=1)))

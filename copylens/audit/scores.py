@@ -1,14 +1,14 @@
-"""How familiar an LM finds a passage: the field's scores. All are larger for what it has read."""
+"""Published membership scores of a passage. All are larger for passages the LM was trained on."""
 
 import zlib
 
 import numpy as np
 
-from copylens.audit.tokens import TokenScores
+from copylens.audit.token_scores import TokenScores
 from copylens.records import FloatArray
 
 _SMALLEST = 1e-6
-"""A prediction that is certain has no deviation to divide by; nats."""
+"""Least deviation, nats: that of a certain prediction is 0."""
 
 
 def loss(tokens: TokenScores) -> float:

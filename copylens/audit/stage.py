@@ -1,11 +1,11 @@
-"""The audit of a run: what to read, and audit.json from what was read."""
+"""The audit of a run: its inputs, and the content of audit.json."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from copylens.audit.battery import score_all
 from copylens.audit.findings import find
-from copylens.audit.passages import Item, audited
+from copylens.audit.passages import AuditPassage, audited
 from copylens.audit.reading import ReadTask, load_reading
 from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import load_manifest
@@ -15,18 +15,18 @@ from copylens.store import storage
 
 
 def audit_inputs(config: RunConfig, corpus_hash: str) -> str:
-    """What the audit depends on beside its settings: corpus, LM, and the files of `against`."""
+    """Hash of what the audit depends on besides its settings: corpus, LM, files of `against`."""
     against = [[uri, open_source(uri).identity()] for uri in config.audit.against]
     return fingerprint(corpus_hash, weight_hash(config.probe), against)
 
 
 def audit_uri(config: RunConfig) -> str:
-    """Where the findings of a run go."""
+    """URI of the findings of a run."""
     return storage.join(config.output, "audit.json")
 
 
 def make_audit(
-    config: RunConfig, items: dict[str, list[Item]], tasks: Sequence[ReadTask]
+    config: RunConfig, items: dict[str, list[AuditPassage]], tasks: Sequence[ReadTask]
 ) -> dict[str, Any]:
     """The content of audit.json, from readings that are all published."""
     readings = {task.sub_dataset: load_reading(task) for task in tasks}

@@ -1,4 +1,4 @@
-"""Was the LM trained on it?"""
+"""`copylens audit`: membership tests."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,9 @@ def audit(
     config: Config = None,
     sub_datasets: Annotated[
         list[str] | None,
-        typer.Option("--sub-dataset", metavar="NAME", help="Whom to ask about; default: all."),
+        typer.Option(
+            "--sub-dataset", metavar="NAME", help="Sub-datasets to audit; default: all. Repeatable."
+        ),
     ] = None,
     against: Annotated[
         list[str] | None,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # torch and numpy are slow to import
 _COLOURS = {"registered": "bold red", "unregistered": "green", "abstain": "yellow"}
 _HIDDEN = ("stage", "skipped", "seconds", "hash", "mlflow_run", "fits")
 _SHOWN_SHARES = 4
-_WIDTH = 100
+_TEXT_CHARS, _RIGHTS_CHARS = 100, 60
 # Columns of numbers and short words, as those aligned to the right; all others may be wrapped.
 _NARROW = ("share", "interval", "basis", "p, corrected")
 
@@ -27,7 +27,7 @@ def _console() -> Console:
 def _print_table(
     columns: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[str] = ()
 ) -> None:
-    """As wide as the terminal: a cell that is too long is wrapped, and no character lost.
+    """As wide as the terminal: a cell that is too long for it is wrapped.
 
     Args:
         right: columns that are aligned to the right.
@@ -73,7 +73,7 @@ def _value(value: Any) -> str:
 def verdict(text: str, result: "Verdict") -> None:
     """One verdict as a small table under the beginning of its text."""
     console = _console()
-    console.print(Text(_beginning(text), style="dim"))
+    console.print(Text(_shortened(text, _TEXT_CHARS), style="dim"))
     console.print(headline(result))
     rows: list[tuple[str, ...]] = [
         (
@@ -81,8 +81,8 @@ def verdict(text: str, result: "Verdict") -> None:
             f"{share.share:.2f}",
             f"{share.low:.2f} to {share.high:.2f}",
             share.basis,
-            share.holder,
-            share.license,
+            _shortened(share.holder, _RIGHTS_CHARS),
+            _shortened(share.license, _RIGHTS_CHARS),
         )
         for share in result.shares[:_SHOWN_SHARES]
     ]
@@ -92,10 +92,10 @@ def verdict(text: str, result: "Verdict") -> None:
         console.print(_evidence(item), markup=False)
 
 
-def _beginning(text: str) -> str:
-    """The text's first characters on one line; an ellipsis says that there are more."""
+def _shortened(text: str, chars: int) -> str:
+    """On one line; an ellipsis at its end says that there is more."""
     line = " ".join(text.split())
-    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
+    return line if len(line) <= chars else f"{line[: chars - 1]}…"
 
 
 def _evidence(item: Mapping[str, Any]) -> str:
@@ -190,7 +190,7 @@ def statement(made: Mapping[str, Any], output: str | None) -> None:
     rows = [
         (
             line["sub_dataset"],
-            line["holder"],
+            _shortened(line["holder"], _RIGHTS_CHARS),
             line["basis"] if line["kind"] == "paid" else line["kind"],
             f"{100 * line['share']:.1f} %",
             f"{100 * line['low']:.1f} to {100 * line['high']:.1f} %",

@@ -1,4 +1,4 @@
-"""What is owed, and what has to go: statements, takedowns, verdicts brought up to date."""
+"""Verbs for rights holders: statements, takedowns, rescoring."""
 
 import json
 from collections.abc import Sequence
@@ -44,7 +44,7 @@ def statement(
     contract = None if fee == "equal" else read_contract(fee)
     terms = Terms(pool, currency, contract, tuple(allow or ()), period)
     verdicts = read_log(log)
-    made = make_statement(verdicts, _grounds(verdicts.model, model, tracking_uri), terms)
+    made = make_statement(verdicts, _scoring_version(verdicts.model, model, tracking_uri), terms)
     if output is not None:
         write_statement(output, made)
     if as_json:
@@ -112,12 +112,12 @@ def rescore(
         display.stage(summary)
 
 
-def _grounds(judge: dict[str, Any], model: str | None, tracking_uri: str | None) -> Any:
-    """The version that judged, by its own word unless the user names it."""
+def _scoring_version(judge: dict[str, Any], model: str | None, tracking_uri: str | None) -> Any:
+    """The version that scored the log: the one the user names, else the one the log names."""
     from copylens.errors import SettlementError
     from copylens.registry.reader import bundle_folder
     from copylens.registry.server import tracking_uri as registry_at
-    from copylens.settlement import read_grounds
+    from copylens.settlement import read_scoring_version
 
     if model is None and judge["version"] == "unregistered":
         raise SettlementError(
@@ -130,4 +130,4 @@ def _grounds(judge: dict[str, Any], model: str | None, tracking_uri: str | None)
         raise SettlementError(
             f"the log was judged by {judge['name']} version {judge['version']}, not by '{uri}'"
         )
-    return read_grounds(folder)
+    return read_scoring_version(folder)

@@ -99,11 +99,12 @@ def submit(
     as_json: AsJson = False,
 ) -> None:
     """A stage, or all, as a job on a Ray cluster: streams its log, ends with its exit code."""
-    from copylens.config.load import read_config
+    from copylens.config.load import load_config
     from ray_jobs.cluster.submit import submit as send
     from ray_jobs.cluster.submit_view import show
 
-    sent = send(job, read_config(config, overrides or []), words or [], address, variables or [])
+    settings = load_config(config, overrides or [], as_written=True)
+    sent = send(job, settings, words or [], address, variables or [])
     raise typer.Exit(show(sent, wait=not no_wait, as_json=as_json))
 
 
@@ -113,7 +114,7 @@ def demo(
     small: Annotated[bool, typer.Option(help="A few minutes less, rougher figures.")] = False,
 ) -> None:
     """The whole pipeline on installed Python packages, with an LM trained on the spot."""
-    from copylens.cli.demo import run_demo
+    from ray_jobs.demo.run import run_demo
 
     run_demo(output, small)
 

@@ -1,4 +1,4 @@
-"""Texts to verdicts: from files, while the LM writes, over HTTP."""
+"""Verbs that score texts: from files, during generation, over HTTP."""
 
 import json
 import sys

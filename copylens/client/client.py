@@ -4,35 +4,35 @@ with Client("http://localhost:8000", api_key="...") as client:
     verdict = client.attribute("The old captain said nothing.")
 """
 
-import json
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
+from pydantic import ValidationError
 
 from copylens.client.records import (
+    GenerationEvent,
     Registry,
     ServedVerdict,
-    Told,
-    registry_from,
-    told_from,
-    verdict_from,
+    parse,
+    parse_event,
 )
 from copylens.errors import CopyLensError
 
-_AGAIN = (429, 503)
+_RETRIED = (429, 503)
 
 
 class ServiceError(CopyLensError):
-    """The service refused, failed, or is out of reach: one line.
+    """The service refused the request, failed, or cannot be reached: one line.
 
     Attributes:
-        status: the HTTP status; None where there was no answer.
-        code: the service's own word for it; None where it gave none.
+        status: the HTTP status; None where there was no response.
+        code: the service's error code; None where it sent none.
     """
 
     def __init__(self, message: str, status: int | None = None, code: str | None = None):
@@ -42,29 +42,35 @@ class ServiceError(CopyLensError):
 
 @dataclass(frozen=True)
 class Retries:
-    """When a call is made again: after 429 and 503, and where no answer came.
+    """When a call is repeated: after 429, 503 and connection errors.
 
-    The n-th wait is drawn from [0, base * 2^n] seconds, so that clients that failed together do
-    not come back together. Where the service says how long to wait, that is the least.
+    Exponential backoff with full jitter: the n-th wait is uniform in [0, base * 2^n] seconds. Where
+    the service sends Retry-After, the wait is at least that.
 
     Attributes:
-        tries: calls in all, the first one included.
-        base, longest: seconds; a service that asks for more than `longest` is not asked again.
+        tries: number of calls, including the first.
+        base, longest: seconds; after a Retry-After above `longest` the call is not repeated.
     """
 
     tries: int = 4
     base: float = 0.5
     longest: float = 30.0
 
-    def wait(self, tried: int, asked: float | None, draw: Callable[[], float]) -> float:
-        """Seconds before the next call, after `tried` >= 1 calls; `draw` gives a number in
-        [0, 1)."""
-        backoff = min(self.longest, self.base * 2**tried) * draw()
-        return backoff if asked is None else min(self.longest, asked + self.base * draw())
+    def wait(self, tried: int, retry_after: float | None, draw: Callable[[], float]) -> float:
+        """Seconds before the next call.
+
+        Args:
+            tried: calls made so far, at least 1.
+            retry_after: seconds that the service asks for; None where it asks for none.
+            draw: gives a number in [0, 1).
+        """
+        if retry_after is not None:
+            return min(self.longest, retry_after + self.base * draw())
+        return min(self.longest, self.base * 2.0**tried) * draw()
 
 
 class Client:
-    """One service, one key. Not for several threads at once."""
+    """A client of one service with one API key. Not thread-safe."""
 
     def __init__(
         self,
@@ -78,12 +84,12 @@ class Client:
         """Opens no connection yet.
 
         Args:
-            url: where the service is, e.g. http://localhost:8000.
+            url: of the service, e.g. http://localhost:8000.
             api_key: sent as `Authorization: Bearer`.
-            timeout: seconds without a byte of the answer; in a stream between two events.
+            timeout: seconds without a byte of the response; in a stream between two events.
             connect_timeout: seconds.
             retries: default: 4 tries.
-            sleep: how to wait; for tests.
+            sleep: waits so many seconds; replaced in tests.
         """
         headers = {} if api_key is None else {"Authorization": f"Bearer {api_key}"}
         limits = httpx2.Timeout(timeout, connect=connect_timeout)
@@ -119,11 +125,12 @@ class Client:
         """The verdict on one text.
 
         Raises:
-            ServiceError: the text cannot be scored, or there is no answer.
+            ServiceError: the text cannot be scored, or there is no response.
         """
-        options = _given(alpha=alpha, evidence=evidence or None)
+        options = _without_none(alpha=alpha, evidence=evidence or None)
         body = {"text": text, "timeline": timeline, **options}
-        return verdict_from(self._call("POST", "/v1/attribute", body))
+        with _errors_of_parsing():
+            return parse(ServedVerdict, self._call("POST", "/v1/attribute", body))
 
     def attribute_many(
         self,
@@ -133,43 +140,47 @@ class Client:
         evidence: bool = False,
         batch: int = 32,
     ) -> list[ServedVerdict | ServiceError]:
-        """One verdict per text, in order; a text that cannot be scored costs only itself.
+        """One verdict per text, in order; a ServiceError for a text that cannot be scored.
 
         Args:
             batch: texts per request.
 
         Raises:
-            ServiceError: a request as a whole was refused, or there is no answer.
+            ServiceError: a request as a whole was refused, or there is no response.
         """
         found: list[ServedVerdict | ServiceError] = []
         for start in range(0, len(texts), batch):
             part = list(texts[start : start + batch])
-            options = _given(alpha=alpha, evidence=evidence or None)
+            options = _without_none(alpha=alpha, evidence=evidence or None)
             body = {"texts": part, "timeline": timeline, **options}
-            rows = self._call("POST", "/v1/attribute", body)["verdicts"]
-            found += [_refusal(row, 422) if "error" in row else verdict_from(row) for row in rows]
+            for row in self._call("POST", "/v1/attribute", body)["verdicts"]:
+                with _errors_of_parsing():
+                    refused = "error" in row
+                    found.append(_refusal(row, 422) if refused else parse(ServedVerdict, row))
         return found
 
     def registry(self) -> Registry:
-        """What the service protects, and by which model.
+        """The sub-datasets that the service attributes texts to, and its model.
 
         Raises:
-            ServiceError: there is no answer.
+            ServiceError: there is no response.
         """
-        return registry_from(self._call("GET", "/v1/registry"))
+        with _errors_of_parsing():
+            return parse(Registry, self._call("GET", "/v1/registry"))
 
-    def generate(self, prompt: str, **options: Any) -> Iterator[Told]:
-        """What the LM writes, and what is said of it, as it happens.
+    def generate(self, prompt: str, **options: Any) -> Iterator[GenerationEvent]:
+        """The events of a monitored generation, as they arrive.
 
-        It is asked for once: a second call would write anew. Closing the iterator ends it.
+        The request is never repeated, since it would generate another text. Closing the iterator
+        ends the generation.
 
         Args:
-            prompt: what the LM goes on from.
+            prompt: the text to continue.
             options: further keys of `POST /v1/generate`: max_tokens, temperature, top_p, seed,
                 stop, every, confirm, alpha, block.
 
         Raises:
-            ServiceError: the request was refused, or the generation broke off.
+            ServiceError: the request was refused, or the generation failed.
         """
         body = {"prompt": prompt, **options}
         done = False
@@ -178,23 +189,29 @@ class Client:
                 if answer.status_code != 200:
                     answer.read()
                     raise _error_of(answer)
-                for name, data in _events(answer.iter_lines()):
-                    if name == "error":
+                for sse in httpx2.EventSource(answer, max_event_size=None):
+                    data: Any = sse.json()
+                    if sse.event == "error":
                         raise _refusal({"error": data}, data.get("status"))
-                    told = told_from(name, data)
-                    done = done or name == "done"
-                    if told is not None:
-                        yield told
+                    done = done or sse.event == "done"
+                    with _errors_of_parsing():
+                        event = parse_event(sse.event, data)
+                    if event is not None:
+                        yield event
+        except httpx2.SSEError:
+            raise ServiceError(
+                f"{self._url} answered with something else than events", 200
+            ) from None
         except httpx2.TransportError as error:
             raise self._unreachable(error) from None
         if not done:
             raise ServiceError("the service broke off while the LM wrote")
 
     def _call(self, method: str, path: str, body: Any = None) -> Any:
-        """A call that may be made twice without harm; all but `generate` are."""
+        """The JSON of a response; repeats the call, which must be idempotent, as `Retries` says."""
         tries = self._retries.tries
         for tried in range(1, tries + 1):
-            asked = None
+            retry_after = None
             try:
                 answer = self._http.request(method, path, json=body)
             except httpx2.TransportError as error:
@@ -203,13 +220,13 @@ class Client:
                 if answer.status_code == 200:
                     return _json(answer)
                 problem = _error_of(answer)
-                asked = _retry_after(answer)
-                too_long = asked is not None and asked > self._retries.longest
-                if answer.status_code not in _AGAIN or too_long:
+                retry_after = _retry_after(answer)
+                too_long = retry_after is not None and retry_after > self._retries.longest
+                if answer.status_code not in _RETRIED or too_long:
                     raise problem
             if tried == tries:
                 raise problem
-            self._sleep(self._retries.wait(tried, asked, random.random))
+            self._sleep(self._retries.wait(tried, retry_after, random.random))
         raise AssertionError("tries is at least 1")
 
     def _unreachable(self, error: Exception) -> ServiceError:
@@ -218,21 +235,22 @@ class Client:
         return ServiceError(f"the service at {self._url} {reason}")
 
 
-def _given(**values: Any) -> dict[str, Any]:
+def _without_none(**values: Any) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _events(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Server-sent events: name and data of each."""
-    name, data = "message", ""
-    for line in lines:
-        if line.startswith("event:"):
-            name = line[6:].strip()
-        elif line.startswith("data:"):
-            data += line[5:]
-        elif not line and data:
-            yield name, json.loads(data)
-            name, data = "message", ""
+@contextmanager
+def _errors_of_parsing() -> Iterator[None]:
+    """Within it, a response that `records` cannot parse is a ServiceError."""
+    try:
+        yield
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ServiceError(
+            f"the response cannot be read: {place}: {_line(first['msg'])}; "
+            "client and service may be of different versions"
+        ) from None
 
 
 def _json(answer: httpx2.Response) -> Any:
@@ -246,7 +264,7 @@ def _error_of(answer: httpx2.Response) -> ServiceError:
     try:
         return _refusal(answer.json(), answer.status_code)
     except (ValueError, TypeError, KeyError, AttributeError):
-        # A proxy's page, not the service's own words.
+        # The response of a proxy, not of the service.
         line = _line(answer.text)[:200]
         return ServiceError(
             f"HTTP {answer.status_code} from {answer.url}: {line}".rstrip(": "), answer.status_code

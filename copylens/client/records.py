@@ -1,20 +1,25 @@
-"""What the service sends, as records. Keys that a newer service adds are ignored."""
+"""Responses of the service as records: the verdict's own dataclasses, parsed by pydantic.
 
-from dataclasses import dataclass, field, fields
+Keys that a newer service adds are ignored.
+"""
+
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from pydantic import TypeAdapter
+
 from copylens.generation.flags import Block, Flag
-from copylens.records import Decision, ModelIdentity, Rights, Share, TimelineItem, Verdict
+from copylens.records import Decision, ModelIdentity, Rights, Verdict
 
 _R = TypeVar("_R")
 
 
 @dataclass(frozen=True)
 class ServedVerdict(Verdict):
-    """A verdict, and what the service's policy makes of it.
+    """A verdict with the ruling of the service's policy.
 
     Attributes:
-        policy: {action, rule, ...} as the service gives it; None where it has no policy.
+        policy: {action, rule, ...} as the service sends it.
     """
 
     policy: dict[str, Any] | None = None
@@ -22,7 +27,7 @@ class ServedVerdict(Verdict):
 
 @dataclass(frozen=True)
 class Token:
-    """Characters that the LM added, and the tokens it has written so far."""
+    """Characters that the LM added; `tokens`: number of tokens generated so far."""
 
     text: str
     tokens: int
@@ -30,11 +35,11 @@ class Token:
 
 @dataclass(frozen=True)
 class Shares:
-    """A running verdict; see `Verdict` for what the figures mean.
+    """A running verdict; see `Verdict` for the meaning of its values.
 
     Attributes:
         shares: sub-dataset -> share.
-        tokens: written so far.
+        tokens: number of tokens generated so far.
     """
 
     tokens: int
@@ -51,7 +56,7 @@ class Done:
 
     Attributes:
         finish: stop, length or blocked.
-        seed: asked for again it gives the same text.
+        seed: the same request with this seed gives the same text.
         usage: prompt_tokens, completion_tokens, total_tokens.
     """
 
@@ -60,18 +65,27 @@ class Done:
     usage: dict[str, int] = field(default_factory=dict)
 
 
-Told = Token | Shares | Flag | Block | ServedVerdict | Done
-"""What a generation tells: its end is a verdict, unless the text is blank, and `Done`."""
+GenerationEvent = Token | Shares | Flag | Block | ServedVerdict | Done
+"""An event of a generation. The last ones are the verdict, unless the text is blank, and `Done`."""
+
+_EVENTS: dict[str, type[GenerationEvent]] = {
+    "token": Token,
+    "shares": Shares,
+    "flag": Flag,
+    "blocked": Block,
+    "verdict": ServedVerdict,
+    "done": Done,
+}
 
 
 @dataclass(frozen=True)
 class Registry:
-    """What a service protects, and by which model.
+    """The sub-datasets that a service attributes texts to, and its model.
 
     Attributes:
-        alpha: false-alarm level where a request names none.
+        alpha: false-alarm level where a request has none.
         interval: coverage of the shares' intervals.
-        generation: whether its LM can write.
+        generation: whether its LM can generate text.
     """
 
     model: ModelIdentity
@@ -82,43 +96,26 @@ class Registry:
     lineage: dict[str, Any]
 
 
-def verdict_from(row: dict[str, Any]) -> ServedVerdict:
-    """The inverse of `Verdict.to_dict`."""
-    parts = {
-        "shares": tuple(_record(Share, item) for item in row["shares"]),
-        "timeline": tuple(_record(TimelineItem, item) for item in row["timeline"]),
-        "model": _record(ModelIdentity, row["model"]),
-        "evidence": tuple(row.get("evidence", ())),
-    }
-    return _record(ServedVerdict, {**row, **parts})
+# Built once: that takes longer than a response.
+_ADAPTERS: dict[type, TypeAdapter[Any]] = {
+    kind: TypeAdapter(kind) for kind in (*_EVENTS.values(), Registry)
+}
 
 
-def told_from(name: str, data: dict[str, Any]) -> Told | None:
-    """An event of a generation; None for one that is not known here."""
-    if name == "verdict":
-        return verdict_from(data)
-    kinds: dict[str, type[Token | Shares | Flag | Block | Done]] = {
-        "token": Token,
-        "shares": Shares,
-        "flag": Flag,
-        "blocked": Block,
-        "done": Done,
-    }
-    return _record(kinds[name], data) if name in kinds else None
+def parse(kind: type[_R], row: Any) -> _R:
+    """A record of this module, with its nested records, from JSON values.
+
+    Raises:
+        ValidationError: a field is missing, or its value has another type.
+    """
+    record: _R = _ADAPTERS[kind].validate_python(row)
+    return record
 
 
-def registry_from(row: dict[str, Any]) -> Registry:
-    """`GET /v1/registry`."""
-    return Registry(
-        model=_record(ModelIdentity, row["model"]),
-        alpha=row["alpha"],
-        interval=row["interval"],
-        generation=row["generation"],
-        sub_datasets=tuple(_record(Rights, item) for item in row["sub_datasets"]),
-        lineage=row["lineage"],
-    )
+def parse_event(name: str, data: dict[str, Any]) -> GenerationEvent | None:
+    """An event of a generation; None for a name that is unknown here.
 
-
-def _record(kind: type[_R], row: dict[str, Any]) -> _R:
-    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]
-    return kind(**{key: value for key, value in row.items() if key in known})
+    Raises:
+        ValidationError: see `parse`.
+    """
+    return parse(_EVENTS[name], data) if name in _EVENTS else None

@@ -10,9 +10,9 @@ UnreadSplit = Literal["val", "test", "ood_val", "ood_test", "background"]
 
 
 class AuditConfig(Section):
-    """Was the LM trained on a sub-dataset: whom to ask about, and what it surely has not read."""
+    """The audit: which sub-datasets, and what the LM has certainly not read."""
 
-    sub_datasets: tuple[str, ...] = Field(default=(), description="whom to ask about; empty = all")
+    sub_datasets: tuple[str, ...] = Field(default=(), description="which to audit; empty = all")
     unread_splits: tuple[UnreadSplit, ...] = Field(
         default=(),
         description="splits of the corpus that the LM has not read; OOD and background serve "

@@ -17,30 +17,26 @@ from copylens.config.section import Section
 from copylens.errors import ConfigError
 
 
-def load_config(path: str | Path | None, overrides: Sequence[str] = ()) -> RunConfig:
+def load_config(
+    path: str | Path | None, overrides: Sequence[str] = (), *, as_written: bool = False
+) -> RunConfig:
     """Reads a YAML file, applies `key=value` overrides, checks everything.
 
     Args:
         path: YAML file, or None for the defaults alone.
         overrides: dotted keys with YAML values, e.g. `corpus.paths=[a.jsonl]`, `seed=1`.
-
-    Returns:
-        The config with `output` and local LMs made absolute, since workers run in folders of
-        their own.
+        as_written: leaves every location as the user wrote it. Otherwise `output` and local LMs
+            are made absolute, since workers run in folders of their own.
 
     Raises:
         ConfigError: the file is missing or no mapping, a key is unknown, a value is out of range.
     """
-    return anchored(read_config(path, overrides))
-
-
-def read_config(path: str | Path | None, overrides: Sequence[str] = ()) -> RunConfig:
-    """As `load_config`, with every location as the user wrote it."""
     values = {} if path is None else _read_yaml(Path(path))
     where = "config" if path is None else str(path)
     for override in overrides:
         _apply_override(values, override)
-    return build_config(values, where)
+    config = build_config(values, where)
+    return config if as_written else anchored(config)
 
 
 def anchored(config: RunConfig) -> RunConfig:

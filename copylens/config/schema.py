@@ -134,7 +134,7 @@ class DetectorConfig(Section):
 
 
 class CalibrationConfig(Section):
-    """How sure a verdict is allowed to be."""
+    """Levels of the verdict's p-value, intervals and abstention."""
 
     alpha: float = Field(default=0.05, gt=0, lt=1, description="false-alarm level")
     interval: float = Field(default=0.90, gt=0, lt=1, description="coverage of a share's interval")
@@ -144,7 +144,7 @@ class CalibrationConfig(Section):
 
 
 class EvaluationConfig(Section):
-    """What is measured beyond the test splits, and how much time it may take."""
+    """Studies beyond the test splits, and their sizes."""
 
     studies: tuple[Study, ...] = Field(
         default=(), description="studies to run; see docs/studies.md"
@@ -203,7 +203,7 @@ class TrackingConfig(Section):
 
 
 class ResourcesConfig(Section):
-    """What the cluster is asked for. On a laptop Ray is started with these numbers."""
+    """Resources requested of the cluster. On a laptop Ray is started with these numbers."""
 
     cpus: int = Field(
         default=4, ge=2, description="logical CPUs of a local Ray; fewer than 4 can starve it"

@@ -1,4 +1,4 @@
-"""Rows -> drafts (checked rows, not yet split) or quarantine entries."""
+"""Rows -> checked and cut passages that have no split yet, or quarantine entries."""
 
 import hashlib
 import re
@@ -36,8 +36,8 @@ OOD_SPLITS: Mapping[SplitName, SplitName] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
-    """A passage before the split.
+class UnsplitPassage:
+    """A checked passage that is not yet assigned to a split.
 
     `row` counts the rows of the whole corpus in reading order; `split` is the data's own or None.
     """
@@ -57,7 +57,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Quarantined:
-    """A row that was not taken; `reason` is `code: detail`."""
+    """A row that failed a check; `reason` is `code: detail`."""
 
     file: str
     line: int
@@ -66,11 +66,11 @@ class Quarantined:
 
 
 class Intake:
-    """Takes rows in, one source after the other, and keeps what became of each."""
+    """Checks and cuts rows, source by source; collects passages and quarantined rows."""
 
     def __init__(self, config: CorpusConfig, removed: frozenset[str] = frozenset()) -> None:
         """Rows of sub-datasets whose hashed name is in `removed` are refused."""
-        self.drafts: list[Draft] = []
+        self.passages: list[UnsplitPassage] = []
         self.quarantine: list[Quarantined] = []
         self.rows_read = 0
         self._config = config
@@ -84,43 +84,43 @@ class Intake:
             CorpusError: the source holds no row with text, or none passes the checks.
         """
         rows_before = self.rows_read
-        drafts_before, refused_before = len(self.drafts), len(self.quarantine)
+        passages_before, refused_before = len(self.passages), len(self.quarantine)
         any_text = False
         for row in rows:
             self.rows_read += 1
             any_text = any_text or isinstance(row.values.get("text"), str)
             try:
-                self.drafts += self._passages(row, kind)
+                self.passages += self._passages(row, kind)
             except _RefusedError as refused:
                 reason = str(refused)
-                # Of what was taken down not even an id is kept.
+                # Of a sub-dataset that was taken down not even an id is kept.
                 named = "" if reason.startswith("removed:") else _plain_id(row)
                 entry = Quarantined(row.file, row.line, named, reason)
                 self.quarantine.append(entry)
         read = self.rows_read - rows_before
-        if len(self.drafts) == drafts_before:
+        if len(self.passages) == passages_before:
             raise CorpusError(_nothing_left(uri, read, any_text, self.quarantine[refused_before:]))
         return read
 
-    def _passages(self, row: Row, kind: Kind) -> list[Draft]:
-        draft = _check_row(row, kind, self.rows_read, self._config.min_chars)
-        if name_hash(draft.sub_dataset) in self._removed:
+    def _passages(self, row: Row, kind: Kind) -> list[UnsplitPassage]:
+        passage = _check_row(row, kind, self.rows_read, self._config.min_chars)
+        if name_hash(passage.sub_dataset) in self._removed:
             raise _RefusedError("removed: its sub-dataset was taken down")
-        if not draft.id:
-            draft = replace(draft, id=self._default_id(draft.text))
-            draft = replace(draft, split_group=draft.split_group or draft.id)
-        pieces = cut_text(draft.text, self._config.passage_chars)
-        ids = [draft.id]
+        if not passage.id:
+            passage = replace(passage, id=self._default_id(passage.text))
+            passage = replace(passage, split_group=passage.split_group or passage.id)
+        pieces = cut_text(passage.text, self._config.passage_chars)
+        ids = [passage.id]
         if len(pieces) > 1:
-            ids += [f"{draft.id}#{number:04d}" for number in range(1, len(pieces) + 1)]
+            ids += [f"{passage.id}#{number:04d}" for number in range(1, len(pieces) + 1)]
         for identifier in ids:
             if identifier in self._ids:
                 raise _RefusedError(f"duplicate_id: an earlier row already has '{identifier}'")
         self._ids.update(ids)
-        return [replace(draft, id=i, text=t) for i, t in zip(ids[-len(pieces) :], pieces)]
+        return [replace(passage, id=i, text=t) for i, t in zip(ids[-len(pieces) :], pieces)]
 
     def _default_id(self, text: str) -> str:
-        """From the text alone, so that it survives a move of the file; numbered when repeated."""
+        """An id from the text alone, independent of the file; numbered when repeated."""
         base = hashlib.sha256(text.encode()).hexdigest()[:16]
         identifier, number = base, 1
         while identifier in self._ids:
@@ -133,7 +133,7 @@ class _RefusedError(Exception):
     """A row goes to quarantine; the message is the reason."""
 
 
-def _check_row(row: Row, kind: Kind, number: int, min_chars: int) -> Draft:
+def _check_row(row: Row, kind: Kind, number: int, min_chars: int) -> UnsplitPassage:
     if row.problem:
         raise _RefusedError(row.problem)
     values = row.values
@@ -142,7 +142,7 @@ def _check_row(row: Row, kind: Kind, number: int, min_chars: int) -> Draft:
     if not isinstance(sub_dataset, str) or not sub_dataset.strip():
         raise _RefusedError("no_sub_dataset: the row names no sub_dataset")
     identifier = _metadata(values, "id", "")
-    return Draft(
+    return UnsplitPassage(
         row=number,
         kind=kind,
         id=identifier,

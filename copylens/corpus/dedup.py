@@ -1,20 +1,19 @@
 """Exact and near-duplicates, across sub-datasets and splits.
 
 A text that two sub-datasets hold would make both labels wrong, and one that lies in train and
-test would make the figures too good. Of two copies the evaluation side's is kept.
+test would make the figures too good. Of two copies the one in an evaluation split is kept.
 """
 
-import re
 import unicodedata
-import zlib
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from copylens.corpus.checks import Draft
+from copylens.corpus.checks import UnsplitPassage
 from copylens.records import SplitName
 from copylens.store.storage import sha256
+from copylens.text import WORD, ngram_ids, token_ids
 
 SHINGLE_WORDS = 5
 PERMUTATIONS = 64
@@ -22,55 +21,50 @@ PERMUTATIONS = 64
 # the true similarity decides. Below 0.2 nearly every pair would be a candidate.
 INDEX_MARGIN, INDEX_LEAST = 0.2, 0.2
 
-WORD = re.compile(r"\w+")
 EVALUATION: frozenset[SplitName | None] = frozenset({"val", "test", "ood_val", "ood_test"})
 
 
-def drop_exact(drafts: Sequence[Draft]) -> list[Draft]:
+def drop_exact(passages: Sequence[UnsplitPassage]) -> list[UnsplitPassage]:
     """Without texts that are equal up to case, white space and Unicode form; order is kept."""
     seen: set[str] = set()
     kept: set[str] = set()
-    for draft in sorted(drafts, key=_rank):
-        normal = " ".join(unicodedata.normalize("NFKC", draft.text).casefold().split())
+    for passage in sorted(passages, key=_rank):
+        normal = " ".join(unicodedata.normalize("NFKC", passage.text).casefold().split())
         key = sha256(normal.encode())
         if key not in seen:
             seen.add(key)
-            kept.add(draft.id)
-    return [draft for draft in drafts if draft.id in kept]
+            kept.add(passage.id)
+    return [passage for passage in passages if passage.id in kept]
 
 
-def drop_near(drafts: Sequence[Draft], limit: float) -> list[Draft]:
+def drop_near(passages: Sequence[UnsplitPassage], limit: float) -> list[UnsplitPassage]:
     """Without texts whose word 5-grams have a Jaccard similarity >= limit to one that is kept.
 
-    The order of the drafts stays. With limit 1 nothing is dropped: `drop_exact` has done it.
+    The order of the passages stays. With limit 1 nothing is dropped: `drop_exact` has done it.
     """
     if limit >= 1:
-        return list(drafts)
+        return list(passages)
     from datasketch import MinHash, MinHashLSH  # slow to import
 
     index = MinHashLSH(threshold=max(INDEX_LEAST, limit - INDEX_MARGIN), num_perm=PERMUTATIONS)
     empty = MinHash(num_perm=PERMUTATIONS, seed=1, hashfunc=int)
     kept: dict[str, npt.NDArray[np.uint32]] = {}
-    for draft in sorted(drafts, key=_rank):
-        shingles = shingle_hashes(draft.text)
+    for passage in sorted(passages, key=_rank):
+        shingles = shingle_hashes(passage.text)
         sketch = empty.copy()
         sketch.update_batch(shingles.tolist())
         if any(jaccard(shingles, kept[near]) >= limit for near in index.query(sketch)):
             continue
-        index.insert(draft.id, sketch, check_duplication=False)
-        kept[draft.id] = shingles
-    return [draft for draft in drafts if draft.id in kept]
+        index.insert(passage.id, sketch, check_duplication=False)
+        kept[passage.id] = shingles
+    return [passage for passage in passages if passage.id in kept]
 
 
 def shingle_hashes(text: str) -> npt.NDArray[np.uint32]:
     """Sorted, distinct 32-bit hashes of the text's word 5-grams; of all words if there are < 5."""
     words = WORD.findall(text.lower()) or [text]
-    hashes = np.array([zlib.crc32(word.encode()) for word in words], dtype=np.uint64)
     width = min(SHINGLE_WORDS, len(words))
-    grams = np.zeros(len(words) - width + 1, dtype=np.uint64)
-    for offset in range(width):
-        # A polynomial in the word hashes; uint64 wraps around, the high half is well mixed.
-        grams = (grams + hashes[offset : offset + len(grams)]) * np.uint64(0x9E3779B97F4A7C15)
+    grams = ngram_ids(token_ids(words), width, width)
     return np.unique((grams >> np.uint64(32)).astype(np.uint32))
 
 
@@ -80,10 +74,10 @@ def jaccard(left: npt.NDArray[np.uint32], right: npt.NDArray[np.uint32]) -> floa
     return both / (len(left) + len(right) - both)
 
 
-def _rank(draft: Draft) -> int:
-    """Whose copy wins: evaluation, then rows not yet split, then train, then background."""
-    if draft.kind == "background":
+def _rank(passage: UnsplitPassage) -> int:
+    """Order in which copies are kept: evaluation, not yet split, train, background."""
+    if passage.kind == "background":
         return 3
-    if draft.kind == "ood" or draft.split in EVALUATION:
+    if passage.kind == "ood" or passage.split in EVALUATION:
         return 0
-    return 1 if draft.split is None else 2
+    return 1 if passage.split is None else 2

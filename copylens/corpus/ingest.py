@@ -7,14 +7,14 @@ from pathlib import Path
 from pyarrow import fs
 
 from copylens.config.schema import RunConfig, fingerprint
-from copylens.corpus.checks import Draft, Intake, Quarantined
+from copylens.corpus.checks import Intake, Quarantined, UnsplitPassage
 from copylens.corpus.dedup import drop_exact, drop_near
 from copylens.corpus.manifest import MANIFEST, Counts, Manifest, SourceRecord, corpus_uri
 from copylens.corpus.publish import clear, write_quarantine, write_shards
 from copylens.corpus.sampling import limit_passages
 from copylens.corpus.sources.opening import Kind, open_sources
 from copylens.corpus.sources.rows import Source
-from copylens.corpus.splits import require_splits, split_drafts
+from copylens.corpus.splits import require_splits, split_passages
 from copylens.corpus.tombstones import removed_hashes
 from copylens.errors import CorpusError
 from copylens.records import Passage, Rights
@@ -36,19 +36,19 @@ def ingest_corpus(config: RunConfig) -> Manifest:
     _require_apart(config.output, (source for _, source in sources))
     intake = Intake(config.corpus, removed_hashes(config.output))
     records = tuple(_take(intake, kind, source) for kind, source in sources)
-    names = _registered_names(intake.drafts)
+    names = _registered_names(intake.passages)
 
-    distinct = drop_exact(intake.drafts)
+    distinct = drop_exact(intake.passages)
     limited = limit_passages(distinct, config.corpus.max_passages, config.seed)
-    drafts = drop_near(limited, config.corpus.near_duplicate)
-    passages = split_drafts(drafts, config.corpus, config.seed)
+    unsplit = drop_near(limited, config.corpus.near_duplicate)
+    passages = split_passages(unsplit, config.corpus, config.seed)
     require_splits(passages, names)
 
     clear(config.output)
     manifest = Manifest(
         sub_datasets=names,
         rights=_rights(names, passages),
-        counts=_count(intake, distinct, limited, drafts),
+        counts=_count(intake, distinct, limited, unsplit),
         by_sub_dataset=_table(passages),
         quarantine_reasons=_reasons(intake.quarantine),
         sources=records,
@@ -92,14 +92,16 @@ def _true_path(uri: str) -> str:
     return str(Path(path).resolve()) if isinstance(filesystem, fs.LocalFileSystem) else str(path)
 
 
-def _registered_names(drafts: Sequence[Draft]) -> tuple[str, ...]:
-    names = sorted({draft.sub_dataset for draft in drafts if draft.kind == "registered"})
+def _registered_names(passages: Sequence[UnsplitPassage]) -> tuple[str, ...]:
+    names = sorted({passage.sub_dataset for passage in passages if passage.kind == "registered"})
     if len(names) < 2:
         raise CorpusError(
             f"the corpus has one sub-dataset only, '{names[0]}'; attribution needs at least 2, "
             "add a source to corpus.paths"
         )
-    others = {draft.sub_dataset: draft.kind for draft in drafts if draft.kind != "registered"}
+    others = {
+        passage.sub_dataset: passage.kind for passage in passages if passage.kind != "registered"
+    }
     both = sorted(set(names) & set(others))
     if both:
         raise CorpusError(
@@ -110,23 +112,26 @@ def _registered_names(drafts: Sequence[Draft]) -> tuple[str, ...]:
 
 
 def _count(
-    intake: Intake, distinct: Sequence[Draft], limited: Sequence[Draft], drafts: Sequence[Draft]
+    intake: Intake,
+    distinct: Sequence[UnsplitPassage],
+    limited: Sequence[UnsplitPassage],
+    unsplit: Sequence[UnsplitPassage],
 ) -> Counts:
-    rows = {draft.row for draft in intake.drafts}
-    duplicates = len(intake.drafts) - len(distinct) + len(limited) - len(drafts)
+    rows = {passage.row for passage in intake.passages}
+    duplicates = len(intake.passages) - len(distinct) + len(limited) - len(unsplit)
     # Passages over the limit are not duplicates, so their rows count as kept.
-    over_limit = {draft.id for draft in distinct} - {draft.id for draft in limited}
-    kept = {draft.row for draft in drafts}
-    kept |= {draft.row for draft in distinct if draft.id in over_limit}
+    over_limit = {passage.id for passage in distinct} - {passage.id for passage in limited}
+    kept = {passage.row for passage in unsplit}
+    kept |= {passage.row for passage in distinct if passage.id in over_limit}
     return Counts(
         rows_read=intake.rows_read,
         rows_kept=len(kept),
         rows_quarantined=len(intake.quarantine),
         rows_duplicate=len(rows) - len(kept),
-        passages_cut=len(intake.drafts),
+        passages_cut=len(intake.passages),
         passages_duplicate=duplicates,
         passages_over_limit=len(over_limit),
-        passages=len(drafts),
+        passages=len(unsplit),
     )
 
 

@@ -1,4 +1,4 @@
-"""What a finished corpus says about itself: counts, origins, rights, shards, one hash."""
+"""The manifest of a corpus: counts, sources, rights, shards, one hash."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -14,7 +14,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Counts:
-    """Where every row and every passage went.
+    """Counts of rows and passages by outcome.
 
     Rows: read = kept + quarantined + duplicate. A row is a duplicate when all its passages are.
     Passages: cut = passages + duplicate + over_limit (left out by `corpus.max_passages`).
@@ -80,7 +80,7 @@ class Manifest:
 
     @property
     def hash(self) -> str:
-        """Hash of all of the content; the corpus's name in the lineage of a model."""
+        """Hash of all of the content; identifies the corpus in the lineage of a model."""
         return fingerprint(self._content())
 
     def to_dict(self) -> dict[str, Any]:
@@ -122,11 +122,10 @@ class Manifest:
             if name in self.sub_datasets
         }
         others = {n: dict(c) for n, c in self.by_sub_dataset.items() if n not in table}
-        counts = asdict(self.counts)
         # "Passages cut" reads as if they were shortened: it counts what the rows were cut into.
-        counts["passages_before_deduplication"] = counts.pop("passages_cut")
+        shown = {"passages_cut": "passages_before_deduplication"}
         return {
-            **counts,
+            **{shown.get(name, name): value for name, value in asdict(self.counts).items()},
             "quarantine_reasons": dict(self.quarantine_reasons),
             "sub_datasets": table,
             "unregistered": others,
@@ -136,7 +135,7 @@ class Manifest:
 
 
 def corpus_uri(output: str, *parts: str) -> str:
-    """A place in the corpus folder of a run."""
+    """A URI in the corpus folder of a run."""
     return storage.join(output, "corpus", *parts)
 
 

@@ -1,4 +1,4 @@
-"""Passages <-> parquet shards. The manifest is written last: without it nothing counts."""
+"""Passages <-> parquet shards. A corpus is complete once its manifest exists, written last."""
 
 import io
 import json
@@ -31,7 +31,7 @@ def read_shard(uri: str, sha256: str | None = None) -> list[Passage]:
     """The passages of one shard.
 
     Args:
-        sha256: what its bytes must hash to; None = whatever is there is taken.
+        sha256: expected hash of its bytes; None: not checked.
 
     Raises:
         CorpusError: the shard is missing, damaged, or no shard of passages.

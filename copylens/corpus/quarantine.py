@@ -1,4 +1,4 @@
-"""Work on many items at once, so that one bad item costs only itself."""
+"""Batched work in which a bad item is set aside with its reason and does not fail the batch."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeVar
@@ -9,7 +9,9 @@ _T = TypeVar("_T")
 _R = TypeVar("_R")
 
 
-def each(items: Sequence[_T], work: Callable[[Sequence[_T]], list[_R]]) -> list[_R | str]:
+def results_or_reasons(
+    items: Sequence[_T], work: Callable[[Sequence[_T]], list[_R]]
+) -> list[_R | str]:
     """Results in order; for an item that cannot be worked on, the reason as one line.
 
     All items go at once; only where that fails they go one by one.
@@ -18,7 +20,7 @@ def each(items: Sequence[_T], work: Callable[[Sequence[_T]], list[_R]]) -> list[
         work: gives one result per item; raises TextError or RuntimeError for a bad one.
 
     Raises:
-        RuntimeError: it comes for every single item, so no item is to blame.
+        RuntimeError: every single item raises it, so the fault is not the items'.
     """
     try:
         return [*work(items)]
@@ -37,6 +39,6 @@ def each(items: Sequence[_T], work: Callable[[Sequence[_T]], list[_R]]) -> list[
 
 
 def reason(error: Exception) -> str:
-    """An error as one short line; which item it was is known to whoever asks."""
+    """An error as one short line, without the number of the item."""
     message = " ".join(str(error).split()).removeprefix("text 0 ")
     return message[:200] or type(error).__name__

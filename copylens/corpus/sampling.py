@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
-from copylens.corpus.checks import Draft
+from copylens.corpus.checks import UnsplitPassage
 
 K = TypeVar("K", bound=Hashable)
 
@@ -19,28 +19,30 @@ def bucket(passage_id: str) -> int:
     return int(hashlib.sha256(passage_id.encode()).hexdigest()[:8], 16) % 10
 
 
-def limit_passages(drafts: Sequence[Draft], limit: int | None, seed: int) -> list[Draft]:
-    """At most `limit` drafts of each sub-dataset; the order stays.
+def limit_passages(
+    passages: Sequence[UnsplitPassage], limit: int | None, seed: int
+) -> list[UnsplitPassage]:
+    """At most `limit` passages of each sub-dataset; the order stays.
 
     Own splits keep their proportions (each at least one passage), and inside a split the groups
     give alike, each from all over its length.
     """
     if limit is None:
-        return list(drafts)
+        return list(passages)
     kept: set[str] = set()
-    for members in _grouped(drafts, lambda d: (d.kind, d.sub_dataset)).values():
+    for members in _grouped(passages, lambda d: (d.kind, d.sub_dataset)).values():
         strata = _grouped(members, lambda d: str(d.split or ""))
         quotas = _proportional({name: len(rows) for name, rows in strata.items()}, limit)
         for name, quota in quotas.items():
-            kept.update(draft.id for draft in _spread(strata[name], quota, seed))
-    return [draft for draft in drafts if draft.id in kept]
+            kept.update(passage.id for passage in _spread(strata[name], quota, seed))
+    return [passage for passage in passages if passage.id in kept]
 
 
-def _spread(drafts: Sequence[Draft], quota: int, seed: int) -> Iterable[Draft]:
-    groups = _grouped(drafts, lambda d: d.split_group)
+def _spread(passages: Sequence[UnsplitPassage], quota: int, seed: int) -> Iterable[UnsplitPassage]:
+    groups = _grouped(passages, lambda d: d.split_group)
     order = sorted(groups, key=lambda group: shuffle_key(seed, group))
     shares = dict.fromkeys(order, 0)
-    left = min(quota, len(drafts))
+    left = min(quota, len(passages))
     while left:
         # One passage from each group that has more, round after round.
         open_groups = [group for group in order if shares[group] < len(groups[group])][:left]
@@ -69,8 +71,10 @@ def _proportional(sizes: dict[str, int], limit: int) -> dict[str, int]:
     return quotas
 
 
-def _grouped(drafts: Iterable[Draft], key: Callable[[Draft], K]) -> dict[K, list[Draft]]:
-    groups: dict[K, list[Draft]] = {}
-    for draft in drafts:
-        groups.setdefault(key(draft), []).append(draft)
+def _grouped(
+    passages: Iterable[UnsplitPassage], key: Callable[[UnsplitPassage], K]
+) -> dict[K, list[UnsplitPassage]]:
+    groups: dict[K, list[UnsplitPassage]] = {}
+    for passage in passages:
+        groups.setdefault(key(passage), []).append(passage)
     return groups

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from copylens.config.schema import CorpusConfig
-from copylens.corpus.checks import Draft
+from copylens.corpus.checks import UnsplitPassage
 from copylens.corpus.sampling import shuffle_key
 from copylens.errors import CorpusError
 from copylens.records import Passage, SplitName
@@ -18,26 +18,28 @@ SWAP_GROUPS = 64
 TOLERANCE = 1e-6
 
 
-def split_drafts(drafts: Sequence[Draft], config: CorpusConfig, seed: int) -> list[Passage]:
-    """Gives every draft its split; the order stays.
+def split_passages(
+    passages: Sequence[UnsplitPassage], config: CorpusConfig, seed: int
+) -> list[Passage]:
+    """Gives every passage its split; the order stays.
 
     Rows with their own split keep it, and others of the same group follow them. The remaining
     groups are spread by passages: the registered ones per sub-dataset, the OOD ones all together.
     """
-    chosen = _followers(drafts)
+    chosen = _followers(passages)
     # From the split a sub-dataset cannot do without to the one it can.
     fractions: dict[SplitName, float] = {
         "train": 1 - config.val_fraction - config.test_fraction,
         "test": config.test_fraction,
         "val": config.val_fraction,
     }
-    registered = [draft for draft in drafts if draft.kind == "registered"]
-    for name in sorted({draft.sub_dataset for draft in registered}):
-        members = [draft for draft in registered if draft.sub_dataset == name]
+    registered = [passage for passage in passages if passage.kind == "registered"]
+    for name in sorted({passage.sub_dataset for passage in registered}):
+        members = [passage for passage in registered if passage.sub_dataset == name]
         chosen |= _spread_rest(members, chosen, fractions, seed)
-    ood = [draft for draft in drafts if draft.kind == "ood"]
+    ood = [passage for passage in passages if passage.kind == "ood"]
     chosen |= _spread_rest(ood, chosen, OOD_FRACTIONS, seed)
-    return [_passage(draft, draft.split or chosen[_group(draft)]) for draft in drafts]
+    return [_passage(passage, passage.split or chosen[_group(passage)]) for passage in passages]
 
 
 def require_splits(passages: Iterable[Passage], sub_datasets: Iterable[str]) -> None:
@@ -145,45 +147,45 @@ def _growth(
     return 2.0 * amount * (excess + amount)
 
 
-def _followers(drafts: Iterable[Draft]) -> dict[Group, SplitName]:
+def _followers(passages: Iterable[UnsplitPassage]) -> dict[Group, SplitName]:
     """The own split of each group that has one; the most frequent where it has several."""
     votes: dict[Group, Counter[SplitName]] = {}
-    for draft in drafts:
-        if draft.split is not None and draft.kind != "background":
-            votes.setdefault(_group(draft), Counter())[draft.split] += 1
+    for passage in passages:
+        if passage.split is not None and passage.kind != "background":
+            votes.setdefault(_group(passage), Counter())[passage.split] += 1
     return {group: max(v, key=lambda s: (v[s], s)) for group, v in votes.items()}
 
 
 def _spread_rest(
-    drafts: Sequence[Draft],
+    passages: Sequence[UnsplitPassage],
     chosen: Mapping[Group, SplitName],
     fractions: Mapping[SplitName, float],
     seed: int,
 ) -> dict[Group, SplitName]:
     open_groups: Counter[Group] = Counter()
     filled: Counter[SplitName] = Counter()
-    for draft in drafts:
-        split = draft.split or chosen.get(_group(draft))
+    for passage in passages:
+        split = passage.split or chosen.get(_group(passage))
         if split is None:
-            open_groups[_group(draft)] += 1
+            open_groups[_group(passage)] += 1
         else:
             filled[split] += 1
     return spread_groups(open_groups, fractions, filled, seed)
 
 
-def _group(draft: Draft) -> Group:
-    return draft.sub_dataset, draft.split_group
+def _group(passage: UnsplitPassage) -> Group:
+    return passage.sub_dataset, passage.split_group
 
 
-def _passage(draft: Draft, split: SplitName) -> Passage:
+def _passage(passage: UnsplitPassage, split: SplitName) -> Passage:
     return Passage(
-        id=draft.id,
-        text=draft.text,
-        sub_dataset=draft.sub_dataset,
-        holder=draft.holder,
-        license=draft.license,
-        title=draft.title,
-        source_url=draft.source_url,
-        split_group=draft.split_group,
+        id=passage.id,
+        text=passage.text,
+        sub_dataset=passage.sub_dataset,
+        holder=passage.holder,
+        license=passage.license,
+        title=passage.title,
+        source_url=passage.source_url,
+        split_group=passage.split_group,
         split=split,
     )

@@ -1,4 +1,4 @@
-"""What stays of a removed sub-dataset: that it was removed, by the hash of its name."""
+"""Tombstones: hashed names of sub-datasets that were taken down."""
 
 import hashlib
 from dataclasses import asdict, dataclass
@@ -8,8 +8,8 @@ from copylens.store import storage
 
 
 @dataclass(frozen=True)
-class Removed:
-    """One takedown. Whoever knows the name can prove it; the record does not tell it.
+class Tombstone:
+    """One takedown. Whoever knows the name can check it; the tombstone does not reveal it.
 
     Attributes:
         sub_dataset_sha256: of its name.
@@ -23,34 +23,34 @@ class Removed:
 
 
 def name_hash(sub_dataset: str) -> str:
-    """How a removed sub-dataset is named."""
+    """The name of a sub-dataset as tombstones hold it: its sha256."""
     return hashlib.sha256(sub_dataset.encode()).hexdigest()
 
 
-def read_record(output: str) -> tuple[Removed, ...]:
+def read_tombstones(output: str) -> tuple[Tombstone, ...]:
     """The takedowns of a run, oldest first; () where there was none."""
     uri = _uri(output)
     if not storage.exists(uri):
         return ()
-    return tuple(Removed(**entry) for entry in storage.read_json(uri)["removed"])
+    return tuple(Tombstone(**entry) for entry in storage.read_json(uri)["removed"])
 
 
-def add_to_record(output: str, removed: Removed) -> tuple[Removed, ...]:
-    """Writes a takedown down, once, and gives all of them."""
-    known = read_record(output)
-    if removed.sub_dataset_sha256 not in {entry.sub_dataset_sha256 for entry in known}:
-        known = (*known, removed)
+def add_tombstone(output: str, tombstone: Tombstone) -> tuple[Tombstone, ...]:
+    """Adds a tombstone unless it is there already; returns all of the run."""
+    known = read_tombstones(output)
+    if tombstone.sub_dataset_sha256 not in {entry.sub_dataset_sha256 for entry in known}:
+        known = (*known, tombstone)
         storage.write_json(_uri(output), {"removed": [asdict(entry) for entry in known]})
     return known
 
 
 def removed_hashes(output: str) -> frozenset[str]:
-    """Names, hashed, that ingest must not bring back."""
-    return frozenset(entry.sub_dataset_sha256 for entry in read_record(output))
+    """Hashed names of the sub-datasets that ingest must not take in again."""
+    return frozenset(entry.sub_dataset_sha256 for entry in read_tombstones(output))
 
 
 def removed_since(lineage: dict[str, Any], arrays_sha256: str) -> frozenset[str] | None:
-    """Names, hashed, by whose removal alone a version differs from an earlier one.
+    """Hashed names of the sub-datasets by whose removal alone two versions of a model differ.
 
     Args:
         lineage: of the later version.
@@ -59,7 +59,7 @@ def removed_since(lineage: dict[str, Any], arrays_sha256: str) -> frozenset[str]
     Returns:
         None where the later version does not come from the earlier one by takedowns alone.
     """
-    entries = [Removed(**entry) for entry in lineage.get("removed", [])]
+    entries = [Tombstone(**entry) for entry in lineage.get("removed", [])]
     for place, entry in enumerate(entries):
         if entry.arrays_before == arrays_sha256:
             return frozenset(later.sub_dataset_sha256 for later in entries[place:])

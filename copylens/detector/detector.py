@@ -9,10 +9,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.metrics import roc_auc_score
 
 from copylens.attributor.attributor import Attributor, ChannelScores
 from copylens.attributor.folds import fold_index
+from copylens.detector.auroc import auroc
 from copylens.detector.projector import Projector
 from copylens.detector.typicality import TypicalityTest, combined
 from copylens.records import FloatArray, IntArray
@@ -50,7 +50,7 @@ class Space:
 def measures(
     attributor: Attributor, scores: ChannelScores, space: Space | None
 ) -> dict[str, FloatArray]:
-    """What the detector looks at: measure -> [N, K], larger = stranger to that sub-dataset."""
+    """The detector's measures -> [N, K] each, larger = less typical of that sub-dataset."""
     log_probs = attributor.log_probs(scores)
     found = {SUPPORT: -log_probs} | {name: -v for name, v in scores.affinity.items()}
     if not np.isnan(scores.loss).any():
@@ -120,7 +120,7 @@ def cross_fitted_scores(
 ) -> FloatArray:
     """ood_score [N] of the held-out passages from tests fitted without their split group.
 
-    A passage that helped to say what is usual would look a little more usual than a new one.
+    A passage that the tests were fitted on scores a little lower than a new one would.
     """
     folds = fold_index(labels, groups, _FOLDS, seed)
     scores = np.zeros(len(labels))
@@ -132,9 +132,3 @@ def cross_fitted_scores(
         measured = {name: values[out] for name, values in held.items()}
         scores[out] = replace(detector, tests=tests).score(measured)
     return scores
-
-
-def auroc(id_scores: FloatArray, ood_scores: FloatArray) -> float:
-    """P(score of an OOD text > score of an in-distribution one), ties count half; in [0, 1]."""
-    is_ood = np.repeat([0, 1], [len(id_scores), len(ood_scores)])
-    return float(roc_auc_score(is_ood, np.concatenate([id_scores, ood_scores])))

@@ -19,9 +19,9 @@ _QUANTILES = 400
 class TypicalityTest:
     """A one-sided test of "the text comes from sub-dataset k" for every k.
 
-    A measure of strangeness is compared with what the sub-dataset's own held-out passages show:
-    empirically in the bulk, and with an exponential tail beyond, since no sample holds the rare
-    values that matter (peaks over threshold).
+    A measure that is larger for less typical texts is compared with its values on the
+    sub-dataset's own held-out passages: empirically in the bulk, and with an exponential tail
+    beyond, since no sample holds the rare values that matter (peaks over threshold).
 
     Attributes:
         centre, spread: [K] of the sub-dataset's own passages, in the measure's unit.
@@ -37,14 +37,14 @@ class TypicalityTest:
     excess: float
 
     @classmethod
-    def fit(cls, strangeness: FloatArray, labels: IntArray) -> "TypicalityTest":
-        """From held-out registered passages: strangeness to each sub-dataset [N, K], labels [N]."""
-        own = strangeness[np.arange(len(labels)), labels]
-        count = np.bincount(labels, minlength=strangeness.shape[1])
-        total = np.bincount(labels, own, strangeness.shape[1])
+    def fit(cls, measure: FloatArray, labels: IntArray) -> "TypicalityTest":
+        """From the measure of held-out registered passages [N, K] and their labels [N]."""
+        own = measure[np.arange(len(labels)), labels]
+        count = np.bincount(labels, minlength=measure.shape[1])
+        total = np.bincount(labels, own, measure.shape[1])
         centre = (total + _SHRINK * own.mean()) / (count + _SHRINK)
         rest = own - centre[labels]
-        squares = np.bincount(labels, rest**2, strangeness.shape[1])
+        squares = np.bincount(labels, rest**2, measure.shape[1])
         variance = (squares + _SHRINK * (rest**2).mean()) / (count + _SHRINK)
         spread = np.sqrt(np.maximum(variance, 1e-18))
         z = np.sort(rest / spread[labels])
@@ -66,9 +66,9 @@ class TypicalityTest:
         numbers = {name: arrays[name].item() for name in ("threshold", "excess")}
         return cls(arrays["centre"], arrays["spread"], arrays["own"], **numbers)
 
-    def surprise(self, strangeness: FloatArray) -> FloatArray:
-        """[N, K] -> -log of the probability that an own passage is as strange, nats, >= 0."""
-        z = (strangeness - self.centre) / self.spread
+    def surprise(self, measure: FloatArray) -> FloatArray:
+        """[N, K] -> -log of the probability that an own passage is as atypical, nats, >= 0."""
+        z = (measure - self.centre) / self.spread
         rank = np.searchsorted(self.own, z, side="left")
         share = np.maximum(1 - rank / len(self.own), _TAIL)
         beyond = (z - self.threshold) / self.excess - np.log(_TAIL)
@@ -79,7 +79,7 @@ def combined(surprises: Mapping[str, FloatArray], weights: Mapping[str, float]) 
     """Several tests as one: -log of their weighted harmonic mean probability, nats, >= 0.
 
     The harmonic mean is ruled by the most alarmed test, needs no independence, and a test of
-    small weight is heard only when it is very sure (Wilson 2019, harmonic mean p-value).
+    small weight counts only where its p-value is very small (Wilson 2019, harmonic mean p-value).
 
     Args:
         surprises: test -> [N, K] negative log-probabilities.

@@ -9,6 +9,7 @@ import numpy as np
 
 from copylens.attributor.mixtures import make_mixtures, true_shares
 from copylens.config.schema import RunConfig
+from copylens.detector.auroc import auroc
 from copylens.evaluation import metrics
 from copylens.evaluation.answers import EVALUATED, Evaluation, load_evaluation
 from copylens.evaluation.baselines.linear import Split
@@ -94,7 +95,7 @@ def _channels(evaluation: Evaluation) -> dict[str, Any]:
             "accuracy": metrics.accuracy(labels, log_probs.argmax(axis=1)),
             "auroc": None
             if ood is None
-            else metrics.auroc(-log_probs.max(axis=1), -ood.channels.text[name].max(axis=1)),
+            else auroc(-log_probs.max(axis=1), -ood.channels.text[name].max(axis=1)),
         }
         for name, log_probs in test.items()
     }
@@ -227,7 +228,7 @@ def _figures(evaluation: Evaluation, shown: tuple[Verdict, MixedText]) -> Figure
         roc["CopyLens"] = metrics.roc_curve(id_scores, ood_scores)
     return Figures(
         sub_datasets=evaluation.scorer.model.attributor.sub_datasets,
-        confusion=metrics.confusion_matrix(labels, shares.argmax(axis=1), evaluation.classes),
+        confusion=metrics.confusion_counts(labels, shares.argmax(axis=1), evaluation.classes),
         reliability=metrics.reliability_bins(shares, labels),
         roc=roc or None,
         timeline=shown[1],

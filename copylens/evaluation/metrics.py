@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from copylens.detector.auroc import both_sides
 from copylens.records import FloatArray, IntArray, TimelineItem
 
 Float64 = npt.NDArray[np.float64]
@@ -25,24 +26,25 @@ FPR95_CONVENTION = (
 
 def accuracy(labels: IntArray, predictions: IntArray) -> float:
     """Share of passages whose prediction is the label, in [0, 1]."""
+    from sklearn.metrics import accuracy_score
+
     _need_rows(labels, predictions)
-    return float(np.mean(np.asarray(labels) == np.asarray(predictions)))
+    return float(accuracy_score(labels, predictions))
 
 
-def confusion_matrix(labels: IntArray, predictions: IntArray, classes: int) -> Counts:
+def confusion_counts(labels: IntArray, predictions: IntArray, classes: int) -> Counts:
     """Counts [K, K]: row = true sub-dataset, column = predicted one."""
-    flat = np.asarray(labels, dtype=np.int64) * classes + np.asarray(predictions, dtype=np.int64)
-    return np.bincount(flat, minlength=classes * classes).reshape(classes, classes)
+    from sklearn.metrics import confusion_matrix
+
+    return np.asarray(confusion_matrix(labels, predictions, labels=range(classes)))
 
 
 def macro_f1(labels: IntArray, predictions: IntArray) -> float:
     """Mean F1 over the classes that occur among labels or predictions, in [0, 1]."""
+    from sklearn.metrics import f1_score
+
     _need_rows(labels, predictions)
-    classes = int(max(np.max(labels), np.max(predictions))) + 1
-    confusion = confusion_matrix(labels, predictions, classes)
-    both = confusion.sum(axis=0) + confusion.sum(axis=1)  # predicted + true, per class
-    present = both > 0
-    return float(np.mean(2 * np.diag(confusion)[present] / both[present]))
+    return float(f1_score(labels, predictions, average="macro", zero_division=0))
 
 
 @dataclass(frozen=True)
@@ -90,17 +92,6 @@ def ece(probabilities: FloatArray, labels: IntArray, bins: int = 15) -> float:
     return float(np.sum(table.count[filled] * gaps) / table.count.sum())
 
 
-def auroc(id_scores: FloatArray, ood_scores: FloatArray) -> float:
-    """P(score of an OOD text > score of an in-distribution one), ties count half; in [0, 1]."""
-    from scipy.stats import rankdata
-
-    _need_scores(id_scores, ood_scores)
-    n_ood = len(ood_scores)
-    ranks = rankdata(np.concatenate([ood_scores, id_scores]))
-    wins = ranks[:n_ood].sum() - n_ood * (n_ood + 1) / 2  # Mann-Whitney U
-    return float(wins / (n_ood * len(id_scores)))
-
-
 def threshold_at_recall(id_scores: FloatArray, recall: float = ID_RECALL) -> float:
     """The smallest score t such that at least `recall` of the in-distribution texts have <= t."""
     ordered = np.sort(np.asarray(id_scores, dtype=np.float64))
@@ -111,7 +102,7 @@ def threshold_at_recall(id_scores: FloatArray, recall: float = ID_RECALL) -> flo
 
 def fpr95(id_scores: FloatArray, ood_scores: FloatArray) -> float:
     """Share of OOD texts accepted at 95 % in-distribution recall; see FPR95_CONVENTION."""
-    _need_scores(id_scores, ood_scores)
+    both_sides(id_scores, ood_scores)
     return float(np.mean(np.asarray(ood_scores) <= threshold_at_recall(id_scores)))
 
 
@@ -121,11 +112,11 @@ def roc_curve(id_scores: FloatArray, ood_scores: FloatArray) -> tuple[Float64, F
     In-distribution is positive: tpr = share of in-distribution texts accepted, fpr = share of OOD
     texts accepted. From (0, 0) to (1, 1), both ascending; the area below is `auroc`.
     """
-    _need_scores(id_scores, ood_scores)
-    thresholds = np.unique(np.concatenate([id_scores, ood_scores]))
-    tpr = np.searchsorted(np.sort(id_scores), thresholds, side="right") / len(id_scores)
-    fpr = np.searchsorted(np.sort(ood_scores), thresholds, side="right") / len(ood_scores)
-    return np.concatenate([[0.0], fpr]), np.concatenate([[0.0], tpr])
+    from sklearn.metrics import roc_curve as roc
+
+    is_ood, scores = both_sides(id_scores, ood_scores)
+    fpr, tpr, _ = roc(1 - is_ood, -scores, drop_intermediate=False)
+    return fpr, tpr
 
 
 def mean_absolute_share_error(true: FloatArray, predicted: FloatArray) -> float:
@@ -169,11 +160,3 @@ def interval_coverage(low: FloatArray, high: FloatArray, truth: FloatArray) -> f
 def _need_rows(first: npt.NDArray[Any], second: npt.NDArray[Any]) -> None:
     if len(first) != len(second) or len(first) == 0:
         raise ValueError(f"need two arrays of one length > 0, got {len(first)} and {len(second)}")
-
-
-def _need_scores(id_scores: FloatArray, ood_scores: FloatArray) -> None:
-    if len(id_scores) == 0 or len(ood_scores) == 0:
-        raise ValueError(
-            f"need scores on both sides, got {len(id_scores)} in-distribution "
-            f"and {len(ood_scores)} OOD"
-        )

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from copylens.config.schema import ALL_NEAR
+from copylens.detector.auroc import auroc
 from copylens.evaluation import metrics
 from copylens.evaluation.baselines import ood_scores
 from copylens.fit.data import TextSet
@@ -99,4 +100,4 @@ def _of(score: Callable[[FloatArray], FloatArray], sets: list[FloatArray]) -> di
 
 
 def _pair(id_scores: FloatArray, ood: FloatArray) -> dict[str, float]:
-    return {"auroc": metrics.auroc(id_scores, ood), "fpr95": metrics.fpr95(id_scores, ood)}
+    return {"auroc": auroc(id_scores, ood), "fpr95": metrics.fpr95(id_scores, ood)}

@@ -1,4 +1,4 @@
-"""Evidence: where the words of a text stand in the registered corpus, and what is nearest to it.
+"""Evidence: spans of a text that stand in registered passages, and its nearest passages.
 
-`building` makes and takes apart an index, `index` reads one. Nothing here needs the LM.
+`building` builds an index and removes sub-datasets from it, `index` queries it. No LM is needed.
 """

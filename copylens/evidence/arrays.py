@@ -1,5 +1,5 @@
-"""One shard of an index as arrays: where every phrase of four words stands, and in what passages
-every word.
+"""One shard of an index as arrays: positions of phrases of four words, and an inverted index of
+words.
 
 Places are sampled by winnowing (Schleimer, Wilkerson, Aiken, "Winnowing: local algorithms for
 document fingerprinting", 2003): of three neighbouring phrases the one with the smallest hash is
@@ -13,8 +13,9 @@ from dataclasses import dataclass, fields
 import numpy as np
 import numpy.typing as npt
 
-from copylens.evidence.words import SEPARATOR, WORDS_VERSION, Ids
+from copylens.evidence.words import SEPARATOR, WORDS_VERSION, WordIds
 from copylens.records import AnyArray, IntArray
+from copylens.text import ngram_ids
 
 PHRASE = 4
 """Words in a phrase that is looked up."""
@@ -25,12 +26,11 @@ WINDOW = 3
 GUARANTEED = PHRASE + WINDOW - 1
 """Every shared run of so many words is found."""
 
-LAYOUT = [1, WORDS_VERSION, PHRASE, WINDOW]
-"""What arrays depend on besides the passages; part of the key of everything that is built."""
+LAYOUT = [2, WORDS_VERSION, PHRASE, WINDOW]
+"""What arrays depend on besides the passages; part of their key."""
 
 Hashes = npt.NDArray[np.uint64]
 
-_FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _NONE = np.uint64(0xFFFFFFFFFFFFFFFF)
 _PER_BUCKET = 8
 _MOST = 255
@@ -53,12 +53,12 @@ class ShardArrays:
         counts: [e] uint8, how often; 255 = at least so often.
     """
 
-    words: Ids
+    words: WordIds
     starts: IntArray
     groups: IntArray
     anchors: IntArray
     buckets: IntArray
-    terms: Ids
+    terms: WordIds
     term_starts: IntArray
     passages: IntArray
     counts: IntArray
@@ -68,7 +68,7 @@ class ShardArrays:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def build_arrays(passages: Sequence[Ids], groups: Sequence[int]) -> ShardArrays:
+def build_arrays(passages: Sequence[WordIds], groups: Sequence[int]) -> ShardArrays:
     """The index of some passages, given as the ids of their words.
 
     Args:
@@ -95,18 +95,11 @@ def build_arrays(passages: Sequence[Ids], groups: Sequence[int]) -> ShardArrays:
     )
 
 
-def phrase_hashes(words: Ids) -> Hashes:
+def phrase_hashes(words: WordIds) -> Hashes:
     """[n] ids -> [max(0, n - 3)] hashes; the largest value where a SEPARATOR is among the four."""
-    count = max(0, len(words) - PHRASE + 1)
-    hashes = np.zeros(count, dtype=np.uint64)
-    broken = np.zeros(count, dtype=bool)
+    hashes = ngram_ids(words.astype(np.uint64), PHRASE, PHRASE)
     for offset in range(PHRASE):
-        word = words[offset : offset + count]
-        hashes = (hashes + word) * _FACTOR
-        hashes ^= hashes >> np.uint64(29)
-        broken |= word == SEPARATOR
-    hashes *= _FACTOR
-    hashes[broken] = _NONE
+        hashes[words[offset : offset + len(hashes)] == SEPARATOR] = _NONE
     return hashes
 
 
@@ -117,7 +110,7 @@ def bucket_of(hashes: Hashes, buckets: IntArray) -> IntArray:
     return (hashes >> np.uint64(1) >> np.uint64(63 - bits)).astype(np.int64)
 
 
-def _anchors(words: Ids) -> tuple[IntArray, IntArray]:
+def _anchors(words: WordIds) -> tuple[IntArray, IntArray]:
     hashes = phrase_hashes(words)
     kept = _winnow(hashes)
     bits = max(1, int(len(kept) // _PER_BUCKET).bit_length())
@@ -147,7 +140,7 @@ def _winnow(hashes: Hashes) -> IntArray:
     return np.flatnonzero(chosen)
 
 
-def _postings(words: Ids, lengths: IntArray) -> tuple[Ids, IntArray, IntArray, IntArray]:
+def _postings(words: WordIds, lengths: IntArray) -> tuple[WordIds, IntArray, IntArray, IntArray]:
     passage = np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths)
     packed = np.sort((words.astype(np.uint64) << np.uint64(32)) | passage)
     packed = packed[(packed >> np.uint64(32)) != SEPARATOR]

@@ -1,8 +1,8 @@
-"""Which words of a text are boilerplate: notices everybody repeats, and stock phrases.
+"""Which words of a text are boilerplate: common notices and stock phrases.
 
-A stock phrase is told from a quotation by where it stands: `min_words` words in a row that are
-found in many sub-datasets, or in many split groups, are nobody's in particular. The wording of the
-common licence headers is known besides (`stock.txt`), for a corpus may hold one only once.
+A stock phrase is a run of `min_words` words that is found in many sub-datasets or in many split
+groups. The common licence headers are listed besides (`stock.txt`), since a corpus may hold one
+only once.
 """
 
 from collections.abc import Sequence
@@ -14,12 +14,12 @@ import numpy as np
 from copylens.config.evidence import EvidenceConfig
 from copylens.evidence.arrays import ShardArrays, build_arrays
 from copylens.evidence.matching import Runs, exact_runs
-from copylens.evidence.words import Ids, word_ids
+from copylens.evidence.words import WordIds, word_ids
 from copylens.records import BoolArray, IntArray
 
 
 def boilerplate_words(
-    ids: Ids,
+    ids: WordIds,
     shards: Sequence[tuple[str, ShardArrays, Runs]],
     settings: EvidenceConfig,
 ) -> BoolArray:

@@ -1,8 +1,8 @@
 """A corpus -> an evidence index: planned here, built shard by shard, published last.
 
-Every sub-dataset has a folder of its own, made from its passages alone. So a new or changed one
-is built without touching the others, one that is taken down goes with its folder, and the order
-in which they came leaves no trace: the same corpus gives the same bytes.
+Every sub-dataset has a folder of its own, built from its passages alone. So a new or changed one is
+built without touching the others, a takedown deletes its folder, and the result does not depend on
+the order in which sub-datasets were added: the same corpus gives the same bytes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -59,8 +59,8 @@ def evidence_uri(output: str) -> str:
 
 
 def registered_passages(output: str) -> list[Passage]:
-    """All registered passages of a run's corpus, held-out ones too: a holder's text is registered
-    whether or not a network was fitted on it, and no figure is taken from evidence.
+    """All registered passages of a run's corpus, held-out ones too: they are registered although no
+    model was fitted on them, and no measured figure depends on evidence.
     """
     shards = [s for s in load_manifest(output).shards if s.split in REGISTERED_SPLITS]
     return [p for s in shards for p in read_shard(corpus_uri(output, s.path), s.sha256)]
@@ -73,7 +73,7 @@ def plan_index(folder: str, passages: Iterable[Passage], part_passages: int) -> 
         by_name.setdefault(passage.sub_dataset, []).append(passage)
     tasks = []
     for sub_dataset in sorted(by_name):
-        # Its own order: what else is in the corpus, and how it is split, leaves no trace.
+        # An order of its own, which depends on nothing else in the corpus, nor on the split.
         members = sorted(by_name[sub_dataset], key=lambda p: (p.split_group, p.id))
         place = storage.join(folder, folder_name(sub_dataset))
         for number, start in enumerate(range(0, len(members), part_passages)):
@@ -98,7 +98,7 @@ class IndexInputs:
 
 
 def lacks_vectors(tasks: Iterable[ShardTask], states: str) -> bool:
-    """Whether a shard has not yet the vectors of these states."""
+    """Whether a shard lacks the vectors of these states."""
     return any(
         not is_published(states_uri(t.folder, t.name), vectors_key(states, t.passages_sha256))
         for t in tasks
@@ -106,7 +106,7 @@ def lacks_vectors(tasks: Iterable[ShardTask], states: str) -> bool:
 
 
 def add_vectors(tasks: Iterable[ShardTask], states: str, mean_states: Sequence[str]) -> None:
-    """Gives every shard its passages' vectors, from the mean states of all state shards."""
+    """Writes every shard's vectors, from the mean states of all state shards."""
     vectors = gather(mean_states)
     for task in tasks:
         write_vectors(task.folder, task.name, states, vectors)

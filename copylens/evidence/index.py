@@ -1,4 +1,4 @@
-"""An evidence index that is read: a text -> spans and nearest passages in the registered corpus."""
+"""Queries an evidence index: a text -> citations, spans and nearest passages."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -13,20 +13,20 @@ from copylens.evidence.boilerplate import boilerplate_words
 from copylens.evidence.manifest import MANIFEST, EvidenceManifest, find_manifest
 from copylens.evidence.matching import exact_runs, find_spans
 from copylens.evidence.ranking import bm25_scores, fuse, passage_weights
-from copylens.evidence.selection import Found, select
+from copylens.evidence.selection import ReportedSpan, select
 from copylens.evidence.shards import IndexShard, PassageRow, shard_record
 from copylens.evidence.vectors import VectorRanking, has_vectors
-from copylens.evidence.words import Ids, Words, read_words
+from copylens.evidence.words import WordIds, Words, read_words
 from copylens.records import EvidenceKind, FloatArray
 from copylens.store import storage
 
-# Passages that each ranking of `nearest` hands to the fusion.
+# Passages of each ranking that enter the rank fusion of `nearest`.
 _RANKED = 50
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """One passage that a text has to do with. It is named, never quoted.
+class Citation:
+    """A registered passage cited as evidence for a text. It is named, never quoted.
 
     Attributes:
         kind: see EvidenceKind.
@@ -35,7 +35,7 @@ class Evidence:
         words: length of the span; matched: how many of its words agree.
         score: nats, larger = rarer: the sum over the words that agree of -ln(share of registered
             passages that have the word). Of a nearest passage the fused rank score.
-        boilerplate: most of its words are stock phrases or notices: of little weight.
+        boilerplate: most of its words are stock phrases or notices, so it is weak evidence.
         passages, sub_datasets: in how many registered ones (nearly) all of the span stands.
     """
 
@@ -63,7 +63,7 @@ class Evidence:
 
 
 class EvidenceIndex:
-    """A finished index, read in place. Not for several threads at once."""
+    """A finished index, memory-mapped. Not thread-safe."""
 
     def __init__(self, folder: str, manifest: EvidenceManifest, settings: EvidenceConfig):
         self.manifest, self.settings = manifest, settings
@@ -131,7 +131,7 @@ class EvidenceIndex:
             )
         return cls(folder, manifest, settings or EvidenceConfig())
 
-    def trace(self, text: str) -> list[Evidence]:
+    def trace(self, text: str) -> list[Citation]:
         """Spans of the text that stand in a registered passage, rarest first, boilerplate last.
 
         Every run of `min_words` words is covered by a span, unless a longer span of another
@@ -152,7 +152,7 @@ class EvidenceIndex:
         chosen = select(self._names, spans, stock, self.settings.max_spans)
         return [self._span(text, words, found) for found in chosen]
 
-    def nearest(self, text: str, states: FloatArray | None = None) -> list[Evidence]:
+    def nearest(self, text: str, states: FloatArray | None = None) -> list[Citation]:
         """The registered passages most like the text: by its words (BM25) and, where the index has
         states and they are given, by its mean state; the ranks are fused.
 
@@ -169,14 +169,14 @@ class EvidenceIndex:
         return [self._near(text, number, score) for number, score in best]
 
     def evidence(self, text: str, states: FloatArray | None = None) -> tuple[dict[str, Any], ...]:
-        """Spans, then nearest passages: what a verdict carries."""
-        items: Iterable[Evidence] = [*self.trace(text), *self.nearest(text, states)]
+        """Spans, then nearest passages, as a verdict lists them."""
+        items: Iterable[Citation] = [*self.trace(text), *self.nearest(text, states)]
         return tuple(item.to_dict() for item in items)
 
-    def _weights(self, ids: Ids) -> FloatArray:
+    def _weights(self, ids: WordIds) -> FloatArray:
         return passage_weights([shard.arrays for shard in self._shards], ids, self._passages)
 
-    def _span(self, text: str, words: Words, found: Found) -> Evidence:
+    def _span(self, text: str, words: Words, found: ReportedSpan) -> Citation:
         shard = self._shards[found.shard]
         row, first = shard.passage(found.passage), int(shard.arrays.starts[found.passage])
         theirs = read_words(row.text)
@@ -197,7 +197,7 @@ class EvidenceIndex:
             sub_datasets=found.sub_datasets,
         )
 
-    def _near(self, text: str, number: int, score: float) -> Evidence:
+    def _near(self, text: str, number: int, score: float) -> Citation:
         """`number` counts the passages of all shards."""
         for name, shard in zip(self._names, self._shards):
             if number < len(shard.arrays.groups):
@@ -214,9 +214,9 @@ class EvidenceIndex:
         row: PassageRow,
         place: tuple[int, int, int, int],
         **figures: Any,
-    ) -> Evidence:
+    ) -> Citation:
         start, end, low, high = place
-        return Evidence(
+        return Citation(
             kind=kind,
             sub_dataset=sub_dataset,
             holder=row.holder,

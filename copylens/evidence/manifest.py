@@ -1,4 +1,4 @@
-"""What an evidence index says of itself: sub-datasets, shards, counts, one hash."""
+"""The manifest of an evidence index: sub-datasets, shards, counts, one hash."""
 
 import hashlib
 import re
@@ -17,7 +17,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class IndexedSubDataset:
-    """A sub-dataset's folder in the index and what is in it."""
+    """A sub-dataset's folder in the index, and its shards."""
 
     name: str
     folder: str
@@ -89,7 +89,7 @@ class EvidenceManifest:
 
 
 def folder_name(sub_dataset: str) -> str:
-    """A sub-dataset's folder: its name as far as every file system takes it, and its hash."""
+    """A sub-dataset's folder: its name in characters that every file system takes, and its hash."""
     plain = re.sub(r"[^a-z0-9]+", "-", sub_dataset.lower()).strip("-")[:40]
     return f"{plain or 'sub-dataset'}-{hashlib.sha256(sub_dataset.encode()).hexdigest()[:8]}"
 

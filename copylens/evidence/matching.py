@@ -1,4 +1,4 @@
-"""Where a text and one shard of an index say the same: exact runs, and spans with changed words.
+"""Matches of a text and one shard of an index: exact runs, and spans with changed words.
 
 Axis legend: n words of the text, R runs, S pieces or spans. A place is a position in
 `ShardArrays.words`; the diagonal of a match is place - text word, equal for all words of a run.
@@ -11,21 +11,21 @@ import numpy as np
 
 from copylens.config.evidence import EvidenceConfig
 from copylens.evidence.arrays import GUARANTEED, PHRASE, ShardArrays, bucket_of, phrase_hashes
-from copylens.evidence.words import SEPARATOR, Ids
+from copylens.evidence.words import SEPARATOR, WordIds
 from copylens.records import BoolArray, FloatArray, IntArray
 
 MOST_PLACES = 20_000
-"""Of a phrase that stands more often in one shard only the first so many places are looked at."""
+"""Most places of a phrase in one shard that are looked at; the first ones."""
 
-# A border lies where it is most likely: a word counts the log-odds, in nats, of being quoted
-# against being there by chance. One in ten quoted words may be changed; and a word stands at one
-# place by chance a tenth as often as in a passage, which has room for hundreds.
+# The borders of a span maximise the sum of its words' log-odds, in nats, of being quoted against
+# being there by chance. One in ten quoted words may be changed; the probability of a word at one
+# place is taken as a tenth of that in a passage of hundreds of words.
 _CHANGED, _BY_CHANCE = 0.1, 0.1
 _LOSS = -math.log(_CHANGED)
-# Given up where so many nats are lost again: after five changed words in a row (the X-drop of
+# An extension stops once so many nats are lost: after five changed words in a row (the X-drop of
 # Altschul et al., BLAST, 1990).
 _DROP = 10.0
-# What joins two pieces into one: words left out between them, words inserted or deleted.
+# Limits for joining two pieces: words between them, and words inserted or deleted.
 _GAP, _SHIFT = 8, 6
 
 
@@ -73,7 +73,7 @@ class Spans:
     weight: FloatArray
 
 
-def exact_runs(shard: ShardArrays, ids: Ids) -> Runs:
+def exact_runs(shard: ShardArrays, ids: WordIds) -> Runs:
     """Runs of equal words that cannot be made longer on either side, within one passage.
 
     Every run of at least GUARANTEED words is there; of shorter ones those with a kept phrase.
@@ -89,7 +89,7 @@ def exact_runs(shard: ShardArrays, ids: Ids) -> Runs:
 
 
 def find_spans(
-    shard: ShardArrays, ids: Ids, runs: Runs, weights: FloatArray, settings: EvidenceConfig
+    shard: ShardArrays, ids: WordIds, runs: Runs, weights: FloatArray, settings: EvidenceConfig
 ) -> Spans:
     """Spans worth reporting: runs of `min_words`, and stretches in which enough words agree.
 
@@ -106,7 +106,7 @@ def find_spans(
     return Spans(**{name: values[chosen] for name, values in vars(spans).items()})
 
 
-def _seeds(shard: ShardArrays, ids: Ids) -> tuple[IntArray, IntArray]:
+def _seeds(shard: ShardArrays, ids: WordIds) -> tuple[IntArray, IntArray]:
     """Text words and places of equal phrases."""
     hashes = phrase_hashes(ids)
     bucket = bucket_of(hashes, shard.buckets)
@@ -141,7 +141,7 @@ def _join(runs: Runs) -> Runs:
     return Runs(text, runs.place[first], ends - text)
 
 
-def _reach(words: Ids, ids: Ids, text: IntArray, place: IntArray, step: int) -> IntArray:
+def _reach(words: WordIds, ids: WordIds, text: IntArray, place: IntArray, step: int) -> IntArray:
     """How many equal words follow (step 1) or precede (step -1) each pair of positions."""
     reach = np.zeros(len(text), dtype=np.int64)
     active = np.arange(len(text))
@@ -161,8 +161,8 @@ def _gains(weights: FloatArray) -> FloatArray:
     return np.asarray(np.log((1 - _CHANGED) / _BY_CHANCE) + weights)
 
 
-def _pieces(words: Ids, ids: Ids, runs: Runs, gains: FloatArray) -> Runs:
-    """Runs carried on over changed words on their own diagonal; what they run into is theirs."""
+def _pieces(words: WordIds, ids: WordIds, runs: Runs, gains: FloatArray) -> Runs:
+    """Runs extended over changed words on their own diagonal; runs that they reach are merged."""
     left = _carry(words, ids, runs.text - 1, runs.place - 1, -1, gains)
     right = _carry(words, ids, runs.text + runs.words, runs.place + runs.words, 1, gains)
     wider = Runs(runs.text - left, runs.place - left, runs.words + left + right)
@@ -170,9 +170,9 @@ def _pieces(words: Ids, ids: Ids, runs: Runs, gains: FloatArray) -> Runs:
 
 
 def _carry(
-    words: Ids, ids: Ids, text: IntArray, place: IntArray, step: int, gains: FloatArray
+    words: WordIds, ids: WordIds, text: IntArray, place: IntArray, step: int, gains: FloatArray
 ) -> IntArray:
-    """Words to add from here on so that equal ones outweigh changed ones the most."""
+    """Length of the extension from here on that maximises gains less losses."""
     best_length = np.zeros(len(text), dtype=np.int64)
     best, score = np.zeros(len(text)), np.zeros(len(text))
     active = np.arange(len(text))
@@ -191,7 +191,7 @@ def _carry(
 
 
 def _chain(
-    shard: ShardArrays, ids: Ids, pieces: Runs, weights: FloatArray
+    shard: ShardArrays, ids: WordIds, pieces: Runs, weights: FloatArray
 ) -> tuple[Spans, IntArray]:
     """Pieces that follow each other closely in one passage become one span.
 
@@ -223,9 +223,7 @@ def _chain(
 
 
 def _apart(pieces: Runs, passage: IntArray) -> Runs:
-    """Where a piece begins before the one before it ends, by a word or two that both could claim,
-    it begins there instead.
-    """
+    """Trims each piece that overlaps the one before it by a few words, to begin at its end."""
     if len(passage) < 2:
         return pieces
     end, place_end = pieces.text + pieces.words, pieces.place + pieces.words
@@ -246,7 +244,7 @@ def _follows(pieces: Runs, passage: IntArray) -> BoolArray:
 
 
 def _agreement(
-    words: Ids, ids: Ids, pieces: Runs, weights: FloatArray
+    words: WordIds, ids: WordIds, pieces: Runs, weights: FloatArray
 ) -> tuple[IntArray, FloatArray, IntArray]:
     """Words that agree in each piece, the sum of their weights, and the longest run of them."""
     if len(pieces.text) == 0:

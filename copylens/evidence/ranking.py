@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from copylens.evidence.arrays import ShardArrays
-from copylens.evidence.words import Ids
+from copylens.evidence.words import WordIds
 from copylens.records import FloatArray, IntArray
 
 _K1, _B = 1.5, 0.75
@@ -14,19 +14,20 @@ _K1, _B = 1.5, 0.75
 _RRF = 60
 
 
-def passage_weights(shards: Sequence[ShardArrays], ids: Ids, passages: int) -> FloatArray:
+def passage_weights(shards: Sequence[ShardArrays], ids: WordIds, passages: int) -> FloatArray:
     """[n] nats: -ln of the share of all passages that hold each word; 0 for words of none."""
     terms, back = np.unique(ids, return_inverse=True)
     df = _frequencies(shards, terms)[back]
     return np.asarray(np.where(df > 0, np.log(max(1, passages) / np.maximum(1, df)), 0.0))
 
 
-def bm25_scores(shards: Sequence[ShardArrays], terms: Ids) -> FloatArray:
+def bm25_scores(shards: Sequence[ShardArrays], terms: WordIds) -> FloatArray:
     """[all passages] BM25 of each passage, in the order of the shards; every query word once.
 
     Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond" (2009), in
     Lucene's form: idf = ln(1 + (N - df + 0.5) / (df + 0.5)). Frequencies are summed over the shards
-    when asked for, so none of them knows of another, and each can go by itself.
+    at query time, so shards are independent and can be deleted one by one (bm25s keeps one
+    index with one vocabulary of all passages).
     """
     lengths = [np.diff(shard.starts.astype(np.int64)) - 1 for shard in shards]
     passages = sum(map(len, lengths))
@@ -62,7 +63,7 @@ def fuse(rankings: Sequence[FloatArray], depth: int, most: int) -> list[tuple[in
     return sorted(fused.items(), key=lambda item: (-item[1], item[0]))[:most]
 
 
-def _frequencies(shards: Sequence[ShardArrays], terms: Ids) -> IntArray:
+def _frequencies(shards: Sequence[ShardArrays], terms: WordIds) -> IntArray:
     """[terms] passages that hold each term."""
     total = np.zeros(len(terms), dtype=np.int64)
     for shard in shards:
@@ -70,7 +71,7 @@ def _frequencies(shards: Sequence[ShardArrays], terms: Ids) -> IntArray:
     return total
 
 
-def _entries(shard: ShardArrays, terms: Ids) -> tuple[IntArray, IntArray]:
+def _entries(shard: ShardArrays, terms: WordIds) -> tuple[IntArray, IntArray]:
     """Where each term's entries begin, and how many there are."""
     if len(shard.terms) == 0:
         return np.zeros(len(terms), dtype=np.int64), np.zeros(len(terms), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Of all spans that were found, those that tell something: rarest first, none said twice."""
+"""Selects the spans to report: rarest first, without redundant ones."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ import numpy as np
 from copylens.evidence.matching import Spans
 from copylens.records import BoolArray, IntArray
 
-# A span adds something if so much of it is covered by none of the same sub-dataset before it.
+# A span is redundant if more than this part is covered by chosen ones of the same sub-dataset.
 _NEW = 0.5
 # Two spans are about the same words if the smaller overlap is so large a part of either.
 _SAME = 0.8
 
 
 @dataclass(frozen=True)
-class Found:
+class ReportedSpan:
     """One span that is reported; fields as in `Spans`, `shard` is the number of its index shard."""
 
     shard: int
@@ -33,11 +33,11 @@ class Found:
 
 def select(
     names: Sequence[str], shards: Sequence[Spans], stock: BoolArray, most: int
-) -> list[Found]:
+) -> list[ReportedSpan]:
     """Spans of all shards -> those to report, rarest first, boilerplate after all others.
 
-    A span is left out where one of the same sub-dataset says it already, or where a clearly longer
-    one of another sub-dataset holds it: then the longer one is where the words are from.
+    A span is left out where chosen ones of the same sub-dataset cover it, or where a clearly longer
+    one of another sub-dataset contains it, which is then the likelier source.
 
     Args:
         names: the sub-dataset of each shard.
@@ -56,14 +56,14 @@ def select(
     owner = np.unique([names[n] for n in range(len(shards))], return_inverse=True)[1][shard]
     # Ties by what the span is, so that the order of the shards does not matter.
     order = np.lexsort((rows["place_start"], shard, start, -rows["weight"], boiler))
-    chosen = _new_ones(start, end, owner, order, len(stock), most)
+    chosen = _chosen(start, end, owner, order, len(stock), most)
     found = []
     for n in chosen:
-        same = _alike(start, end, int(start[n]), int(end[n]))
+        same = _covering(start, end, int(start[n]), int(end[n]))
         places = np.unique(np.stack([shard[same], rows["passage"][same]]), axis=1)
         figures = {key: int(values[n]) for key, values in rows.items() if key != "weight"}
         found.append(
-            Found(
+            ReportedSpan(
                 shard=int(shard[n]),
                 score=float(rows["weight"][n]),
                 boilerplate=bool(boiler[n]),
@@ -75,7 +75,7 @@ def select(
     return found
 
 
-def _new_ones(
+def _chosen(
     start: IntArray, end: IntArray, owner: IntArray, order: IntArray, length: int, most: int
 ) -> list[int]:
     """Numbers of the spans to report, in `order`."""
@@ -102,7 +102,7 @@ def _new_ones(
     return chosen
 
 
-def _alike(starts: IntArray, ends: IntArray, start: int, end: int) -> BoolArray:
+def _covering(starts: IntArray, ends: IntArray, start: int, end: int) -> BoolArray:
     """Which spans hold nearly all of the words [start, end)."""
     overlap = np.minimum(ends, end) - np.maximum(starts, start)
     return np.asarray(overlap >= _SAME * (end - start))

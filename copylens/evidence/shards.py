@@ -1,9 +1,8 @@
 """The files of one shard of an index: its passages as parquet, its arrays as safetensors, mapped.
 
-`part-00000.parquet` is written first and is all the rest is made from; `part-00000.safetensors`
-counts once its marker stands beside it. `part-00000.states.safetensors`, the mean states, is there
-where embed has left states. What is on another machine's store is fetched whole; what
-is local is read in place.
+`part-00000.parquet` is written first, and the other files are built from it.
+`part-00000.safetensors` is complete once its marker exists. `part-00000.states.safetensors`, the
+mean states, exists where embed has left states. Local files are memory-mapped, others read whole.
 """
 
 import io
@@ -49,7 +48,7 @@ class IndexShardRecord:
 
 @dataclass(frozen=True)
 class PassageRow:
-    """A passage as evidence names it."""
+    """A passage with the fields that a citation names."""
 
     id: str
     text: str
@@ -148,7 +147,7 @@ def shard_record(folder: str, name: str) -> IndexShardRecord:
 
 
 class IndexShard:
-    """A shard that is read: arrays stay on the disk until they are touched."""
+    """An opened shard: its arrays are memory-mapped."""
 
     def __init__(self, folder: str, record: IndexShardRecord):
         self.arrays = ShardArrays(**mapped_arrays(arrays_uri(folder, record.name)))
@@ -215,7 +214,7 @@ def _mapped(uri: str) -> Any:
 # Few of an index's files are open at a time: there may be more shards than a process may open.
 @lru_cache(maxsize=64)
 def _open_parquet(uri: str, sha256: str) -> pq.ParquetFile:
-    """The hash only tells apart what stood at one place at different times."""
+    """The hash is only a cache key: a file may be replaced by another at the same URI."""
     try:
         if storage.is_local(uri):
             return pq.ParquetFile(storage.resolve(uri)[1], memory_map=True)

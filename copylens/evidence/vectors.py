@@ -1,9 +1,9 @@
-"""Mean states of passages: the second ranking of nearest passages, where embed has left states.
+"""Mean states of passages: the second ranking of nearest passages, where states exist.
 
 A passage's states are averaged over its windows and projected at random to 64 dimensions, which
 keeps angles well enough to rank by (Johnson-Lindenstrauss) and needs no fit, so that a passage's
-vector depends on itself and on the LM alone. What all passages have in common is taken out when an
-index is read.
+vector depends on itself and on the LM alone. The mean over all passages is subtracted when an index
+is opened.
 """
 
 from collections.abc import Mapping, Sequence

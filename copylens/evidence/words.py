@@ -1,12 +1,11 @@
-"""Texts as words that do not mind case, spacing and punctuation, and their way back to characters.
+"""Texts as hashed words, whatever their case, spacing and punctuation, with character offsets.
 
 A word is a run of letters, digits and inner underscores; of scripts that write no spaces every
 character is one. Words are compared in lower case after NFKC, by a 32-bit hash: an index needs no
-vocabulary, so nothing of a sub-dataset is left in one when its shards of the index are deleted. Two
+vocabulary, so deleting the shards of a sub-dataset removes all that an index holds of it. Two
 different words share a hash with probability 2^-32; spans need six equal words in a row.
 """
 
-import re
 import unicodedata
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from copylens.records import IntArray
+from copylens.text import WORD
 
 WORDS_VERSION = 1
 """Changes with what a word is; an index of another version is built anew."""
@@ -23,13 +23,7 @@ WORDS_VERSION = 1
 SEPARATOR = 0
 """Stands between two passages; no word has this id."""
 
-Ids = npt.NDArray[np.uint32]
-
-# Thai to Lao, Myanmar, Khmer; kana; Han: written without spaces between words.
-_SPACELESS = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
-_SPACELESS += "\uf900-\ufaff\U00020000-\U0003ffff"
-_LETTER = rf"[^\W{_SPACELESS}]"
-_WORD = re.compile(rf"{_LETTER}+(?:[\u0300-\u036f]+{_LETTER}*)*|[{_SPACELESS}]")
+WordIds = npt.NDArray[np.uint32]
 
 
 @dataclass(frozen=True)
@@ -41,22 +35,22 @@ class Words:
         starts, ends: [n] characters of each word in the text, end exclusive.
     """
 
-    ids: Ids
+    ids: WordIds
     starts: IntArray
     ends: IntArray
 
 
 def read_words(text: str) -> Words:
     """The words of a text with their characters."""
-    found = [(m.start(), m.end(), _word_id(m.group())) for m in _WORD.finditer(text)]
+    found = [(m.start(), m.end(), _word_id(m.group())) for m in WORD.finditer(text)]
     table = np.array(found, dtype=np.int64).reshape(-1, 3)
     table = table[table[:, 2] != SEPARATOR]
     return Words(table[:, 2].astype(np.uint32), table[:, 0], table[:, 1])
 
 
-def word_ids(text: str) -> Ids:
+def word_ids(text: str) -> WordIds:
     """The ids of `read_words` alone, in a third of the time."""
-    found = _WORD.findall(text)
+    found = WORD.findall(text)
     ids = np.fromiter(map(_word_id, found), dtype=np.uint32, count=len(found))
     return np.asarray(ids[ids != SEPARATOR])
 

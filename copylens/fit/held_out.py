@@ -1,4 +1,4 @@
-"""What channels say of val passages whose split group they have not seen: the calibration data."""
+"""Channel scores of val passages whose split group the fit has not seen: calibration data."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

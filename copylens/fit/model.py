@@ -1,7 +1,7 @@
 """Training data and fitted networks -> a calibrated model: the whole trip of a fit.
 
 Everything that is calibrated is calibrated on val passages whose split group the judging fits have
-not seen: that is the situation a verdict is asked for.
+not seen, since verdicts are asked for about new texts.
 """
 
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ def calibrate(
     held_out: HeldOut,
     ood_val: TextSet,
 ) -> FittedModel:
-    """Fits the detector and everything that says how sure a verdict is."""
+    """Fits the detector, and the calibration of p-values, `unregistered` and intervals."""
     held = measures(attributor, held_out.pure, space)
     ood_measures, ood_scores = None, None
     if len(ood_val):

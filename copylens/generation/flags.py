@@ -1,8 +1,8 @@
-"""Flags on a text that is being written: what is said of it now, without flicker, and what to do.
+"""Flags on a text while it is generated: debounced verdicts, and policies that end the text.
 
-A verdict on few tokens is unsure, so verdicts in a row may disagree. A flag is raised when one
-names a source with a clear share, or when several in a row say the same; it then stands until the
-same happens for something else.
+Verdicts on few tokens are uncertain, so successive ones may disagree. A flag is raised when one
+verdict names a source with a clear share, or when several in a row agree; it holds until the same
+happens for another source or decision.
 """
 
 from collections.abc import Callable, Collection
@@ -14,7 +14,7 @@ from copylens.records import Decision, Verdict
 
 @dataclass(frozen=True)
 class Flag:
-    """What is said of a text from here on.
+    """A finding that holds for a text from a certain token on.
 
     Attributes:
         decision: as in the verdicts that confirmed it.
@@ -32,18 +32,18 @@ class Flag:
     tokens: int
 
     @property
-    def says(self) -> tuple[Decision, str | None]:
-        """What makes two flags differ."""
+    def content(self) -> tuple[Decision, str | None]:
+        """Decision and source: flags that agree in both are the same flag."""
         return self.decision, self.sub_dataset
 
 
 @dataclass(frozen=True)
 class Block:
-    """Why a text may not go on.
+    """Why a text was ended.
 
     Attributes:
-        reason: one line for whoever asked for the text.
-        sub_dataset, holder: the source, where one is named.
+        reason: one line for the user.
+        sub_dataset, holder: the source; None where none is named.
     """
 
     reason: str
@@ -51,28 +51,28 @@ class Block:
     holder: str | None = None
 
 
-Policy = Callable[[Verdict, Flag | None], Block | None]
-"""Asked after every verdict, with the flag that stands by then; a `Block` ends the text."""
+BlockingPolicy = Callable[[Verdict, Flag | None], Block | None]
+"""Called after every verdict with the flag that holds then; a `Block` ends the text."""
 
 
-class FlagKeeper:
-    """Raises a flag that does not stand yet, when it is sure enough.
+class FlagDebouncer:
+    """Raises a new flag once enough verdicts confirm it.
 
     Attributes:
-        standing: None until the first one is raised.
+        current: the flag that holds; None until the first one is raised.
     """
 
     def __init__(self, confirm: int = 2, clear: float = 0.6):
-        """Nothing stands.
+        """No flag holds at first.
 
         Args:
-            confirm: verdicts in a row that must say the same ...
-            clear: ... unless one names a source that has this part of all that is registered.
+            confirm: verdicts in a row that must agree ...
+            clear: ... unless one names a source that has this part of the registered shares.
         """
         self._confirm, self._clear = confirm, clear
         self._candidate: tuple[Decision, str | None] | None = None
         self._count = 0
-        self.standing: Flag | None = None
+        self.current: Flag | None = None
 
     def update(self, verdict: Verdict, tokens: int, final: bool = False) -> Flag | None:
         """The flag that this verdict raises, if any.
@@ -82,19 +82,19 @@ class FlagKeeper:
             final: no verdict will follow, so this one needs no confirmation.
         """
         flag = flag_of(verdict, tokens)
-        self._count = self._count + 1 if flag.says == self._candidate else 1
-        self._candidate = flag.says
-        if self.standing is not None and flag.says == self.standing.says:
+        self._count = self._count + 1 if flag.content == self._candidate else 1
+        self._candidate = flag.content
+        if self.current is not None and flag.content == self.current.content:
             return None
         clear = flag.sub_dataset is not None and flag.share >= self._clear * _registered(verdict)
         if self._count < self._confirm and not clear and not final:
             return None
-        self.standing = flag
+        self.current = flag
         return flag
 
 
 def flag_of(verdict: Verdict, tokens: int) -> Flag:
-    """What a verdict alone would flag."""
+    """The flag that a verdict supports by itself."""
     top = verdict.shares[0]
     named = verdict.decision == "registered"
     return Flag(
@@ -112,7 +112,7 @@ def _registered(verdict: Verdict) -> float:
 
 
 def known_sources(names: Collection[str], known: Collection[str]) -> Collection[str]:
-    """The names, if the model knows all of them: a misspelt one would block nothing, unnoticed.
+    """The names, checked: a misspelt one would block nothing without an error.
 
     Raises:
         ConfigError: one is unknown.
@@ -125,7 +125,7 @@ def known_sources(names: Collection[str], known: Collection[str]) -> Collection[
     return names
 
 
-def block_sources(sub_datasets: Collection[str] = (), share: float = 0.5) -> Policy:
+def block_sources(sub_datasets: Collection[str] = (), share: float = 0.5) -> BlockingPolicy:
     """A policy that ends a text once a flag names one of these sources.
 
     Args:

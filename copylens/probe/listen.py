@@ -1,7 +1,7 @@
-"""Listens to a module's calls, as torch's hooks do, at a fraction of their cost.
+"""Observes the calls of a module, as torch's hooks do, at a fraction of their cost.
 
-A module with a hook takes torch's slow way at every call. Beside a small LM that writes token by
-token the hooks of a probe so took 2 % of its time.
+A module with a hook takes torch's slower call path every time. Beside a small LM that generates
+token by token the hooks of a probe took 2 % of its time.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,26 +13,27 @@ Before = Callable[[tuple[Any, ...], Mapping[str, Any]], None]
 After = Callable[[Any], None]
 
 
-class _Ears:
-    """Stands where a module's `forward` was, as long as anybody listens."""
+class _ObservedForward:
+    """Temporarily replaces `module.forward`: calls the original one and every observer."""
 
     def __init__(self, module: nn.Module):
         self._module = module
-        self._own = vars(module).get("forward")  # where somebody else has replaced it already
-        self.__wrapped__ = module.forward  # whoever asks for the signature gets the real one
+        # Set where something else has replaced it on the instance already.
+        self._own = vars(module).get("forward")
+        self.__wrapped__ = module.forward  # inspect.signature follows it to the original
         self.before: dict[object, Before] = {}
         self.after: dict[object, After] = {}
 
     def __call__(self, *args: Any, **named: Any) -> Any:
-        for hear in tuple(self.before.values()):
-            hear(args, named)
+        for observe in tuple(self.before.values()):
+            observe(args, named)
         output = self.__wrapped__(*args, **named)
-        for tell in tuple(self.after.values()):
-            tell(output)
+        for observe_output in tuple(self.after.values()):
+            observe_output(output)
         return output
 
-    def leave(self) -> None:
-        """Puts `forward` back if nobody listens any more."""
+    def restore_if_unused(self) -> None:
+        """Puts the original `forward` back once there is no observer left."""
         if self.before or self.after:
             return
         if self._own is None:
@@ -47,21 +48,22 @@ def listen(
     """Calls `before` with a module's arguments and `after` with its output, at every call.
 
     Returns:
-        What ends it. Several may listen, and end in any order.
+        A function that ends the observation. A module may have several observers, which may end
+        in any order.
     """
-    ears = vars(module).get("forward")
-    if not isinstance(ears, _Ears):
-        ears = _Ears(module)
-        module.forward = ears
+    observed = vars(module).get("forward")
+    if not isinstance(observed, _ObservedForward):
+        observed = _ObservedForward(module)
+        module.forward = observed
     key = object()
     if before is not None:
-        ears.before[key] = before
+        observed.before[key] = before
     if after is not None:
-        ears.after[key] = after
+        observed.after[key] = after
 
     def end() -> None:
-        ears.before.pop(key, None)
-        ears.after.pop(key, None)
-        ears.leave()
+        observed.before.pop(key, None)
+        observed.after.pop(key, None)
+        observed.restore_if_unused()
 
     return end

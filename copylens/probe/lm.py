@@ -25,7 +25,7 @@ class LanguageModel:
         prefix, suffix: ids of the special tokens that the tokenizer puts around a text.
         context: longest input in tokens, special tokens included.
         passing: held during a pass whose states are read. Hooks belong to the model, not to a
-            thread: without it one thread's pass would be heard by another one's hooks.
+            thread: without it one thread's pass would also reach the hooks of another thread.
     """
 
     model: Any
@@ -116,7 +116,7 @@ def resolve_device(name: str) -> torch.device:
 def weight_hash(config: ProbeConfig) -> str:
     """What pins the weights: sha256 over a folder's weight files, or the hub commit.
 
-    Cheap: nothing is loaded, so that a driver can ask before any worker starts.
+    Cheap: nothing is loaded, so that a driver can check before any worker starts.
 
     Raises:
         ProbeError: the folder or the hub id is not there, or the folder holds no weights.

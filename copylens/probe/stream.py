@@ -44,7 +44,7 @@ class StateStream:
 
         Args:
             prompt: tokens before the text, special ones included; their states are not kept.
-            words: whoever decodes the text already; it must get all its tokens.
+            words: a detokenizer that another part of the program feeds already; default: a new one.
 
         Raises:
             ProbeError: the LM is an encoder.
@@ -87,7 +87,7 @@ class StateStream:
         """Passes within the `with` block are taken as the next of this text, in order.
 
         Each must be of one row and start where the last one ended. Passes of other threads that
-        read states from the same LM wait until the block ends, and are not heard.
+        read states from the same LM wait until the block ends, and are not recorded.
         """
         with self._probe.lm.passing:
             self._listening = True
@@ -163,7 +163,7 @@ class StateStream:
 
     @property
     def _unpredicted(self) -> int:
-        """1 where the first waiting token had nothing before it, so that no pass foretold it."""
+        """1 where the first waiting token had nothing before it, so that no pass predicted it."""
         return int(self._prompt == 0 and not self._closed)
 
     @torch.inference_mode()

@@ -1,4 +1,4 @@
-"""Listeners that hand over what a layer computes, and stop the pass when nothing is left."""
+"""Observers of what each tapped layer computes; they end the pass after the last one."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,7 +16,7 @@ Receive = Callable[[int, Tensor], None]
 
 
 class PassDone(Exception):  # noqa: N818 - a signal, not an error
-    """Raised out of the last tapped layer: later layers would be computed for nothing."""
+    """Raised out of the last tapped layer: nothing reads what later layers would compute."""
 
 
 def resolve_layers(layers: str | Sequence[int], count: int) -> tuple[int, ...]:
@@ -59,14 +59,14 @@ def tapped(
         if early_exit and layer == layers[-1]:
             raise PassDone
 
-    def hearing(layer: int) -> Before:
+    def observer_of(layer: int) -> Before:
         return lambda args, _named: deliver(layer, args)
 
     with ExitStack() as ends:
         for layer in layers:
             module = tapped_module(base, architecture, tap, layer)
             if tap == "heads":
-                ends.callback(listen(module, before=hearing(layer)))
+                ends.callback(listen(module, before=observer_of(layer)))
             else:
                 ends.callback(listen(module, after=partial(deliver, layer)))
         yield

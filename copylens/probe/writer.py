@@ -1,6 +1,11 @@
 """The LM writes: tokens are drawn one by one, with keys and values cached, under a state stream."""
 
 import torch
+from transformers.generation.logits_process import (
+    LogitsProcessorList,
+    TemperatureLogitsWarper,
+    TopPLogitsWarper,
+)
 
 from copylens.errors import ConfigError, ProbeError, TextError
 from copylens.probe.lm import LanguageModel
@@ -30,7 +35,7 @@ class Writer:
 
         Args:
             prompt: token ids, at least one.
-            stream: listens to the passes; None = nobody does.
+            stream: records the states of the passes; None = none are recorded.
             temperature: >= 0; smaller = closer to the likeliest words, 0 = always the likeliest.
             top_p: in (0, 1]; the least likely tokens that together have no more than 1 - top_p
                 are never drawn.
@@ -43,7 +48,12 @@ class Writer:
         if not 0 < top_p <= 1:
             raise ConfigError(f"top_p must be in (0, 1], got {top_p}")
         self._lm, self._stream = lm, stream
-        self._temperature, self._top_p = temperature, top_p
+        self._temperature = temperature
+        self._warpers = LogitsProcessorList(
+            [TemperatureLogitsWarper(max(float(temperature), _GREEDY))]
+        )
+        if top_p < 1:
+            self._warpers.append(TopPLogitsWarper(top_p))
         self._generator = torch.Generator().manual_seed(seed)
         self._unread = prompt
         self._past = None
@@ -57,7 +67,7 @@ class Writer:
         return token
 
     def is_end(self, token: int) -> bool:
-        """Whether the token says that the text is complete."""
+        """Whether it is the end-of-text token."""
         return bool(token == self._lm.tokenizer.eos_token_id)
 
     @torch.inference_mode()
@@ -82,15 +92,8 @@ class Writer:
     def _choose(self, logits: torch.Tensor) -> int:
         if self._temperature < _GREEDY:
             return int(logits.argmax())
-        probabilities = torch.softmax(logits.float() / self._temperature, dim=0).cpu()
-        if self._top_p < 1:
-            ordered, order = probabilities.sort(descending=True)
-            # What comes before a token decides, and the likeliest one always stays: a `top_p` may
-            # be too small for a float32.
-            beyond = ordered.cumsum(0) - ordered >= self._top_p
-            beyond[0] = False
-            ordered[beyond] = 0
-            probabilities = torch.zeros_like(probabilities).scatter_(0, order, ordered)
+        scores = self._warpers(torch.zeros(1, 0, dtype=torch.long), logits[None].float().cpu())
+        probabilities = torch.softmax(scores[0], dim=0)
         return int(torch.multinomial(probabilities, 1, generator=self._generator))
 
 

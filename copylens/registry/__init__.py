@@ -1,1 +1,1 @@
-"""MLflow: runs, reports, registered versions, aliases. The one room that imports it."""
+"""MLflow: runs, reports, registered versions, aliases. Only this package imports it."""

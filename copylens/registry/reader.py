@@ -1,4 +1,4 @@
-"""The only reader of MLflow: a model URI -> the scorer behind it."""
+"""Loads scorers from the registry: a model URI -> the scorer."""
 
 from pathlib import Path
 
@@ -7,13 +7,13 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from copylens.errors import ModelError
-from copylens.registry.server import asking, mlflow_errors, one_line
+from copylens.registry.server import mlflow_errors, one_line, short_query
 from copylens.store import storage
 from copylens.store.storage import shown
 from copylens.verdict.bundle import SCORER_FILE
 from copylens.verdict.scorer import Scorer
 
-# How MLflow says that there is no such model, version or alias.
+# MLflow's error codes for a model, version or alias that does not exist.
 _NO_SUCH = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"}
 
 SCORER_HASH_TAG = "scorer.sha256"
@@ -29,7 +29,7 @@ def load_scorer(uri: str, tracking_uri: str, probe: str | None = None) -> Scorer
 
     Raises:
         ModelError: the registry has no such model, or what it holds is damaged.
-        TrackingError: the registry is out of reach.
+        TrackingError: the registry cannot be reached.
     """
     return Scorer.load(*bundle_folder(uri, tracking_uri), probe=probe)
 
@@ -50,9 +50,9 @@ def bundle_folder(uri: str, tracking_uri: str) -> tuple[str, str, str]:
 
 
 def check_hash(scorer_file: Path, name: str, version: str, tracking_uri: str) -> None:
-    """Refuses files that are not those which were registered.
+    """Checks a downloaded scorer against the hash in the registry.
 
-    The scorer's JSON names the hash of its arrays, so that this one hash stands for all of it.
+    The scorer's JSON holds the hash of its arrays, so this one hash covers all files.
     """
     tags = MlflowClient(tracking_uri).get_model_version(name, version).tags
     found = storage.sha256(scorer_file.read_bytes())
@@ -72,7 +72,7 @@ def resolve_version(uri: str, tracking_uri: str) -> tuple[str, str]:
         TrackingError: the registry does not answer within a few seconds.
     """
     rest = uri.removeprefix("models:/")
-    with asking(tracking_uri):
+    with short_query(tracking_uri):
         client = MlflowClient(tracking_uri)
         try:
             if "@" in rest:

@@ -1,4 +1,4 @@
-"""The MLflow server as its clients meet it: missed at once, and in one line."""
+"""Connections to the MLflow server: its URI, short timeouts, errors of one line."""
 
 import logging
 import os
@@ -15,8 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from copylens.errors import CopyLensError
 from copylens.store.storage import shown
 
-# MLflow by itself tries for minutes: right while results are written, wrong to ask whether it is
-# there. Seconds where the name says nothing else.
+# MLflow retries for minutes by default: right while results are written, too long for a check
+# whether the server is there. Seconds, unless the name says otherwise.
 _SHORT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
@@ -25,33 +25,33 @@ _SHORT = {
 
 
 class TrackingError(CopyLensError):
-    """The MLflow server, its database or its artifact store is out of reach, or refuses."""
+    """MLflow's server, database or artifact store cannot be reached or refuses access."""
 
 
 def tracking_uri(named: str | None = None) -> str:
-    """The server that is named; $MLFLOW_TRACKING_URI; else a SQLite file in the working folder."""
+    """`named`, else $MLFLOW_TRACKING_URI, else a SQLite file in the working directory."""
     found = named or os.environ.get("MLFLOW_TRACKING_URI")
     return found or f"sqlite:///{Path('copylens.db').absolute()}"
 
 
 def require_server(uri: str) -> None:
-    """A cheap question, so that nothing is computed whose result could not be kept.
+    """Checks that the server answers, before results are computed that could not be stored.
 
     Raises:
-        TrackingError: no answer within a few seconds, or a refusal.
+        TrackingError: no answer within a few seconds, or access refused.
     """
-    with asking(uri):
+    with short_query(uri):
         MlflowClient(uri).search_experiments(max_results=1)
 
 
 @contextmanager
-def asking(uri: str) -> Iterator[None]:
-    """For questions that have an answer at once, or none.
+def short_query(uri: str) -> Iterator[None]:
+    """For short queries: few retries, short timeouts.
 
     Raises:
-        TrackingError: no answer within a few seconds, or a refusal.
+        TrackingError: no answer within a few seconds, or access refused.
     """
-    with impatient(), mlflow_errors(uri), loggers_kept():
+    with _short_timeouts(), mlflow_errors(uri), _loggers_kept():
         if "://" in uri and not uri.startswith(("http", "sqlite", "file", "databricks")):
             # For a database without a server MLflow's retries cannot be set.
             create_engine(uri).connect().close()
@@ -59,8 +59,8 @@ def asking(uri: str) -> Iterator[None]:
 
 
 @contextmanager
-def impatient() -> Iterator[None]:
-    """Few retries within; what the user has set in the environment holds."""
+def _short_timeouts() -> Iterator[None]:
+    """Few retries and short timeouts; variables that the user has set stay as they are."""
     ours = {name: value for name, value in _SHORT.items() if name not in os.environ}
     os.environ.update(ours)
     try:
@@ -71,8 +71,8 @@ def impatient() -> Iterator[None]:
 
 
 @contextmanager
-def loggers_kept() -> Iterator[None]:
-    """Preparing a database, MLflow silences every logger that it does not know; ours speak on."""
+def _loggers_kept() -> Iterator[None]:
+    """Re-enables loggers that MLflow disables while it prepares a database."""
     before = [
         logger
         for logger in logging.root.manager.loggerDict.values()
@@ -87,17 +87,17 @@ def loggers_kept() -> Iterator[None]:
 
 @contextmanager
 def mlflow_errors(uri: str) -> Iterator[None]:
-    """What MLflow and the libraries below it raise becomes one line that names the server.
+    """Turns errors of MLflow and the libraries below it into one line that names the server.
 
     Raises:
-        TrackingError: with what was said, and what to do.
+        TrackingError: with the error's text, and what to do.
     """
     try:
         yield
     except CopyLensError:
         raise
     except Exception as error:
-        # boto3 need not be installed here, so its errors go by their home.
+        # boto3 need not be installed here, so its errors are told by their module.
         below = type(error).__module__.partition(".")[0] in {"botocore", "boto3"}
         if not below and not isinstance(error, MlflowException | SQLAlchemyError | OSError):
             raise
@@ -108,5 +108,5 @@ def mlflow_errors(uri: str) -> Iterator[None]:
 
 
 def one_line(error: Exception) -> str:
-    """The beginning of an error's text, without line breaks and without what logs one in."""
+    """The beginning of an error's text, without line breaks and credentials."""
     return re.sub(r"//[^/@\s]+@", "//", " ".join(str(error).split()))[:300]

@@ -1,4 +1,4 @@
-"""The only writer to MLflow: parameters, curves, reports, registered versions and aliases."""
+"""Writes to MLflow: parameters, curves, reports, registered versions and aliases."""
 
 import json
 import os
@@ -28,9 +28,9 @@ CHAMPION, PREVIOUS = "champion", "previous"
 
 
 def run_link(config: RunConfig) -> str:
-    """Where a person sees the run of the finished training.
+    """Where to see the run of the finished training: a URL, or a command.
 
-    The page of a server; for a database the run's id and the command that shows it.
+    The run's page on a server; for a database its id and the command that shows it.
     """
     uri = tracking_uri(config.tracking.uri)
     run_id = str(storage.read_json(marker_uri(config, "train"))["summary"]["mlflow_run"])
@@ -40,8 +40,8 @@ def run_link(config: RunConfig) -> str:
     return f"run {run_id}, shown by `mlflow ui --backend-store-uri {storage.shown(uri)}`"
 
 
-def _told(method: Callable[P, R]) -> Callable[P, R]:
-    """A server that fails midway is the user's matter too: one line."""
+def _with_mlflow_errors(method: Callable[P, R]) -> Callable[P, R]:
+    """Wraps a method in `mlflow_errors`: a server that fails midway is reported in one line."""
 
     @wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -54,24 +54,24 @@ def _told(method: Callable[P, R]) -> Callable[P, R]:
 class Tracker:
     """One MLflow run per training; later stages add to the same run.
 
-    Built before the work whose results it keeps: a server that is not there is told at once.
+    To be built before the work whose results it stores, since it checks that the server answers.
 
     Raises:
         TrackingError: the server does not answer, or refuses.
     """
 
-    @_told
+    @_with_mlflow_errors
     def __init__(self, config: RunConfig):
         uri = tracking_uri(config.tracking.uri)
         require_server(uri)
-        # A stage prints its summary and nothing else; MLflow would add where to look at a run.
+        # A stage prints its summary and nothing else; MLflow would print the URL of the run.
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         mlflow.set_tracking_uri(uri)
         self._client = MlflowClient(uri)
         self._experiment = self._ensure_experiment(config.tracking.experiment, uri)
         self._output = config.output
 
-    @_told
+    @_with_mlflow_errors
     def log_training(
         self,
         config: RunConfig,
@@ -95,7 +95,7 @@ class Tracker:
         self._client.set_terminated(run_id)
         return run_id
 
-    @_told
+    @_with_mlflow_errors
     def log_report(self, run_id: str, report: Mapping[str, Any]) -> None:
         """Adds every number of the report as a metric, and both report files."""
         numbers = [
@@ -108,14 +108,14 @@ class Tracker:
             text = storage.read_bytes(storage.join(self._output, name)).decode()
             self._client.log_text(run_id, text, name)
 
-    @_told
+    @_with_mlflow_errors
     def register(
         self, run_id: str, name: str, bundle: str, example: str, lineage: Mapping[str, Any]
     ) -> str:
         """Logs the saved scorer as a pyfunc model and registers it; returns the version.
 
-        The version carries its lineage, the version that was champion before it, and the hash
-        that whoever loads it checks.
+        Its tags hold its lineage, the version that was champion before it, and the hash that is
+        checked when it is loaded.
         """
         import pandas as pd
         from mlflow.models import ModelSignature
@@ -127,7 +127,7 @@ class Tracker:
         outputs: list[ColSpec | TensorSpec] = [
             ColSpec(types[kind], column) for column, kind in output_columns().items()
         ]
-        # MLflow tells of each model that it registers; our own summary does.
+        # MLflow prints a line for each model that it registers; the stage's summary says it too.
         with mlflow.start_run(run_id=run_id), redirect_stderr(StringIO()):
             info = mlflow.pyfunc.log_model(
                 name=name,
@@ -150,22 +150,22 @@ class Tracker:
             self._client.set_model_version_tag(name, version, key, str(value))
         return version
 
-    @_told
+    @_with_mlflow_errors
     def move_alias(self, name: str, version: str) -> str | None:
-        """Makes a version the champion; the old one stays reachable as `previous`."""
+        """Moves the alias champion to a version; the old champion gets the alias `previous`."""
         old = self._aliases(name).get(CHAMPION)
         if old is not None and old != version:
             self._client.set_registered_model_alias(name, PREVIOUS, old)
         self._client.set_registered_model_alias(name, CHAMPION, version)
         return old
 
-    @_told
+    @_with_mlflow_errors
     def forget_previous(self, name: str) -> None:
-        """After a takedown: nothing leads back to a version that has what was removed."""
+        """Deletes the alias `previous`: no alias then names a version that has removed data."""
         if PREVIOUS in self._aliases(name):
             self._client.delete_registered_model_alias(name, PREVIOUS)
 
-    @_told
+    @_with_mlflow_errors
     def roll_back(self, name: str) -> tuple[str, str]:
         """Makes the previous version the champion again, and the champion the previous one.
 
@@ -193,7 +193,7 @@ class Tracker:
         found = self._client.get_experiment_by_name(name)
         if found is not None:
             return str(found.experiment_id)
-        # Beside a SQLite file there is no server to hold the artifacts.
+        # With a SQLite file there is no server to store the artifacts.
         local = uri.startswith("sqlite:///")
         folder = Path(uri.removeprefix("sqlite:///")).parent / "mlartifacts"
         location = folder.absolute().as_uri() if local else None

@@ -15,7 +15,7 @@ from copylens.records import FloatArray, IntArray
 from copylens.store import storage
 from copylens.store.markers import facts_of
 
-# Documents beyond so many are resampled in bundles: a sum of bundles varies like one of documents.
+# Documents beyond so many are resampled in bundles: sums over bundles have the same variance.
 BUNDLES = 4096
 _SUFFIXES = (".jsonl", ".jsonl.gz")
 _RIGHTS = ("holder", "license", "basis")
@@ -25,7 +25,7 @@ _EARLIER_BASES = {"": "resemblance", "contribution": "trained_on"}
 
 @dataclass(frozen=True)
 class VerdictLog:
-    """What a statement needs to know of a log.
+    """A log, aggregated for a statement.
 
     Attributes:
         sub_datasets: K names, sorted.
@@ -33,8 +33,8 @@ class VerdictLog:
         sums: [D, K + 1] shares of each bundle of documents, `unregistered` last.
         texts: [D] verdicts in each bundle.
         documents: number of documents; rows without a document or an id are one each.
-        model: the one identity that made all verdicts.
-        carried: verdicts that an earlier version gave and `rescore` took over.
+        model: identity of the one model that made all verdicts.
+        carried: verdicts of an earlier version that `rescore` carried over.
         sha256: of the verdicts' lines, however they are cut into files.
     """
 
@@ -107,7 +107,7 @@ def _files(uri: str) -> list[str]:
 
 @dataclass
 class _Tally:
-    """Takes verdict after verdict; memory does not grow with the length of the log."""
+    """Aggregates verdicts one by one; memory does not grow with the length of the log."""
 
     names: tuple[str, ...] = ()
     rights: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""A pool of money, split to the last cent by shares that are not known exactly."""
+"""An amount of money, split to the last cent by shares that are not known exactly."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
@@ -31,19 +31,20 @@ def decimals(currency: str) -> int:
     return 0 if currency in _WHOLE else 3 if currency in _THOUSANDTHS else 2
 
 
-def smallest_units(pool: str, currency: str) -> int:
-    """The pool in cents, or whatever the currency's smallest unit is.
+def smallest_units(total: str, currency: str) -> int:
+    """An amount in the currency's smallest unit, such as cents.
 
     Raises:
         SettlementError: no amount > 0, or one with more decimals than the currency has.
     """
     try:
-        units = Decimal(pool).scaleb(decimals(currency))
+        units = Decimal(total).scaleb(decimals(currency))
     except InvalidOperation:
-        raise SettlementError(f"pool must be an amount such as 100000.00, got '{pool}'") from None
+        raise SettlementError(f"pool must be an amount such as 100000.00, got '{total}'") from None
     if not units.is_finite() or units <= 0 or units != units.to_integral_value():
         raise SettlementError(
-            f"pool must be > 0 with at most {decimals(currency)} decimals in {currency}, got {pool}"
+            f"pool must be > 0 with at most {decimals(currency)} decimals in {currency}, "
+            f"got {total}"
         )
     return int(units)
 
@@ -73,7 +74,7 @@ def split_exactly(total: int, weights: Sequence[float]) -> list[int]:
 
 
 def trust(draws: FloatArray, share: FloatArray, fee: FloatArray) -> float:
-    """How far payment follows the measured shares, in [0, 1]; the rest follows the fee.
+    """Weight of the measured shares in the payment, in [0, 1]; the rest is paid by the fee.
 
     trust = max(0, 1 - noise / distance), with noise = the sum of the shares' variances and
     distance = the sum of squares of (share - fee). That is the positive-part James-Stein factor:
@@ -90,7 +91,7 @@ def trust(draws: FloatArray, share: FloatArray, fee: FloatArray) -> float:
     return max(0.0, 1 - noise / distance) if distance > 0 else 0.0
 
 
-def among(values: FloatArray, fee: FloatArray) -> FloatArray:
+def normalised(values: FloatArray, fee: FloatArray) -> FloatArray:
     """Rows [.., P] scaled to sum to 1; a row without anything takes the fee."""
     total = values.sum(axis=-1, keepdims=True)
     return np.asarray(np.where(total > 0, values / np.where(total > 0, total, 1), fee))

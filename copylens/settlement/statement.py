@@ -1,4 +1,4 @@
-"""A log, a scorer and a pool -> the statement: who is owed what, on what ground, how sure."""
+"""A log of verdicts and an amount -> the statement: payment per holder, basis, intervals."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ import numpy as np
 from copylens.errors import SettlementError
 from copylens.records import FloatArray
 from copylens.settlement.correction import LEVEL, RESAMPLES, Estimate, estimate
-from copylens.settlement.grounds import Grounds
 from copylens.settlement.log import VerdictLog
 from copylens.settlement.payment import (
-    among,
     amount,
     contract_fee,
     decimals,
     equal_fee,
+    normalised,
     smallest_units,
     split_exactly,
     trust,
 )
+from copylens.settlement.scoring_version import ScoringVersion
 from copylens.settlement.wording import limits
 
 UNREGISTERED = "unregistered"
@@ -29,17 +29,17 @@ _DIGITS = 6
 
 @dataclass(frozen=True)
 class Terms:
-    """What the parties agreed on.
+    """The terms of a settlement.
 
     Attributes:
-        pool: amount to split, e.g. "100000" or "99999.95".
+        total: amount to split, e.g. "100000" or "99999.95".
         currency: ISO 4217 code.
         contract: parts of holders or sub-datasets that payment shrinks toward; None = equal.
         allow: holders or sub-datasets that are licensed otherwise: listed, not paid.
         period: what the log covers, in the parties' own words.
     """
 
-    pool: str
+    total: str
     currency: str
     contract: dict[str, Any] | None = None
     allow: tuple[str, ...] = ()
@@ -47,11 +47,11 @@ class Terms:
 
     def __post_init__(self) -> None:
         decimals(self.currency)
-        smallest_units(self.pool, self.currency)
+        smallest_units(self.total, self.currency)
 
 
 def make_statement(
-    log: VerdictLog, grounds: Grounds, terms: Terms, resamples: int = RESAMPLES
+    log: VerdictLog, version: ScoringVersion, terms: Terms, resamples: int = RESAMPLES
 ) -> dict[str, Any]:
     """The statement as JSON-ready values. The same log, version and terms give the same values.
 
@@ -59,7 +59,7 @@ def make_statement(
         SettlementError: the version knows other sub-datasets than the log, an allowed name is
             unknown, nobody is left to pay, or the contract does not name all who are paid.
     """
-    names = grounds.sub_datasets
+    names = version.sub_datasets
     if tuple(sorted(names)) != log.sub_datasets:
         raise SettlementError(
             f"the log speaks of {len(log.sub_datasets)} sub-datasets, the model of {len(names)} "
@@ -69,31 +69,31 @@ def make_statement(
     holders = [log.rights[name]["holder"] for name in np.array(names)[paid]]
     fee = _fee(terms.contract, [n for n, p in zip(names, paid) if p], holders)
     seed = int(log.sha256[:16], 16)
-    found = estimate(log.ordered(names), log.texts, grounds.held_out, seed, resamples)
+    found = estimate(log.ordered(names), log.texts, version.held_out, seed, resamples)
     weight, followed = _weights(found, paid, fee)
-    pool = smallest_units(terms.pool, terms.currency)
-    lines = _lines(log, names, found, paid, fee, split_exactly(pool, [*weight]), terms.currency)
+    total = smallest_units(terms.total, terms.currency)
+    lines = _lines(log, names, found, paid, fee, split_exactly(total, [*weight]), terms.currency)
     method = {"seed": seed, "trust": _rounded(followed), "resamples": resamples}
     return {
         "terms": _terms(terms),
         "lines": [{key: value for key, value in e.items() if key != "units"} for e in lines],
         "holders": _holders(lines, terms.currency),
         "totals": _totals(lines, terms.currency),
-        "method": method | {"corrected": found.corrected, "interval": LEVEL} | _held(grounds),
+        "method": method | {"corrected": found.corrected, "interval": LEVEL} | _held(version),
         "log": {
             "sha256": log.sha256,
             "texts": int(log.texts.sum()),
             "documents": log.documents,
             "carried": log.carried,
         },
-        "model": {**log.model, "scorer_sha256": grounds.scorer_sha256, "lineage": grounds.lineage},
-        "limits": limits(log, names, grounds.held_out),
+        "model": {**log.model, "scorer_sha256": version.scorer_sha256, "lineage": version.lineage},
+        "limits": limits(log, names, version.held_out),
     }
 
 
 def _terms(terms: Terms) -> dict[str, Any]:
     return {
-        "pool": amount(smallest_units(terms.pool, terms.currency), terms.currency),
+        "pool": amount(smallest_units(terms.total, terms.currency), terms.currency),
         "currency": terms.currency,
         "period": terms.period,
         "fee": "equal" if terms.contract is None else terms.contract,
@@ -123,14 +123,14 @@ def _fee(
 
 
 def _weights(found: Estimate, paid: Sequence[bool], fee: FloatArray) -> tuple[FloatArray, float]:
-    """What each line takes of the pool [C], and how far it follows the shares.
+    """Each line's part of the amount [C], and the weight of the shares in it.
 
     `unregistered` keeps its part; the others' part goes to those who are paid, by shares shrunk
-    toward the fee. Allow-listed shares count for nobody.
+    toward the fee. Allow-listed shares are left out.
     """
     columns = np.flatnonzero(paid)
-    share = among(found.share[columns], fee)
-    followed = trust(among(found.draws[:, columns], fee), share, fee)
+    share = normalised(found.share[columns], fee)
+    followed = trust(normalised(found.draws[:, columns], fee), share, fee)
     counted = found.share[columns].sum() + found.share[-1]
     part = found.share[columns].sum() / counted if counted > 0 else 1.0
     weight = np.zeros(len(found.share))
@@ -178,7 +178,7 @@ def _lines(
 
 
 def _holders(lines: Sequence[dict[str, Any]], currency: str) -> list[dict[str, Any]]:
-    """What each holder is owed; training and resemblance are never added up."""
+    """The amount per holder and basis; amounts of different bases are never summed."""
     owed: dict[tuple[str, str], int] = {}
     for line in lines:
         if line["kind"] == "paid":
@@ -207,12 +207,12 @@ def _totals(lines: Sequence[dict[str, Any]], currency: str) -> dict[str, Any]:
     }
 
 
-def _held(grounds: Grounds) -> dict[str, dict[str, int] | None]:
-    """What the correction rests on: passages and works of each origin."""
-    if grounds.held_out is None:
+def _held(version: ScoringVersion) -> dict[str, dict[str, int] | None]:
+    """Held-out passages and split groups per sub-dataset, which the correction uses."""
+    if version.held_out is None:
         return {"held_out_passages": None, "held_out_groups": None}
-    names = [*grounds.sub_datasets, UNREGISTERED]
-    counts, groups = grounds.held_out.counts, grounds.held_out.group_counts
+    names = [*version.sub_datasets, UNREGISTERED]
+    counts, groups = version.held_out.counts, version.held_out.group_counts
     return {
         "held_out_passages": dict(zip(names, map(int, counts))),
         "held_out_groups": dict(zip(names, map(int, groups))),

@@ -1,4 +1,4 @@
-"""What a statement says of itself in words: its limits, plainly."""
+"""The sentences of a statement: its bases and its limits."""
 
 from collections.abc import Sequence
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import corpus_uri, load_manifest, read_shard
-from copylens.corpus.quarantine import each
+from copylens.corpus.quarantine import results_or_reasons
 from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
 from copylens.records import SPLITS, Passage, SplitName, States
@@ -81,7 +81,7 @@ class ShardEmbedder:
         if task.done:
             return shards.published(task.target)
         passages = read_shard(task.source, task.sha256)
-        read = each(passages, lambda some: self._probe.states([p.text for p in some]))
+        read = results_or_reasons(passages, lambda some: self._probe.states([p.text for p in some]))
         results = [_checked(*pair) for pair in zip(passages, read)]
         kept = [(p, r) for p, r in zip(passages, results) if isinstance(r, States)]
         refused = [r for r in results if isinstance(r, shards.Rejected)]

@@ -1,4 +1,4 @@
-"""A file counts once its marker stands beside it: what it was made from, its hash, its counts."""
+"""Completion markers: a file is complete once its marker exists, with key, hash and counts."""
 
 from typing import Any
 
@@ -6,11 +6,11 @@ from copylens.store import storage
 
 
 def mark(uri: str, key: str, facts: dict[str, Any]) -> None:
-    """Publishes a file that is written already.
+    """Marks a file that has been written as complete.
 
     Args:
         key: fingerprint of everything the file depends on.
-        facts: what others want to know without reading the file.
+        facts: JSON values about the file, such as its sha256 and counts.
     """
     storage.write_json(_marker(uri), {**facts, "key": key})
 
@@ -22,7 +22,7 @@ def is_published(uri: str, key: str) -> bool:
 
 
 def facts_of(uri: str) -> dict[str, Any] | None:
-    """What the marker says, the key included; None where the file is not complete."""
+    """The marker's facts and its key; None where the file is not complete."""
     marker = _marker(uri)
     if not storage.exists(marker):
         return None

@@ -1,7 +1,7 @@
 """Files at any pyarrow or fsspec URI (a path, file://, s3:// ...). Everything is published last.
 
-Object stores have no atomic rename, so a file counts only once the marker that names its hash
-is there. There one upload is whole or absent; on a local disk each file is moved into place whole.
+Object stores have no atomic rename, so a file is complete only once a marker with its hash exists.
+There an upload is atomic; on a local disk a file is written aside and renamed.
 """
 
 import hashlib
@@ -20,9 +20,9 @@ from pyarrow import fs
 
 from copylens.errors import StorageError
 
-# What may stand in a path as it is; ? and # begin other parts of a URI, % an encoded character.
+# Characters that stay unencoded in a path; ? and # begin other parts of a URI, % an escape.
 _IN_PATH = "/!$&'()*+,;=:@~"
-# What stores tell of themselves -> what the user can do about it.
+# Parts of a store's error message -> what the user can do.
 _ADVICE = (
     (("NO_SUCH_BUCKET", "Bucket '"), "create the bucket, or correct the URI"),
     (
@@ -31,7 +31,7 @@ _ADVICE = (
     ),
     (
         ("ACCESS_DENIED", "ACCESS_KEY", "SIGNATURE", "TOKEN", "redential", "403"),
-        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of somebody who may read and write there",
+        "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of an account that has access there",
     ),
 )
 
@@ -75,7 +75,7 @@ def join(base: str, *parts: str) -> str:
 
 
 def beside(uri: str, ending: str) -> str:
-    """The neighbour whose name is this one's with an ending, e.g. a file's marker."""
+    """The URI with an ending added to the file's name, e.g. that of its marker."""
     if "://" not in uri:
         return uri + ending
     place, mark, query = uri.partition("?")
@@ -90,7 +90,7 @@ def name_of(uri: str) -> str:
 
 
 def shown(uri: str) -> str:
-    """The URI as messages name it: without what may hold a password (query, user)."""
+    """The URI for messages: without query and user, which may hold a password."""
     scheme, mark, rest = uri.partition("://")
     if not mark:
         return uri
@@ -106,7 +106,7 @@ def exists(uri: str) -> bool:
 
 
 def require_bucket(uri: str) -> None:
-    """Refuses a place on S3 whose bucket is not there; elsewhere folders are made as needed.
+    """Checks that the bucket of an S3 URI exists; elsewhere folders are made as needed.
 
     Raises:
         StorageError: there is no such bucket.
@@ -118,7 +118,7 @@ def require_bucket(uri: str) -> None:
     try:
         kind = filesystem.get_file_info(bucket).type
     except OSError:
-        # A policy may allow the folder alone; whatever else is wrong, its first use tells.
+        # A policy may allow the folder alone; other errors show at the first use.
         return
     if kind == fs.FileType.NotFound:
         raise StorageError(f"'{shown(uri)}': there is no bucket '{bucket}'; {_ADVICE[0][1]}")
@@ -142,7 +142,7 @@ def read_json(uri: str) -> Any:
 
 
 def write_bytes(uri: str, data: bytes) -> None:
-    """Writes a file so that no reader sees half of it, and makes its folder if need be.
+    """Writes a file atomically, and makes its folder if need be.
 
     Raises:
         StorageError: the place cannot be written.
@@ -198,10 +198,10 @@ def sha256(data: bytes) -> str:
 
 @contextmanager
 def reaching(uri: str) -> Iterator[None]:
-    """Within it a file system's error becomes one line; a file that is not there stays that.
+    """Turns a file system's errors into one line; FileNotFoundError passes through.
 
     Raises:
-        StorageError: names the place, what its file system says, and what to do.
+        StorageError: with the URI, the file system's message, and what to do.
     """
     try:
         yield
@@ -233,14 +233,14 @@ def _s3(uri: str) -> tuple[fs.FileSystem, str]:
 
 @lru_cache(maxsize=16)
 def _s3_filesystem(root: str, environment: tuple[tuple[str, str], ...]) -> fs.FileSystem:
-    """Kept, for its connections and its bucket's region; `environment` only tells keys apart."""
+    """Cached, for its connections and its bucket's region; `environment` is only a cache key."""
     return fs.FileSystem.from_uri(root)[0]
 
 
 def _fsspec(uri: str) -> tuple[fs.FileSystem, str]:
     import fsspec
 
-    # Workers write what others look for: a cached listing would hide it.
+    # A cached listing would hide files that other workers have written since.
     filesystem, path = fsspec.core.url_to_fs(uri, use_listings_cache=False)
     plain = path if uri.startswith(("http://", "https://")) else unquote(path)
     return fs.PyFileSystem(fs.FSSpecHandler(filesystem)), plain
@@ -253,7 +253,7 @@ def _write_local(path: Path, data: bytes) -> None:
         with aside.open("wb") as stream:
             stream.write(data)
             stream.flush()
-            # Or a machine that dies may leave the new name on an empty file.
+            # Without it a power failure may leave the new name on an empty file.
             os.fsync(stream.fileno())
         os.replace(aside, path)  # noqa: PTH105 - the atomic call, by its own name
     except OSError:

@@ -1,4 +1,4 @@
-"""A sub-dataset goes: from the corpus, the states, the model, the index and the verdicts."""
+"""Takedown: removes a sub-dataset from corpus, states, model, index and verdicts."""
 
 from copylens.takedown.removal import Removal, remove
 

@@ -1,6 +1,6 @@
-"""Passages and states of a run without a sub-dataset, shard by shard, in place.
+"""Removes a sub-dataset from the corpus and states of a run, shard by shard, in place.
 
-Every step may be repeated: a run that was killed midway ends as if it had not been.
+Every step is idempotent: repeated after a kill it gives the same result.
 """
 
 import json
@@ -19,7 +19,7 @@ from copylens.takedown.scrub import names_place
 
 
 def corpus_without(output: str, sub_dataset: str) -> Manifest:
-    """Its passages go from every shard, its entries from manifest and quarantine."""
+    """Removes its passages from every shard, its entries from manifest and quarantine."""
     manifest = load_manifest(output)
     if sub_dataset not in manifest.sub_datasets:
         return manifest
@@ -35,7 +35,7 @@ def corpus_without(output: str, sub_dataset: str) -> Manifest:
 
 
 def states_without(config: RunConfig) -> str:
-    """States of passages that are no longer in the corpus go; returns the hash embed would give.
+    """Removes states of passages that left the corpus; returns the hash that embed would give.
 
     Raises:
         ModelError: a state shard is damaged; embed makes it again.
@@ -88,7 +88,7 @@ def _smaller(manifest: Manifest, sub_dataset: str, records: tuple[ShardRecord, .
 
 
 def _clean_quarantine(output: str, sub_dataset: str) -> None:
-    """A refused row has no sub-dataset on record: what mentions the name anywhere goes."""
+    """Quarantined rows have no sub-dataset: every row that mentions the name is removed."""
     uri = corpus_uri(output, QUARANTINE)
     if not storage.exists(uri):
         return

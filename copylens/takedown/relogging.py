@@ -1,6 +1,6 @@
-"""A log of verdicts after a takedown: what could change is scored again, the rest is carried over.
+"""Rescores a log after a takedown: verdicts that can change are scored again, others carried over.
 
-File by file, so that a killed call goes on, and so that files may be done side by side.
+A file of the log is a task, so that a killed call resumes and files can be processed in parallel.
 """
 
 import json
@@ -31,7 +31,7 @@ class RescoreTask:
         target, difference: of the new verdicts, and of what changed.
         key: hash of the file's content and of the change.
         verdicts: how many it holds.
-        texts: of those that could change, by their hash; none where it is done.
+        texts: of the verdicts that can change, by their hash; empty where the task is done.
         done: the new verdicts are published.
     """
 
@@ -47,10 +47,10 @@ class RescoreTask:
 def rescore(
     log: str, target: str, change: Change, texts: str | None, score: Score
 ) -> dict[str, int]:
-    """Plans, does all files one after the other, and counts; see `plan_rescoring`.
+    """Plans and processes all files one after the other; returns counts; see `plan_rescoring`.
 
     Args:
-        score: the new version; called with the texts that could change and with no others.
+        score: of the new version; called with the texts that can change and with no others.
     """
     tasks = plan_rescoring(log, target, change, texts)
     for task in tasks:
@@ -87,7 +87,7 @@ def rescore_file(task: RescoreTask, change: Change, score: Score) -> None:
     """Publishes one file's new verdicts and what changed.
 
     Raises:
-        SettlementError: the file is another one than when it was planned.
+        SettlementError: the file has changed since it was planned.
     """
     if task.done:
         return

@@ -7,7 +7,7 @@ from copylens.config.load import build_config
 from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import load_manifest
 from copylens.corpus.manifest import Manifest
-from copylens.corpus.tombstones import Removed, add_to_record, name_hash, read_record
+from copylens.corpus.tombstones import Tombstone, add_tombstone, name_hash, read_tombstones
 from copylens.errors import CorpusError, ModelError
 from copylens.evidence.building import evidence_uri, remove_files
 from copylens.evidence.building import remove as remove_entries
@@ -72,7 +72,7 @@ def remove(config: RunConfig, sub_dataset: str) -> Removal:
     arrays = storage.read_json(storage.join(folder, SCORER_FILE))["arrays_sha256"]
     before = manifest.counts.passages
     # Written first: from here on ingest does not bring it back, whatever happens.
-    record = add_to_record(output, Removed(name_hash(sub_dataset), arrays, manifest.hash))
+    record = add_tombstone(output, Tombstone(name_hash(sub_dataset), arrays, manifest.hash))
     cleaned = config_without(config, sub_dataset)
     manifest = corpus_without(output, sub_dataset)
     inputs = manifest.hash
@@ -119,7 +119,7 @@ def model_without(config: RunConfig, model: FittedModel, sub_dataset: str) -> Fi
 
 def _check(output: str, sub_dataset: str, bundle: Bundle, manifest: Manifest) -> None:
     known = set(manifest.sub_datasets) | set(bundle.model.attributor.sub_datasets)
-    gone = {entry.sub_dataset_sha256 for entry in read_record(output)}
+    gone = {entry.sub_dataset_sha256 for entry in read_tombstones(output)}
     if sub_dataset not in known and name_hash(sub_dataset) not in gone:
         raise CorpusError(
             f"'{storage.shown(output)}' has no registered sub-dataset '{sub_dataset}'; it has "

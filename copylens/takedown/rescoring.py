@@ -1,8 +1,8 @@
-"""A verdict after a takedown: could it change, and what it is if it could not.
+"""Which verdicts a takedown can change, and how the others are carried over.
 
-It could where the removed sub-dataset had a part in it: a share of its own, the largest share of
-some stretch, or a piece of evidence. Every other verdict loses the removed entries, which held
-next to nothing, and the rest is scaled to sum to 1 again.
+A verdict can change where it names the removed sub-dataset: as a share, as the largest share of a
+stretch of the timeline, or in the evidence. In every other verdict the removed entries, whose
+shares are negligible, are dropped, and the rest is scaled to sum to 1 again.
 """
 
 from collections.abc import Mapping
@@ -17,16 +17,17 @@ LEAST_SHARE = 0.01
 """Below it, and without a stretch or evidence of its own, a removed sub-dataset had no part."""
 
 NAMES = ("row", "id", "document")
-"""What a row of a log is known by."""
+"""The fields that identify a row of a log."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """From one version to the next.
+    """A change of versions.
 
     Attributes:
         since: version that judged the log.
-        removed: names, hashed, by whose removal alone the versions differ; None = otherwise too.
+        removed: hashed names of the sub-datasets by whose removal alone the versions differ; None:
+            they differ in other ways too.
         model: the new version.
         least_share: see `LEAST_SHARE`.
     """
@@ -37,7 +38,7 @@ class Change:
     least_share: float = LEAST_SHARE
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON has it; the same for the same change."""
+        """Plain JSON-ready values; equal for equal changes."""
         removed = None if self.removed is None else sorted(self.removed)
         return {**asdict(self), "removed": removed}
 
@@ -100,7 +101,7 @@ def _gone(row: Mapping[str, Any], removed: frozenset[str]) -> set[str]:
 
 
 def difference(row: Mapping[str, Any], after: Mapping[str, Any], change: Change) -> dict[str, Any]:
-    """Before and after; of what was removed only how much it was."""
+    """The verdict before and after; of removed sub-datasets only their total share."""
     gone = _gone(row, change.removed or frozenset())
     removed = sum(item["share"] for item in row["shares"] if item["sub_dataset"] in gone)
     return {

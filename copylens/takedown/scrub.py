@@ -1,15 +1,15 @@
-"""JSON without a sub-dataset: no key, no entry, no source of its own."""
+"""Removes a sub-dataset from JSON values: its keys, entries and sources."""
 
 import re
 from typing import Any
 
 
 def scrubbed(value: Any, sub_dataset: str) -> Any:
-    """A copy of JSON-like values without what is the sub-dataset's.
+    """A copy of JSON-like values without the sub-dataset.
 
-    Keys of its name go with what they hold; of lists its name goes, entries whose `sub_dataset`
-    it is, and places named after it (`dist://NAME`, `.../NAME.jsonl`). Other texts stay as they
-    are: a name may be a common word.
+    Removed are keys of its name with their values, and from lists its name, entries whose
+    `sub_dataset` it is, and URIs named after it (`dist://NAME`, `.../NAME.jsonl`). Other texts are
+    kept: a name may be a common word.
     """
     if isinstance(value, dict):
         return {k: scrubbed(v, sub_dataset) for k, v in value.items() if k != sub_dataset}
@@ -19,7 +19,7 @@ def scrubbed(value: Any, sub_dataset: str) -> Any:
 
 
 def names_place(uri: str, sub_dataset: str) -> bool:
-    """True for a place one of whose parts is called like the sub-dataset."""
+    """True for a URI that has the sub-dataset's name as a component."""
     return sub_dataset in re.split(r"[/:?=&.#]", uri)
 
 

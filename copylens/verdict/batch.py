@@ -12,7 +12,7 @@ from itertools import islice
 from typing import Any
 
 from copylens.config.schema import fingerprint
-from copylens.corpus.quarantine import each
+from copylens.corpus.quarantine import results_or_reasons
 from copylens.corpus.sources.opening import open_source
 from copylens.corpus.sources.rows import Row
 from copylens.errors import CorpusError
@@ -46,7 +46,7 @@ def plan_scores(source: str, target: str, model: str, shard_rows: int) -> list[S
     Args:
         source: .jsonl[.gz] or .parquet with a `text` a row, a folder or a glob of them: any URI.
         target: folder or URI of the verdicts.
-        model: which very scorer will be asked; another one makes every verdict stale.
+        model: the scorer's version; another one makes every verdict stale.
 
     Raises:
         CorpusError: nothing is there, it cannot be read, or it holds no row.
@@ -80,7 +80,7 @@ class ShardScorer:
             raise CorpusError(f"'{task.source}' is damaged; delete it and score again")
         rows = [json.loads(line) for line in data.splitlines()]
         good = [row for row in rows if not row["problem"]]
-        verdicts = each(good, self._verdicts)
+        verdicts = results_or_reasons(good, self._verdicts)
         lines, refused = [], [_refused(row, row["problem"]) for row in rows if row["problem"]]
         for row, verdict in zip(good, verdicts):
             if isinstance(verdict, str):

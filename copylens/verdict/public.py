@@ -1,4 +1,4 @@
-"""What may be told to everybody: names of things, not where they lie on somebody's machines."""
+"""Public names: of LMs and lineages, without the paths of the machine they lie on."""
 
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def public_name(place: str) -> str:
-    """An LM, as everybody may know it: a hub id as it is, of a path or URI the last part alone."""
+    """The public name of an LM: a hub id as it is, of a path or URI the last part alone."""
     local = place.startswith(("/", ".", "~")) or place.count("/") > 1 or "\\" in place
     return PurePath(place.replace("\\", "/")).name if local else place
 

@@ -10,7 +10,7 @@ import numpy as np
 from copylens.attributor.attributor import ChannelScores, shares_of
 from copylens.config.schema import ProbeConfig, RunConfig
 from copylens.detector.detector import measures
-from copylens.errors import ModelError
+from copylens.errors import ModelError, ProbeError
 from copylens.evidence.index import EvidenceIndex
 from copylens.fit.model import FittedModel
 from copylens.probe.lm import weight_hash
@@ -94,7 +94,7 @@ class Scorer:
 
         Args:
             folder: where `save` wrote.
-            name, version: what verdicts say made them.
+            name, version: of the model, as verdicts give them.
             probe: where the LM lies now, if it has moved since training.
 
         Raises:
@@ -138,13 +138,23 @@ class Scorer:
         """The LM with its taps, loaded when first asked for.
 
         Raises:
-            ProbeError: the model was trained without an LM.
+            ProbeError: no channel of the model reads an LM.
             ModelError: the LM's weights are not those the scorer was trained with.
         """
+        if not self.config.reads_lm:
+            raise ProbeError(
+                "this model was trained without an LM (channels.attention=false): it gives "
+                "shares and evidence, and writes nothing"
+            )
         if self._probe is None:
             check_probe(self.config.probe, self.lineage.get("probe_weights"))
             self._probe = Probe(self.config.probe, self.config.seed)
         return self._probe
+
+    @property
+    def can_write(self) -> bool:
+        """Whether the LM is there and writes: not without an LM, not with an encoder."""
+        return self.config.reads_lm and self.probe.lm.architecture.causal
 
     def share_lm(self, other: "Scorer") -> bool:
         """Takes over the LM that another scorer has in memory, if it is the very same.

@@ -9,7 +9,7 @@ from typing import Any
 
 from copylens.config.schema import RunConfig
 from copylens.errors import CopyLensError
-from ray_jobs.cluster.places import job_config, require_absolute_place, submitted
+from ray_jobs.cluster.job_paths import job_config, require_absolute_path, submitted
 from ray_jobs.cluster.session import user_errors
 
 _TRACKED = ("train", "evaluate", "promote")
@@ -41,18 +41,18 @@ def stages_main(description: str | None, run: StageRuns, tracks: bool) -> None:
                 print(json.dumps(summary), flush=True)
 
 
-def log_main(words: argparse.Namespace, places: Sequence[str], tracks: bool, run: StageRun) -> None:
+def log_main(words: argparse.Namespace, paths: Sequence[str], tracks: bool, run: StageRun) -> None:
     """Runs a job over a log, and prints its summary as one line of JSON; exits as `stages_main`.
 
     Args:
-        words: of a `config_parser` with more arguments.
-        places: of those, the ones that name where something lies.
+        words: parsed by a `config_parser` with more arguments.
+        paths: names of those arguments that are paths or URIs.
     """
     with _one_line_errors():
         config = job_config(words.config, words.set, tracks)
-        for key in places if submitted() else ():
-            if place := getattr(words, key):
-                require_absolute_place(f"--{key}", place)
+        for key in paths if submitted() else ():
+            if path := getattr(words, key):
+                require_absolute_path(f"--{key}", path)
         print(json.dumps(run(config)))
 
 

@@ -15,7 +15,7 @@ from ray_jobs.cluster.session import ray_session, user_errors
 
 
 class ShardActor:
-    """A worker of the pool; what it does with one row's task is `work`, of whoever derives."""
+    """An actor of the pool. Subclasses implement `work`, which processes the task of one row."""
 
     def work(self, values: dict[str, Any]) -> int:
         """Publishes what the task asks for; returns how many items went in."""
@@ -24,7 +24,7 @@ class ShardActor:
     def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, list[Any]]:
         """Does the one task of a batch; returns its items and the seconds it took.
 
-        A user's mistake comes back as data: an exception would lose its type on the way.
+        A CopyLensError is returned as data: as an exception it would lose its type on the way.
         """
         start = time.perf_counter()
         try:
@@ -42,14 +42,14 @@ def work_through(
     total: int,
     unit: str = "passages",
 ) -> None:
-    """Does the tasks on Ray, showing how far it is; without tasks Ray is not asked for.
+    """Processes the tasks on Ray and shows progress; without tasks no Ray is started.
 
     Args:
         tasks: JSON-ready values, what `actor.work` takes.
         title, total, unit: of the progress line; `total` counts what `work` returns.
 
     Raises:
-        CopyLensError: an actor reports a user's mistake.
+        CopyLensError: an actor reports one.
     """
     if not tasks:
         return
@@ -62,17 +62,17 @@ def work_through(
 def over_shards(
     config: RunConfig, actor: type[Any], rows: list[dict[str, str]]
 ) -> Iterator[dict[str, Any]]:
-    """Yields what the actors return, in any order, as soon as it is there.
+    """Yields what the actors return, in order of completion.
 
-    One row per shard: no read tasks that could starve, and a lost worker costs one shard. All that
-    an actor needs travels in its rows, so that one that is restarted finds it there.
+    One row per shard: no read tasks that could starve, and a lost worker costs one shard. A row
+    holds all that an actor needs, so that a restarted actor needs nothing else.
 
     Args:
-        actor: a class without constructor arguments, a ShardActor or one that answers likewise:
+        actor: a class without constructor arguments: a ShardActor, or one with the same output:
             its rows carry `error`, "" when all is well.
 
     Raises:
-        CopyLensError: an actor reports a user's mistake.
+        CopyLensError: an actor reports one.
     """
     if not rows:
         return
@@ -91,7 +91,7 @@ def over_shards(
 
 
 def _pool(config: RunConfig, shards: int) -> ray.data.ActorPoolStrategy:
-    """A fixed pool, or one that grows with what waits; never more workers than shards."""
+    """A pool of fixed size, or one that grows with the queue; never more actors than shards."""
     most = min(config.resources.embed_workers, shards)
     least = config.resources.embed_workers_min
     if least is None or least >= most:

@@ -1,4 +1,4 @@
-"""Connects to Ray: the cluster we run on, or a local one for the length of the stage."""
+"""Connects to Ray: the cluster we run on, or a local one until the stage ends."""
 
 import logging
 import os
@@ -24,7 +24,7 @@ def ray_session(config: RunConfig) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    # News of the platform about itself is none to a user; what fails is raised.
+    # Ray's own log lines are of no use to a user; errors are raised all the same.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     with native_stderr_closed(), _sigterm_handler_kept():
@@ -59,7 +59,7 @@ def _sigterm_handler_kept() -> Iterator[None]:
 
 @contextmanager
 def user_errors() -> Iterator[None]:
-    """Brings a user's mistake that surfaced on a worker back as the one line it is."""
+    """Re-raises the CopyLensError that a worker raised, without Ray's wrapping, as one line."""
     try:
         yield
     except CopyLensError:

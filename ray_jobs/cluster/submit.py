@@ -1,7 +1,7 @@
 """`copylens submit`: a stage, or all of them, as one job on a Ray cluster, followed to its end.
 
-What travels is the code that this process runs and the config exactly as it was read here, so
-neither the working directory nor what the cluster has installed of CopyLens plays a part.
+The code that this process runs and the config exactly as it was read here are uploaded, so neither
+the working directory nor a CopyLens that the cluster has installed is used.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from copylens.config.schema import RunConfig
 from copylens.errors import CopyLensError
 from copylens.store.stages import STAGES
-from ray_jobs.cluster.places import require_absolute
+from ray_jobs.cluster.job_paths import require_absolute
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -42,7 +42,7 @@ _POLL_SECONDS = 0.5
 
 @dataclass(frozen=True)
 class Submission:
-    """A job on a cluster: its id, and the client that knows it."""
+    """A submitted job: its id, and the client of its cluster."""
 
     client: "JobSubmissionClient"
     id: str
@@ -51,9 +51,9 @@ class Submission:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended: Ray's status, and what the shell is told.
+    """How a job ended: Ray's status, the exit code to return, and a message.
 
-    `exit_code` is 0 for success, 2 when the job blamed the user, 1 for all else.
+    `exit_code` is 0 for success, 2 after a CopyLensError in the job, 1 otherwise.
     """
 
     status: str
@@ -72,14 +72,14 @@ def submit(
 
     Args:
         job: a key of `JOBS`.
-        config: as the user wrote it; every place in it must be absolute or a URI.
+        config: as the user wrote it; every path in it must be absolute or a URI.
         words: further words for the job's command line, such as score's `--input X`.
         address: of the cluster's dashboard; None = what the environment names.
         variables: names of environment variables to give to the job, with their values here. They
             are shown in the cluster's dashboard.
 
     Raises:
-        CopyLensError: an unknown job, a relative place, a variable that is not set, no such
+        CopyLensError: an unknown job, a relative path, a variable that is not set, no such
             cluster, a token that is missing or wrong.
     """
     if job not in JOBS:
@@ -103,7 +103,7 @@ def submit(
 
 
 def pack(folder: Path, config: RunConfig) -> None:
-    """Lays out what a job needs: the packages as they are imported here, and the config."""
+    """Copies what a job needs into `folder`: the packages as imported here, and the config."""
     for package in _PACKAGES:
         shutil.copytree(
             _CODE / package, folder / package, ignore=shutil.ignore_patterns("__pycache__")
@@ -114,7 +114,7 @@ def pack(folder: Path, config: RunConfig) -> None:
 def follow(job: Submission, write: Callable[[str], None]) -> Outcome:
     """Gives the job's log to `write` as it grows, and waits for the end of the job.
 
-    A log that breaks off (a proxy that closes idle connections) does not end the waiting.
+    If the log stream ends early (a proxy closed the connection), the job is still waited for.
     """
     import aiohttp
 
@@ -150,12 +150,12 @@ def _address(given: str | None) -> str:
 
 def _connect(address: str) -> "JobSubmissionClient":
     if os.environ.get("RAY_AUTH_TOKEN") or os.environ.get("RAY_AUTH_TOKEN_PATH"):
-        # Who names a token means it to be used. Ray reads this when it is first imported.
+        # Ray uses a token only in this mode, and reads the mode when it is first imported.
         os.environ.setdefault("RAY_AUTH_MODE", "token")
     from ray.job_submission import JobSubmissionClient
 
     for part in ("dashboard_sdk", "job.sdk"):
-        # Which files were ignored and uploaded is said once, and not by us.
+        # Ray logs which files it ignored and uploaded; users do not need that.
         logging.getLogger(f"ray.dashboard.modules.{part}").setLevel(logging.WARNING)
     logging.getLogger("ray._private.runtime_env.packaging").setLevel(logging.WARNING)
     with _only(address):
@@ -164,7 +164,7 @@ def _connect(address: str) -> "JobSubmissionClient":
 
 @contextmanager
 def _only(address: str) -> Iterator[None]:
-    """Ray prefers the environment to the address it is given; a user means the other way round."""
+    """Makes Ray use this address: it prefers the environment variable to its argument."""
     before = os.environ.get(_ADDRESSES[0])
     os.environ[_ADDRESSES[0]] = address
     try:
@@ -177,7 +177,7 @@ def _only(address: str) -> Iterator[None]:
 
 @contextmanager
 def _one_line_errors(address: str) -> Iterator[None]:
-    """Brings what can go wrong between here and a cluster down to one line that says what to do."""
+    """Turns errors of the connection into a CopyLensError of one line that says what to do."""
     try:
         yield
     except CopyLensError:

@@ -12,8 +12,8 @@ _INTERRUPTED = 130
 def show(job: Submission, wait: bool, as_json: bool) -> int:
     """Follows a job, unless told not to wait; returns the exit code.
 
-    The job's log goes to stdout. With `as_json` stdout is one line, once there is nothing more to
-    say, and the log goes to stderr. Ctrl-C ends the following, not the job.
+    The job's log goes to stdout. With `as_json` the log goes to stderr, and stdout gets one line
+    when the job has ended. Ctrl-C stops following the job, not the job itself.
     """
     _say(f"job {job.id} at {job.address}")
     if not wait:

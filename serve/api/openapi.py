@@ -1,4 +1,4 @@
-"""Answers as /openapi.json shows them: refusals in one form, an example a status; events."""
+"""Responses for /openapi.json: refusals with an example per status, and event streams."""
 
 from typing import Any
 
@@ -18,7 +18,7 @@ _KEYS = {
 
 
 def describe(app: FastAPI, keyed: bool) -> None:
-    """Makes /openapi.json whole: examples of refusals, and whether a key is asked for."""
+    """Adds to /openapi.json the examples of refusals and, where `keyed`, the API key schemes."""
 
     def schema() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -43,7 +43,8 @@ def _complete(operation: dict[str, Any], keyed: bool) -> None:
     for response in operation["responses"].values():
         if example := _EXAMPLES.get(response["description"]):
             (content,) = response["content"].values()
-            # FastAPI would drop what is null in it, and give it the type of the answer that is due.
+            # Added here: FastAPI drops nulls from an example, and gives a refusal the media type of
+            # the successful response.
             response["content"] = {"application/json": {**content, "example": example}}
     if keyed:
         operation["security"] = [{name: []} for name in _KEYS]
@@ -59,10 +60,10 @@ def _responses(*rows: tuple[str, RequestError]) -> _Responses:
     return made
 
 
-# What is refused -> an answer that does so.
+# Description of a refusal -> example of its body.
 _EXAMPLES: dict[str, dict[str, Any]] = {}
 
-# Of every endpoint under /v1/.
+# Refusals of every endpoint under /v1/.
 COMMON = _responses(
     ("no API key", RequestError(401, "no_key", "an API key is needed")),
     ("an unknown API key", RequestError(403, "wrong_key", "this API key is not known")),
@@ -79,7 +80,7 @@ COMMON = _responses(
     ("no answer in time", RequestError(504, "deadline", "no verdict within 30 s", 30)),
 )
 
-# Of those that read a body.
+# Refusals of endpoints that read a body.
 BODY: _Responses = COMMON | _responses(
     ("no JSON", RequestError(400, "no_json", "the body is no JSON (character 12)")),
     ("the body came too slowly", RequestError(408, "slow_body", "the body did not arrive", 20)),
@@ -91,7 +92,7 @@ BODY: _Responses = COMMON | _responses(
     ),
 )
 
-# Of those that let the LM write.
+# Refusals of endpoints that generate text.
 GENERATION: _Responses = BODY | _responses(
     (
         "there is no such model or sub-dataset",
@@ -99,7 +100,7 @@ GENERATION: _Responses = BODY | _responses(
     ),
 )
 
-# Of those that speak OpenAI's language: what is wrong in a body is a 400.
+# Refusals of OpenAI-compatible endpoints: an invalid body gets a 400.
 OPENAI: _Responses = GENERATION | _responses(
     (
         "no JSON, or a field that is wrong or asks for what is not done here",
@@ -109,10 +110,10 @@ OPENAI: _Responses = GENERATION | _responses(
 
 
 def event_stream(*names: str) -> dict[str, Any]:
-    """The answer that is streamed; before OpenAPI 3.2 the schema is that of each event.
+    """A streamed response. Before OpenAPI 3.2 the schema describes a single event.
 
     Args:
-        names: what `event` may say; none = there is no such field, as in OpenAI's streams.
+        names: values of the field `event`; none = no such field, as in OpenAI's streams.
     """
     fields: dict[str, Any] = {"data": {"type": "string", "contentMediaType": "application/json"}}
     if names:

@@ -1,7 +1,7 @@
-"""A verdict -> what to do with the text: allow, flag or block, by whom it draws on.
+"""The content policy: a verdict -> allow, flag or block.
 
-The policy looks at shares and the p-value alone. It never sees the request's alpha: whoever asks
-cannot ask a block away.
+It depends on shares and p-value only, not on the request's alpha: a client cannot avoid a block by
+its choice of alpha.
 """
 
 import hashlib
@@ -15,17 +15,16 @@ from pydantic import Field, ValidationError, model_validator
 
 from copylens.config.section import Section
 from copylens.errors import ConfigError
-from copylens.generation.flags import Block, Flag
-from copylens.generation.flags import Policy as LivePolicy
+from copylens.generation.flags import Block, BlockingPolicy, Flag
 from copylens.records import Rights, Share, Verdict
-from serve.http.errors import first_mistake
+from serve.http.errors import first_validation_error
 
 Action = Literal["allow", "flag", "block"]
 _SEVERITY: dict[Action, int] = {"allow": 0, "flag": 1, "block": 2}
 
 
 class Threshold(Section):
-    """When a rule applies: both minima are reached."""
+    """A rule applies where share and p-value reach both minima."""
 
     action: Action = "flag"
     min_share: float = Field(default=0.2, ge=0, le=1, description="of the text")
@@ -35,9 +34,9 @@ class Threshold(Section):
 
 
 class Rule(Threshold):
-    """What holds for one holder (all its sub-datasets together) or one sub-dataset."""
+    """A rule for one holder (all its sub-datasets together) or one sub-dataset."""
 
-    name: str = Field(min_length=1, max_length=100, description="as answers name it")
+    name: str = Field(min_length=1, max_length=100, description="as responses name it")
     holder: str | None = None
     sub_dataset: str | None = None
     action: Action
@@ -49,12 +48,12 @@ class Rule(Threshold):
         return self
 
     def covers(self, share: Share) -> bool:
-        """Whether a share is this rule's matter."""
+        """Whether a share belongs to the rule's holder or sub-dataset."""
         return share.holder == self.holder or share.sub_dataset == self.sub_dataset
 
 
-class Policy(Section):
-    """Rules in order; the first that covers a sub-dataset decides on it, `default` on the rest."""
+class ContentPolicy(Section):
+    """Rules in order: a sub-dataset belongs to the first that covers it, else to `default`."""
 
     default: Threshold = Threshold()
     rules: tuple[Rule, ...] = ()
@@ -68,7 +67,7 @@ class Policy(Section):
 
     @cached_property
     def id(self) -> str:
-        """Twelve hex digits that change with the content: records say which policy held."""
+        """Twelve hex digits of a hash of the content; logs and responses name the policy by it."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
     def rule_on(self, verdict: Verdict) -> "Ruling":
@@ -79,7 +78,7 @@ class Policy(Section):
         return max(applying, key=lambda r: (_SEVERITY[r.action], r.share or 0.0))
 
     def idle_rules(self, rights: Iterable[Rights]) -> list[str]:
-        """Rules on holders and sub-datasets that the model does not know: misspelt, or gone."""
+        """Rules whose holder or sub-dataset the model does not know: misspelt, or removed."""
         known = list(rights)
         return [
             rule.name
@@ -89,7 +88,7 @@ class Policy(Section):
         ]
 
     def _claims(self, verdict: Verdict) -> Iterable["Ruling | None"]:
-        """Each share belongs to one rule; a rule weighs all that belongs to it together."""
+        """The ruling of each rule, on the sum of the shares that belong to it."""
         left = list(verdict.shares)
         for rule in self.rules:
             claimed = [share for share in left if rule.covers(share)]
@@ -110,12 +109,12 @@ class Policy(Section):
 
 @dataclass(frozen=True)
 class Ruling:
-    """What the policy says of one text.
+    """The policy's decision on one text.
 
     Attributes:
-        rule: the rule that decided; None where none applied, and then the text is allowed.
-        sub_dataset: the one with the largest share of those the rule weighed.
-        share: in [0, 1]; of all that the rule weighed together.
+        rule: the rule that decided; None where none applied, so the text is allowed.
+        holder, sub_dataset: with the largest share of those that belong to the rule.
+        share: in [0, 1]; the sum over all that belong to the rule.
         policy: the policy's id.
     """
 
@@ -127,10 +126,10 @@ class Ruling:
     policy: str
 
 
-def ends_text(policy: Policy) -> LivePolicy:
-    """The policy's `block` for a text that is being written: it ends once a flag stands.
+def blocking_policy(policy: ContentPolicy) -> BlockingPolicy:
+    """The policy's `block` rules as a live policy, which can end a running generation.
 
-    A running verdict on few tokens is unsure, so a block waits for the flag that confirms it.
+    A running verdict on few tokens is uncertain, so a block also needs a raised flag.
     """
 
     def judge(verdict: Verdict, flag: Flag | None) -> Block | None:
@@ -146,7 +145,7 @@ def ends_text(policy: Policy) -> LivePolicy:
     return judge
 
 
-def parse_policy(text: str, where: str) -> Policy:
+def parse_policy(text: str, where: str) -> ContentPolicy:
     """Reads a policy from YAML.
 
     Raises:
@@ -157,11 +156,11 @@ def parse_policy(text: str, where: str) -> Policy:
     except (yaml.YAMLError, RecursionError) as error:
         summary = " ".join(str(error).split())[:200]
         raise ConfigError(f"policy '{where}' is no YAML: {summary}") from None
-    # An empty file would silently mean the defaults; it is more likely half written.
+    # An empty file is more likely half written than meant as "use the defaults".
     if not isinstance(values, Mapping) or not values:
         raise ConfigError(f"policy '{where}' must hold `default` or `rules`")
     try:
-        return Policy.model_validate(values)
+        return ContentPolicy.model_validate(values)
     except ValidationError as error:
-        key, reason = first_mistake(error.errors())
+        key, reason = first_validation_error(error.errors())
         raise ConfigError(f"policy '{where}': {key + ': ' if key else ''}{reason}") from None

@@ -1,4 +1,4 @@
-"""A verdict on its way out: the policy's word on it, the metrics, a line in the log."""
+"""What every verdict passes on its way to the client: the policy's ruling, the metrics, the log."""
 
 from dataclasses import asdict
 from typing import Any
@@ -6,32 +6,37 @@ from typing import Any
 from fastapi import Request
 
 from copylens.records import Verdict
-from serve.api.policy import Policy
+from serve.api.policy import ContentPolicy
 from serve.http.context import Context
 from serve.http.middleware import KEY
 from serve.ops.log import event, sha256
 
 
-def ruled(context: Context, policy: Policy, verdict: Verdict) -> dict[str, Any]:
-    """The answer for one text, counted: the verdict and what the policy makes of it."""
+def verdict_response(context: Context, policy: ContentPolicy, verdict: Verdict) -> dict[str, Any]:
+    """The verdict and the policy's ruling on it, as JSON values; counted in the metrics."""
     ruling = policy.rule_on(verdict)
     context.metrics.verdict(verdict, ruling)
     return {**verdict.to_dict(), "policy": asdict(ruling)}
 
 
-def note(
+def log_response(
     context: Context, request: Request, text: str, row: dict[str, Any], seconds: float
 ) -> None:
-    """Logs one answer; the text itself only where the operator asked for that."""
+    """Logs one verdict or refusal; with the text only where `log_texts` is set.
+
+    Args:
+        row: of `verdict_response`, or the body of a refusal.
+        seconds: until the response.
+    """
     key = request.scope.get(KEY)
-    kept: dict[str, Any] = {
+    values: dict[str, Any] = {
         "text_sha256": sha256(text),
         "key": key.name if key else None,
         "ms": round(1000 * seconds, 1),
     }
     if "policy" in row:
-        kept |= {"decision": row["decision"], "version": row["model"]["version"]}
-        kept["policy"] = row["policy"]
+        values |= {"decision": row["decision"], "version": row["model"]["version"]}
+        values["policy"] = row["policy"]
     if context.args.log_texts:
-        kept["text"] = text
-    event("verdict", **kept)
+        values["text"] = text
+    event("verdict", **values)

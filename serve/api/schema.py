@@ -1,71 +1,41 @@
-"""What goes over the wire. `VerdictOut` mirrors `copylens.records.Verdict`, the contract."""
+"""Request and response bodies of /v1/attribute, /v1/registry and /readyz, for /openapi.json.
 
+Records are not described twice: the schemas of a verdict, its shares, its evidence and the policy's
+ruling are those of the dataclasses themselves, docstrings included.
+"""
+
+from dataclasses import dataclass
+from inspect import cleandoc
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
 from copylens.corpus.checks import CONTROL
-from copylens.records import Basis, Decision
-from serve.api.evidence_schema import EXAMPLE, EvidenceOut
-from serve.api.policy import Action
+from copylens.evidence.index import Evidence
+from copylens.records import ModelIdentity, Rights, Verdict
+from serve.api.policy import Ruling
+from serve.api.schema_examples import REGISTRY, VERDICT
 from serve.replica.generation import Level
 
-_SHA = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
-_MODEL = {"name": "copylens", "version": "7", "probe": "EleutherAI/pythia-70m"}
-_VERDICT: dict[str, Any] = {
-    "text_sha256": _SHA,
-    "decision": "registered",
-    "p_value": 0.62,
-    "ood_score": 0.8,
-    "shares": [
-        {
-            "sub_dataset": "novels",
-            "holder": "Sea Press",
-            "license": "all rights reserved",
-            "share": 0.81,
-            "low": 0.7,
-            "high": 0.9,
-            "basis": "trained_on",
-        }
-    ],
-    "unregistered": 0.19,
-    "timeline": [{"start": 0, "end": 141, "shares": {"novels": 0.93}}],
-    "model": {**_MODEL, "probe_revision": None},
-    "tokens": 33,
-    "truncated": False,
-    "evidence": [EXAMPLE],
-    "policy": {
-        "action": "flag",
-        "rule": "default",
-        "holder": "Sea Press",
-        "sub_dataset": "novels",
-        "share": 0.81,
-        "policy": "b1946ac92492",
-    },
-}
-
-_BASIS = (
-    "trained_on: an audit found that the LM was trained on this sub-dataset; "
-    "resemblance: no audit found that, the share says that the text is like it and no more. "
-    "Neither says that the text was caused by it."
-)
-
-# What `serve.http.limits` refuses one by one, as /openapi.json can say it: a word, no control
-# character.
+# The checks of `serve.http.limits` as a pattern: at least one character that is not white space,
+# and no control character.
 _CONTROL = CONTROL.pattern[1:-1]
 _PATTERN = rf"^[^{_CONTROL}]*[^\s\x85{_CONTROL}][^{_CONTROL}]*$"
-# Strict: a number is no text.
+# Strict: a number is not accepted as a text.
 Text = Annotated[
     str,
     StringConstraints(strict=True),
     Field(json_schema_extra={"pattern": _PATTERN}),
 ]
 
+# Fields with a default are in every response.
+_RESPONSE = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
+
 
 class Out(BaseModel):
-    """A part of an answer."""
+    """A part of a response."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = _RESPONSE
 
 
 class AttributeRequest(BaseModel):
@@ -98,7 +68,8 @@ class AttributeRequest(BaseModel):
     timeline: StrictBool = Field(default=True, description="shares of each stretch of the text")
     evidence: StrictBool = Field(
         default=False,
-        description="spans of the text that stand in registered passages, and the nearest ones",
+        description="spans of the text that occur in registered passages, and the nearest "
+        "passages; an empty list where the model has no index",
     )
     alpha: Level | None = Field(
         default=None,
@@ -113,66 +84,18 @@ class AttributeRequest(BaseModel):
         return self
 
 
-class ShareOut(Out):
-    """One sub-dataset's share of the text with its interval, all in [0, 1]."""
+@dataclass(frozen=True, kw_only=True)
+class ServedVerdict(Verdict):
+    """A verdict with the policy's ruling on it; `evidence` typed for the schema."""
 
-    sub_dataset: str
-    holder: str
-    license: str
-    share: float
-    low: float
-    high: float
-    basis: Basis = Field(description=_BASIS)
-
-
-class TimelineOut(Out):
-    """Shares of one stretch; character offsets, end exclusive."""
-
-    start: int
-    end: int
-    shares: dict[str, float]
-
-
-class ModelOut(Out):
-    """Which scorer made the verdict."""
-
-    name: str
-    version: str
-    probe: str
-    probe_revision: str | None
-
-
-class PolicyOut(Out):
-    """What the policy says: the rule that decided, and on what it did."""
-
-    action: Action
-    rule: str | None = Field(description="null: no rule applied, and the text is allowed")
-    holder: str | None
-    sub_dataset: str | None
-    share: float | None = Field(description="of all that the rule weighed together")
-    policy: str = Field(description="changes with the policy's content")
-
-
-class VerdictOut(Out):
-    """The answer for one text, and what the policy makes of it."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [_VERDICT]})
-
-    text_sha256: str
-    decision: Decision
-    p_value: float = Field(description="in (0, 1]; small: the text does not look registered")
-    ood_score: float = Field(description="nats; larger: less likely to draw on anything registered")
-    shares: list[ShareOut] = Field(description="largest first; with `unregistered` they sum to 1")
-    unregistered: float
-    timeline: list[TimelineOut]
-    model: ModelOut
-    tokens: int
-    truncated: bool
-    evidence: list[EvidenceOut] = Field(
-        description="spans, rarest first, boilerplate last, then nearest passages; empty where "
-        "none was asked for, or the model has no index"
+    __pydantic_config__ = ConfigDict(
+        json_schema_serialization_defaults_required=True,
+        json_schema_extra={"description": cleandoc(Verdict.__doc__ or ""), "examples": [VERDICT]},
     )
-    policy: PolicyOut
+
+    # A verdict holds its evidence as JSON values of this record.
+    evidence: tuple[Evidence, ...] = ()  # type: ignore[assignment]
+    policy: Ruling
 
 
 class ErrorBody(Out):
@@ -180,89 +103,59 @@ class ErrorBody(Out):
 
     code: str
     message: str
-    limit: float | None = Field(description="the limit that was passed, if one was")
-    hint: str | None = Field(description="what to do")
-    type: Literal["invalid_request_error", "server_error"] = Field(description="as OpenAI has it")
-    param: str | None = Field(description="the field that is wrong, if it is one")
+    limit: float | None = Field(description="the limit that was exceeded, if any")
+    hint: str | None = Field(description="what the caller can do")
+    type: Literal["invalid_request_error", "server_error"] = Field(description="as in OpenAI's API")
+    param: str | None = Field(description="the invalid field, if any")
 
 
 class ErrorOut(Out):
-    """Every refusal has this form."""
+    """The body of every refusal."""
 
     error: ErrorBody
 
 
 class BatchOut(Out):
-    """One entry a text, in order. A text that could not be scored costs only itself."""
+    """One entry per text, in order: a verdict, or an error where it cannot be scored."""
 
-    verdicts: list[VerdictOut | ErrorOut]
-
-
-class RightsOut(Out):
-    """A sub-dataset's entry in the registry."""
-
-    sub_dataset: str
-    holder: str
-    license: str
-    basis: Basis = Field(description=_BASIS)
+    verdicts: list[ServedVerdict | ErrorOut]
 
 
 class PolicyInfo(Out):
-    """The policy that holds, by its id, and rules of it that can never apply."""
+    """The policy in use, and its rules that can never apply."""
 
     id: str
-    idle_rules: list[str] = Field(description="they name nothing that the model knows")
+    idle_rules: list[str] = Field(description="their holder or sub-dataset is not registered")
     problem: str | None = Field(description="why the newest policy file is not in use")
 
 
 class RegistryOut(Out):
-    """What the service protects, and by which model."""
+    """The sub-datasets that the service attributes texts to, and its model."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "model": {**_MODEL, "probe_revision": None},
-                    "alpha": 0.05,
-                    "interval": 0.9,
-                    "generation": True,
-                    "sub_datasets": [
-                        {
-                            "sub_dataset": "novels",
-                            "holder": "Sea Press",
-                            "license": "all rights reserved",
-                            "basis": "trained_on",
-                        }
-                    ],
-                    "lineage": {"corpus_manifest": "5d41402a", "copylens": "0.1.0"},
-                    "policy": {"id": "b1946ac92492", "idle_rules": [], "problem": None},
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(**_RESPONSE, json_schema_extra={"examples": [REGISTRY]})
 
-    model: ModelOut
-    alpha: float = Field(description="false-alarm level where a request names none")
+    model: ModelIdentity
+    alpha: float = Field(description="false-alarm level where a request has none")
     interval: float = Field(description="coverage of the interval [low, high] of a share")
-    generation: bool = Field(description="whether the LM can write: POST /v1/generate")
-    sub_datasets: list[RightsOut]
+    generation: bool = Field(description="whether the LM can generate: POST /v1/generate")
+    sub_datasets: list[Rights]
     lineage: dict[str, Any]
     policy: PolicyInfo
 
 
 class ReloadOut(Out):
-    """The last change of the model that was tried."""
+    """The last attempt to load another version of the model."""
 
     outcome: Literal["loaded", "failed"] | None
     version: str | None = Field(description="the version that was tried")
-    reason: str | None = Field(description="why it failed; only for callers who may ask")
+    reason: str | None = Field(description="why it failed; hidden from callers without an API key")
     seconds_ago: float | None
 
 
 class ReadyOut(Out):
-    """Whether verdicts can be given, by which version, and how the last change went."""
+    """Whether the service can score texts, with which version, and the last reload."""
 
     ready: bool
     draining: bool
-    model: ModelOut | None
+    model: ModelIdentity | None
     reload: ReloadOut

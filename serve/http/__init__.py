@@ -1,1 +1,1 @@
-"""The HTTP side: gate, limits, keys, errors. Knows no cluster and no model."""
+"""HTTP: access control, limits, keys, errors; without cluster and model."""

@@ -1,62 +1,67 @@
-"""Scorers that have no room, as an Ingress replica remembers them: who would most likely be refused
-is refused here, and costs the Scorers nothing."""
+"""Admission control: an Ingress replica refuses requests that every Scorer is known to refuse."""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from serve.replica.messages import Busy, Scored
+from serve.replica.messages import Overloaded, ScoreResponse
 
-# A replica that has said nothing for so long may be gone, and counts no more.
-_HEARD_S = 10.0
-# A Scorer is asked again after so long at most: it may have answered through another Ingress, or
-# be no longer alone.
-_LONGEST_S = 1.0
+# A Scorer whose last answer is older than this may be gone and is not counted.
+_EXPIRY_S = 10.0
+# Upper bound on how long a refusal is reused: the Scorer may have answered through another Ingress
+# meanwhile, or new Scorers may have started.
+_LONGEST_REFUSAL_S = 1.0
 
 
 @dataclass
-class _Replica:
-    heard: float
+class _ScorerState:
+    """The last answer of one Scorer: when, and until when it refuses requests of this size."""
+
+    answered: float
     size: tuple[int, int] = (0, 0)
     until: float = 0.0
-    busy: Busy | None = None
+    overloaded: Overloaded | None = None
 
 
-class Turnstile:
-    """Lets everybody pass until every Scorer that was lately heard of is known to have no room.
+class AdmissionControl:
+    """Admits every request until all Scorers that answered lately are known to be overloaded.
 
-    A Scorer that refuses says how long it will have no room for a request of that size. Until then,
-    for a second at most, or until it answers some other request, it is not asked about one that
-    has as many texts and characters.
+    A Scorer that refuses says for how long it has no room for a request of that size. Requests with
+    at least as many texts and characters are not sent to it for that time, for one second at most,
+    or until it answers another request.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
-        """`clock`: seconds; for tests."""
+        """`clock`: seconds; replaced in tests."""
         self._clock = clock
-        self._replicas: dict[str, _Replica] = {}
+        self._scorers: dict[str, _ScorerState] = {}
 
-    def note(self, outcome: Scored | Busy, size: tuple[int, int]) -> None:
-        """What a Scorer said to a request of so many texts and characters."""
+    def record(self, outcome: ScoreResponse | Overloaded, size: tuple[int, int]) -> None:
+        """Stores a Scorer's answer to a request of `size` = (texts, characters)."""
         now = self._clock()
-        self._replicas = self._heard(now)
-        found = _Replica(now)
-        if isinstance(outcome, Busy):
-            found = _Replica(now, size, now + min(outcome.room_s, _LONGEST_S), outcome)
-        self._replicas[outcome.replica] = found
+        self._scorers = self._recent(now)
+        state = _ScorerState(now)
+        if isinstance(outcome, Overloaded):
+            until = now + min(outcome.room_s, _LONGEST_REFUSAL_S)
+            state = _ScorerState(now, size, until, outcome)
+        self._scorers[outcome.replica] = state
 
-    def refusal(self, size: tuple[int, int]) -> Busy | None:
-        """What every Scorer would say to a request of so many texts and characters; None = ask."""
+    def refusal(self, size: tuple[int, int]) -> Overloaded | None:
+        """The refusal of a request of `size` = (texts, characters); None where it is admitted.
+
+        Of several Scorers' refusals it is the one with the shortest wait, less the time passed.
+        """
         now = self._clock()
-        heard = self._heard(now)
-        said = [
-            replace(r.busy, wait_s=max(0.0, r.busy.wait_s - (now - r.heard)))
-            for r in heard.values()
-            if r.busy and now < r.until and size[0] >= r.size[0] and size[1] >= r.size[1]
+        recent = self._recent(now)
+        refusals = [
+            replace(s.overloaded, wait_s=max(0.0, s.overloaded.wait_s - (now - s.answered)))
+            for s in recent.values()
+            if s.overloaded and now < s.until and size[0] >= s.size[0] and size[1] >= s.size[1]
         ]
-        if not heard or len(said) < len(heard):
+        if not recent or len(refusals) < len(recent):
             return None
-        return min(said, key=lambda busy: busy.wait_s)
+        return min(refusals, key=lambda refusal: refusal.wait_s)
 
-    def _heard(self, now: float) -> dict[str, _Replica]:
-        """The Scorers that have said something lately, by their names."""
-        return {k: v for k, v in self._replicas.items() if now - v.heard < _HEARD_S}
+    def _recent(self, now: float) -> dict[str, _ScorerState]:
+        """Scorers that answered less than `_EXPIRY_S` ago, by name."""
+        return {k: v for k, v in self._scorers.items() if now - v.answered < _EXPIRY_S}

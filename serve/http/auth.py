@@ -1,6 +1,6 @@
-"""API keys: who asks, and how often. The file holds hashes, so that reading it lets nobody in.
+"""API keys and their rate limits. The keys file holds hashes, so a leaked file reveals no key.
 
-Keys are 256 random bits, so one fast hash protects them as well as a slow one would.
+Keys are 256 random bits, so a fast hash (SHA-256) is as safe as a slow password hash.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from copylens.errors import ConfigError
 _PREFIX = "copylens_"
 _LINE = re.compile(r"(?P<name>[\w.@-]{1,64})\s+sha256:(?P<hash>[0-9a-f]{64})(\s+(?P<rate>\S+))?")
 _RATE = re.compile(r"(\d{1,7})/min")
-# Longer ones are none of ours; what is hashed has a bound.
+# Longer keys are not hashed at all.
 MAX_KEY_CHARS = 256
 
 
@@ -25,9 +25,9 @@ class ApiKey:
     """One line of the keys file.
 
     Attributes:
-        name: who holds it; logs name it, never the key.
+        name: the key's owner; logs contain the name, never the key.
         sha256: hex digest of the key.
-        per_minute: requests; None where the service's default holds.
+        per_minute: requests; None = the service's default.
     """
 
     name: str
@@ -36,10 +36,10 @@ class ApiKey:
 
 
 def new_key(name: str, per_minute: int | None = None) -> tuple[str, str]:
-    """A fresh key, and its line for the keys file.
+    """A new key, and its line for the keys file.
 
     Raises:
-        ConfigError: the name has a blank or another sign that the file cannot hold.
+        ConfigError: the name is empty, too long, or has a character that the file cannot hold.
     """
     key = _PREFIX + secrets.token_urlsafe(32)
     rate = "" if per_minute is None else f" {per_minute}/min"
@@ -55,7 +55,7 @@ def parse_keys(text: str, where: str) -> tuple[ApiKey, ...]:
     """Reads a keys file: `NAME sha256:HASH [N/min]` a line; blank lines and # are skipped.
 
     Raises:
-        ConfigError: a line is none of these, or a name or hash stands twice; names the line.
+        ConfigError: a line is malformed, or a name or hash occurs twice; the message names it.
     """
     keys: list[ApiKey] = []
     for number, raw in enumerate(text.splitlines(), start=1):
@@ -70,7 +70,7 @@ def parse_keys(text: str, where: str) -> tuple[ApiKey, ...]:
 
 
 def find_key(keys: tuple[ApiKey, ...], given: str) -> ApiKey | None:
-    """The entry of a key. Takes as long for a wrong one as for any right one."""
+    """The entry of a key, or None. Compares with all entries in constant time."""
     digest = _digest(given)
     found = None
     for key in keys:
@@ -86,9 +86,9 @@ class _Bucket:
 
 
 class RateLimiter:
-    """A token bucket per key: a burst of ten seconds' worth, then an even flow.
+    """A token bucket per key, with a capacity of ten seconds of its rate (at least one request).
 
-    Counts in one process: with N ingress replicas a key gets up to N times its rate.
+    It counts in one process: with N Ingress replicas a key gets up to N times its rate.
     """
 
     def __init__(self, per_minute: float, clock: Callable[[], float] = time.monotonic):
@@ -97,10 +97,10 @@ class RateLimiter:
         self._buckets: dict[str, _Bucket] = {}
 
     def take(self, key: ApiKey) -> float:
-        """Takes one request.
+        """Takes one token for a request.
 
         Returns:
-            0 when it may go on; otherwise the seconds until it may be tried again.
+            0 where the request is allowed; otherwise the seconds until a token is available.
         """
         per_second = (key.per_minute or self._default) / 60
         burst = max(1.0, 10 * per_second)

@@ -1,54 +1,42 @@
-"""What routes share: built once a replica, reached as `Depends(context_of)`."""
+"""The state that the routes of an Ingress replica share; routes get it as `Ctx`."""
 
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol, TypeVar
+from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
 from copylens.records import Verdict
-from serve.api.policy import Policy, Ruling, parse_policy
+from serve.api.policy import ContentPolicy, Ruling, parse_policy
 from serve.http.auth import ApiKey, RateLimiter, parse_keys
-from serve.ops.reloaded import Watched
+from serve.ops.reloaded import ReloadedFile
 from serve.ops.settings import ServeArgs
 from serve.replica.generation import GenerationBackend
-from serve.replica.messages import Backend
-
-T_co = TypeVar("T_co", covariant=True)
+from serve.replica.messages import ScoringBackend
 
 
-class Current(Protocol[T_co]):
-    """What has a latest state: a watched file, or something fixed."""
-
-    problem: str | None
-
-    def current(self) -> T_co:
-        """The latest good state."""
-        ...
-
-
-class Fixed:
-    """The default policy, which no file can change."""
+class DefaultPolicy:
+    """The policy of a service without a policy file; read like a `ReloadedFile`."""
 
     problem: str | None = None
 
-    def current(self) -> Policy:
-        """Flags everything registered."""
-        return Policy()
+    def current(self) -> ContentPolicy:
+        """Flags every registered sub-dataset."""
+        return ContentPolicy()
 
 
 class Metrics(Protocol):
-    """What the replica counts."""
+    """What an Ingress replica counts."""
 
     def verdict(self, verdict: Verdict, ruling: Ruling) -> None:
-        """A verdict that is answered."""
+        """Counts a verdict that was sent."""
         ...
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """A request that was answered; `route` as in /openapi.json."""
+        """Counts a request that was answered; `route` is a path of /openapi.json."""
         ...
 
 
-class Unmetered:
+class NoMetrics:
     """Counts nothing."""
 
     def verdict(self, verdict: Verdict, ruling: Ruling) -> None:
@@ -63,24 +51,24 @@ class Context:
     """The Ingress replica's state.
 
     Attributes:
-        keys: None where access is open.
-        generation: who writes; None where nothing is to be written.
-        draining: no new request is taken any more.
+        keys: None where the service needs no API key.
+        generation: None where the service does not generate.
+        draining: True once the replica refuses new requests.
     """
 
-    backend: Backend
+    backend: ScoringBackend
     args: ServeArgs
-    policy: Current[Policy]
-    keys: Current[tuple[ApiKey, ...]] | None
+    policy: ReloadedFile[ContentPolicy] | DefaultPolicy
+    keys: ReloadedFile[tuple[ApiKey, ...]] | None
     limiter: RateLimiter
-    metrics: Metrics = field(default_factory=Unmetered)
+    metrics: Metrics = field(default_factory=NoMetrics)
     generation: GenerationBackend | None = None
     draining: bool = False
 
 
 def make_context(
     args: ServeArgs,
-    backend: Backend,
+    backend: ScoringBackend,
     generation: GenerationBackend | None = None,
     metrics: Metrics | None = None,
 ) -> Context:
@@ -92,16 +80,16 @@ def make_context(
     return Context(
         backend=backend,
         args=args,
-        policy=Watched(args.policy, parse_policy) if args.policy else Fixed(),
-        keys=Watched(args.keys, parse_keys) if args.keys else None,
+        policy=ReloadedFile(args.policy, parse_policy) if args.policy else DefaultPolicy(),
+        keys=ReloadedFile(args.keys, parse_keys) if args.keys else None,
         limiter=RateLimiter(args.limits.requests_per_minute),
         generation=generation,
-        metrics=metrics or Unmetered(),
+        metrics=metrics or NoMetrics(),
     )
 
 
 async def context_of(request: Request) -> Context:
-    """The replica's context, for routes. No coroutine would mean a thread for every request."""
+    """The replica's context. A coroutine, because FastAPI would run a function in a thread."""
     context: Context = request.app.state.context
     return context
 

@@ -1,4 +1,4 @@
-"""Refusals: one line each, as JSON, with what was exceeded and what to do."""
+"""Refusals as JSON: one line that says what was exceeded and what to do."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,22 +7,22 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-# By then a generation has ended, or the replica is back.
+# Retry-After of a generation that was refused: until another one ends or a replica restarts.
 _RETRY_S = 5.0
 
 
 @dataclass
 class RequestError(Exception):
-    """A request that is not answered.
+    """A request that is refused or failed.
 
     Attributes:
         status: HTTP status, 4xx or 5xx.
-        code: for programs; stable.
-        message: what and where, one line; never repeats a text that the client sent.
-        limit: the limit that was passed, if one was.
-        hint: what to do.
-        retry_after_s: when it may work, for 429 and 503.
-        param: the field that is wrong, if it is one.
+        code: machine-readable and stable.
+        message: one line, what and where; never contains a text that the client sent.
+        limit: the limit that was exceeded, if any.
+        hint: what the caller can do.
+        retry_after_s: seconds until a retry may succeed, for 429 and 503.
+        param: the invalid field, if any.
     """
 
     status: int
@@ -37,7 +37,7 @@ class RequestError(Exception):
         self.message = plain_line(self.message)
 
     def body(self) -> dict[str, Any]:
-        """`{"error": {...}}` with all keys always there; `type` and `param` are OpenAI's."""
+        """`{"error": {...}}`, always with all keys; `type` and `param` are as in OpenAI's API."""
         return {
             "error": {
                 "code": self.code,
@@ -50,39 +50,39 @@ class RequestError(Exception):
         }
 
     def response(self) -> JSONResponse:
-        """The HTTP answer."""
+        """The HTTP response."""
         headers = {}
         if self.retry_after_s is not None:
-            # Whole seconds, as RFC 9110 wants them; 0 would invite a storm.
+            # Whole seconds (RFC 9110); at least 1, since 0 would make all clients retry at once.
             headers["Retry-After"] = str(max(1, math.ceil(self.retry_after_s)))
         if self.status == 401:
             headers["WWW-Authenticate"] = 'Bearer realm="copylens"'
         return JSONResponse(self.body(), self.status, headers)
 
 
-def broken_off(told: Mapping[str, Any]) -> RequestError:
-    """What the `error` event of a generation tells, as an answer of its own."""
-    retry = _RETRY_S if told["status"] in (429, 503) else None
+def error_from_event(data: Mapping[str, Any]) -> RequestError:
+    """The error that the data of a generation's `error` event describes."""
+    retry = _RETRY_S if data["status"] in (429, 503) else None
     return RequestError(
-        told["status"], told["code"], told["message"], hint=told["hint"], retry_after_s=retry
+        data["status"], data["code"], data["message"], hint=data["hint"], retry_after_s=retry
     )
 
 
-def first_mistake(errors: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """Field and rule of the first of pydantic's errors; never the value, which may be a text."""
+def first_validation_error(errors: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Field and rule of pydantic's first error; never the value, which may be a user's text."""
     first = errors[0]
-    # Keys come from whoever asks: they may hold anything, and be long.
+    # Keys are user input: of any length, with any characters.
     place = plain_line(".".join(str(part) for part in first["loc"]))[:100]
     return place, plain_line(first["msg"].removeprefix("Value error, "))[:200]
 
 
 def plain_line(text: str) -> str:
-    """One line that any encoding of JSON can carry: halves of surrogate pairs become `?`."""
+    """One line that is valid Unicode: lone surrogates become `?`."""
     return " ".join(text.encode("utf-8", "replace").decode().split())
 
 
-def internal() -> RequestError:
-    """What a client learns of a fault of ours: nothing that a log should hold."""
+def internal_error() -> RequestError:
+    """The response to an unexpected exception: no details, which stand in the log."""
     return RequestError(
         500, "internal", "the request failed for a reason of ours", hint="see the service's log"
     )

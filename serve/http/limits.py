@@ -1,4 +1,4 @@
-"""Texts that are refused before they cost anything."""
+"""Checks of the texts of a request, before any of them is scored."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from serve.ops.settings import Limits
 
 
 def check_texts(texts: Sequence[str], limits: Limits, batch: bool) -> None:
-    """Refuses what is too much, blank, or no text.
+    """Refuses too many or too long texts, and texts that are blank or not plain text.
 
     Args:
-        batch: the request held a list, so that errors name the text's place in it.
+        batch: the request held a list, so errors name the text's index.
 
     Raises:
-        RequestError: 413 for what is too much, 422 for what cannot be scored.
+        RequestError: 413 where a limit is exceeded, 422 where a text cannot be scored.
     """
     if len(texts) > limits.texts:
         raise RequestError(
@@ -57,7 +57,7 @@ def _check_text(text: str, where: str, limits: Limits) -> None:
             f"{where} holds half of a surrogate pair at {error.start}",
             hint="escape characters beyond U+FFFF as pairs, or send them as UTF-8",
         ) from None
-    # The same characters keep a passage out of the corpus, so no model has learned them.
+    # Ingestion rejects passages with these characters, so no model was trained on any.
     if found := CONTROL.search(text):
         raise RequestError(
             422,

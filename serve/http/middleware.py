@@ -1,7 +1,7 @@
-"""What every request passes first: who asks, how much comes in, what goes out with the answer.
+"""ASGI middleware for access control: API keys, rate limits, body limits, security headers.
 
-Plain ASGI around the application, so that nothing inside it can answer without passing here, and
-a body is refused before anybody parses it.
+It wraps the whole application, so no route can answer without these checks, and a body that is too
+large is refused before it is parsed.
 """
 
 import asyncio
@@ -14,10 +14,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serve.http.auth import MAX_KEY_CHARS, ApiKey, find_key
 from serve.http.context import Context
-from serve.http.errors import RequestError, internal
+from serve.http.errors import RequestError, internal_error
 from serve.ops.log import LOG
 
-# The page loads its own files and nothing else; nobody may frame it.
+# The page loads its own files only and cannot be framed.
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'self'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'; object-src 'none'",
@@ -26,37 +26,37 @@ SECURITY_HEADERS = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-# Health checks come by address, from whoever watches the service.
+# Health checks need no key, and their Host is an address instead of the service's name.
 _HEALTH = ("/healthz", "/readyz")
 _API = "/v1/"
 _LOCAL = frozenset({"localhost", "127.0.0.1", "[::1]"})
-# In the request's scope: the ApiKey that was given, if any.
+# Key of the request's scope that holds its ApiKey, or None.
 KEY = "copylens.key"
 
 
-class Gate:
-    """Keys, rates, sizes and headers."""
+class AccessMiddleware:
+    """Checks each HTTP request before the application, and adds headers to each response."""
 
-    def __init__(self, app: ASGIApp, context: Context, reading: Sequence[BaseRoute] = ()):
-        """Around `app`; `reading`: its routes that read a body."""
+    def __init__(self, app: ASGIApp, context: Context, body_routes: Sequence[BaseRoute] = ()):
+        """Wraps `app`; `body_routes`: its routes that read a body."""
         self.app = app
         self._context = context
-        self._reading = reading
+        self._body_routes = body_routes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes a request on, or refuses it."""
+        """Hands the request to the application, or sends a refusal."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
             await self._http(scope, receive, send)
         elif scope["type"] == "websocket":
-            # There are none; accepting would pass by everything below.
+            # The application has no WebSocket routes, and the checks below are for HTTP.
             await send({"type": "websocket.close", "code": 1008})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         status, start = 0, time.perf_counter()
 
-        async def guarded(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -66,21 +66,21 @@ class Gate:
         try:
             headers = Headers(scope=scope)
             self._admit(scope, headers)
-            if any(route.matches(scope)[0] is Match.FULL for route in self._reading):
+            if any(route.matches(scope)[0] is Match.FULL for route in self._body_routes):
                 receive = await self._body(headers, receive)
-            await self.app(scope, receive, guarded)
+            await self.app(scope, receive, send_with_headers)
         except RequestError as refusal:
-            await refusal.response()(scope, receive, guarded)
+            await refusal.response()(scope, receive, send_with_headers)
         except Exception:
             LOG.exception("a request failed")
             if not status:
-                await internal().response()(scope, receive, guarded)
+                await internal_error().response()(scope, receive, send_with_headers)
         finally:
             seconds = time.perf_counter() - start
             self._context.metrics.request(_route(scope), status, seconds)
 
     def _admit(self, scope: Scope, headers: Headers) -> None:
-        """Who asks, by which name, and how often."""
+        """Checks Host, draining, API key and rate; raises RequestError where one of them fails."""
         path = scope["path"]
         if path in _HEALTH:
             scope[KEY] = self._key(headers)
@@ -88,7 +88,8 @@ class Gate:
         if self._context.keys is None and _host(headers) not in _LOCAL | set(
             self._context.args.hosts
         ):
-            # Without keys a page of a stranger could ask by a name that it points at us.
+            # DNS rebinding: without keys, a foreign web page could call the service by a host name
+            # that it has pointed at this address.
             raise RequestError(
                 421, "wrong_host", "the service does not answer to this Host", hint="see `hosts`"
             )
@@ -130,10 +131,11 @@ class Gate:
         return find_key(self._context.keys.current(), given)
 
     async def _body(self, headers: Headers, receive: Receive) -> Receive:
-        """Reads the whole body, up to its limit, and hands it on as one message."""
+        """Reads the whole body, up to the size limit; returns a `receive` that replays it."""
         limits = self._context.args.limits
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-            # Also what keeps other sites' forms out: browsers ask before they send JSON elsewhere.
+            # Also prevents cross-site form posts: browsers send JSON to another site only after a
+            # CORS preflight request.
             raise RequestError(
                 415, "not_json", "the body must be JSON", hint="send Content-Type: application/json"
             )
@@ -168,15 +170,15 @@ async def _read(receive: Receive, limit: int) -> bytes:
 def _replay(body: bytes, receive: Receive) -> Receive:
     sent = False
 
-    async def again() -> Message:
+    async def replay() -> Message:
         nonlocal sent
         if sent:
-            # Only a client that leaves is still to be told of.
+            # What remains to be received is `http.disconnect`.
             return await receive()
         sent = True
         return {"type": "http.request", "body": body, "more_body": False}
 
-    return again
+    return replay
 
 
 def _too_large(limit: int) -> RequestError:
@@ -186,7 +188,7 @@ def _too_large(limit: int) -> RequestError:
 
 
 def _route(scope: Scope) -> str:
-    """The address as the schema has it: as many as there are routes, whatever is asked for."""
+    """The matched route's path template, or "other": a bounded set of values for the metrics."""
     return getattr(scope.get("route"), "path", "other")
 
 

@@ -1,8 +1,8 @@
-"""The HTTP application: routers, refusals, and the gate before them.
+"""The HTTP application: routers, exception handlers, and the access middleware around them.
 
-A further endpoint is a router in serve/api/routes, added to `_routers`. Its functions take `Ctx`
-for what the replica shares, and raise RequestError; keys, rates, body sizes and headers are
-checked by the gate.
+To add an endpoint, write a router in serve/api/routes and add it to `_routers`. Its functions take
+`Ctx` for the replica's shared state and raise RequestError to refuse a request; keys, rates, body
+sizes and headers are handled by `serve.http.middleware`.
 """
 
 from collections.abc import Iterator
@@ -18,28 +18,28 @@ from serve import page
 from serve.api.openapi import describe
 from serve.api.routes import attribute, generation, openai, status
 from serve.http.context import Context
-from serve.http.errors import RequestError, first_mistake, internal
-from serve.http.middleware import Gate
+from serve.http.errors import RequestError, first_validation_error, internal_error
+from serve.http.middleware import AccessMiddleware
 
 _BODILESS = {"GET", "HEAD", "OPTIONS"}
 
 
-def create_app(context: Context) -> Gate:
-    """The whole application; `.app` is the FastAPI one inside, with its OpenAPI schema."""
+def create_app(context: Context) -> AccessMiddleware:
+    """The whole application; its `.app` is the FastAPI application with the OpenAPI schema."""
     app = FastAPI(
         title="CopyLens",
         version=__version__,
         description="Whether a text an LLM wrote draws on registered sub-datasets of its training "
         "corpus, on which, how much, and how sure it is.",
-        # Their pages load scripts from elsewhere, which the headers forbid.
+        # These pages load scripts from a CDN, which the Content-Security-Policy forbids.
         docs_url=None,
         redoc_url=None,
     )
     app.state.context = context
-    reading: list[Route] = []
+    body_routes: list[Route] = []
     for router in _routers(context):
         app.include_router(router)
-        reading += [
+        body_routes += [
             route
             for route in router.routes
             if isinstance(route, Route) and (route.methods or set()) - _BODILESS
@@ -49,7 +49,7 @@ def create_app(context: Context) -> Gate:
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(Exception, _failed)
     describe(app, context.keys is not None)
-    return Gate(app, context, reading)
+    return AccessMiddleware(app, context, body_routes)
 
 
 def _routers(context: Context) -> Iterator[APIRouter]:
@@ -68,14 +68,14 @@ async def _refused(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _invalid(request: Request, error: Exception) -> JSONResponse:
-    """Names the field and the rule, never the value: it may be a text."""
+    """Names the field and the rule; never the value, which may be a user's text."""
     assert isinstance(error, RequestValidationError)
     errors = error.errors()
     if errors[0]["type"] == "json_invalid":
         line = f"the body is no JSON (character {errors[0]['loc'][1]})"
         return RequestError(400, "no_json", line).response()
-    # The first part says "body", which is the only place there is.
-    place, reason = first_mistake([{**errors[0], "loc": errors[0]["loc"][1:]}])
+    # The first part of the location is always "body".
+    place, reason = first_validation_error([{**errors[0], "loc": errors[0]["loc"][1:]}])
     status = 400 if openai.TAG in request.scope["route"].tags else 422
     line = f"{place or 'the body'}: {reason}"
     return RequestError(
@@ -103,4 +103,4 @@ async def _http(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _failed(request: Request, error: Exception) -> JSONResponse:
-    return internal().response()
+    return internal_error().response()

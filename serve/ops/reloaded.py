@@ -1,4 +1,4 @@
-"""A file that may change while the service runs; a broken new one does not replace a good one."""
+"""A parsed file, read again when it changes; an invalid version does not replace a valid one."""
 
 import time
 from collections.abc import Callable
@@ -11,10 +11,13 @@ from serve.ops.log import LOG
 T = TypeVar("T")
 
 
-class Watched(Generic[T]):
-    """The latest good content of a file, parsed.
+class ReloadedFile(Generic[T]):
+    """The parsed content of the last valid version of a file.
 
-    Not for several threads at once: the replica's event loop is its only user.
+    Not thread-safe: it is used on the replica's event loop only.
+
+    Attributes:
+        problem: why the file's newest version is not in use; None where it is.
     """
 
     def __init__(
@@ -27,32 +30,32 @@ class Watched(Generic[T]):
         """Reads the file.
 
         Args:
-            parse: text, path -> content; raises CopyLensError for a bad one.
-            every_s: a request looks at the file again no sooner than that.
+            parse: (text, path) -> content; raises CopyLensError for an invalid file.
+            every_s: least seconds between two checks for a change.
 
         Raises:
-            CopyLensError: the file is not there, not UTF-8, or bad: there is no older one to keep.
+            CopyLensError: the file is missing, not UTF-8, or invalid.
         """
         self._path, self._parse, self._every, self._clock = path, parse, every_s, clock
         self.problem: str | None = None
-        self._looked = clock()
-        self._stamp = self._stat()
+        self._checked = clock()
+        self._version = self._file_version()
         self._content = self._read()
 
     def current(self) -> T:
-        """The content, read anew if the file has changed; if that fails, the one before."""
+        """The content, read again if the file has changed; of an invalid file the one before."""
         now = self._clock()
-        if now - self._looked < self._every:
+        if now - self._checked < self._every:
             return self._content
-        self._looked = now
-        stamp = self._stat()
-        if stamp != self._stamp:
-            # Before reading: a file that is bad is read, and told of, once.
-            self._stamp = stamp
-            self._take()
+        self._checked = now
+        version = self._file_version()
+        if version != self._version:
+            # Set before reading, so that an invalid version is read and logged once.
+            self._version = version
+            self._reload()
         return self._content
 
-    def _take(self) -> None:
+    def _reload(self) -> None:
         try:
             self._content = self._read()
         except CopyLensError as error:
@@ -72,8 +75,8 @@ class Watched(Generic[T]):
             raise CopyLensError(f"'{self._path}' is not UTF-8 (byte {error.start})") from None
         return self._parse(text, self._path)
 
-    def _stat(self) -> tuple[int, int, int] | None:
-        """What differs after any change: editors replace files, others write into them."""
+    def _file_version(self) -> tuple[int, int, int] | None:
+        """(mtime, size, inode): differs after a replacement as well as after a write in place."""
         try:
             found = Path(self._path).stat()
         except OSError:

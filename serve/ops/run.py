@@ -15,13 +15,13 @@ from typing import Any
 from copylens.errors import ConfigError, CopyLensError, ModelError
 from serve.ops.haproxy import haproxy
 from serve.ops.settings import ServeArgs
-from serve.replica.messages import Status
+from serve.replica.messages import ModelStatus
 
 _APP = "copylens"
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 # Loading an LM from a slow disk or the hub takes minutes.
 _START_S = 900.0
-_LOOK_S = 2.0
+_POLL_S = 2.0
 
 
 def is_local(host: str) -> bool:
@@ -30,13 +30,13 @@ def is_local(host: str) -> bool:
 
 
 def serve(args: ServeArgs, host: str, port: int, metrics_port: int | None = None) -> None:
-    """Starts the service, says so in one line, and stops it at Ctrl-C without dropping a request.
+    """Starts the service, prints its address, and at Ctrl-C stops it without dropping a request.
 
     Args:
-        metrics_port: where Prometheus finds the metrics, at /metrics; None = any free one.
+        metrics_port: of the Prometheus endpoint /metrics; None = any free port.
 
     Raises:
-        CopyLensError: the port is taken, the model is not there or cannot be loaded.
+        CopyLensError: the port is in use, or the model is missing or cannot be loaded.
     """
     _check_port(host, port)
     if metrics_port is not None:
@@ -48,13 +48,13 @@ def serve(args: ServeArgs, host: str, port: int, metrics_port: int | None = None
             status = _wait_until_ready(handle, stop)
             if not stop.is_set():
                 _announce(args, status, host, port)
-            _watch(handle, stop, status)
+            _report_changes(handle, stop, status)
         finally:
             _stop(handle)
 
 
 def _check_port(host: str, port: int) -> None:
-    """Serve itself would try for a while, and tell in its log only."""
+    """Checks the port first: Serve itself would retry, and report it in its log only."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -67,7 +67,7 @@ def _check_port(host: str, port: int) -> None:
 
 
 def _check_model(args: ServeArgs) -> None:
-    """A model that is not there is told before a cluster is started for it."""
+    """Raises ModelError for a missing model before a cluster is started."""
     from copylens.store import storage
     from copylens.verdict.bundle import SCORER_FILE
     from serve.replica.models import ModelSource
@@ -80,7 +80,7 @@ def _check_model(args: ServeArgs) -> None:
 
 @contextmanager
 def _ray(args: ServeArgs, metrics_port: int | None) -> Iterator[None]:
-    """A local Ray of our own; its dashboard is for this machine only, and off by default."""
+    """A local Ray cluster for this service, without dashboard."""
     import ray
 
     from copylens.progress import native_stderr_closed
@@ -89,7 +89,7 @@ def _ray(args: ServeArgs, metrics_port: int | None) -> Iterator[None]:
     with native_stderr_closed():
         ray.init(
             address="local",
-            # Logical: Ray waits for ever where replicas leave none, and the proxy needs some.
+            # Logical CPUs: with too few Ray would wait forever for the proxy's.
             num_cpus=max(4, args.replicas_max + 2),
             object_store_memory=200 * 2**20,
             include_dashboard=False,
@@ -106,7 +106,7 @@ def _ray(args: ServeArgs, metrics_port: int | None) -> Iterator[None]:
 
 @contextmanager
 def _stop_signals() -> Iterator[threading.Event]:
-    """Set by Ctrl-C and by SIGTERM; a second one ends at once."""
+    """An event that SIGINT or SIGTERM sets; a second signal raises KeyboardInterrupt."""
     stop = threading.Event()
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -130,25 +130,26 @@ def _start(args: ServeArgs, host: str, port: int) -> Any:
 
     logging.getLogger("ray.serve").setLevel(logging.ERROR)
     ray_serve.start(proxy_location="HeadOnly", http_options=HTTPOptions(host=host, port=port))
-    # The reason why a model cannot be loaded is asked for below; a replica that waits has none.
+    # wait_for_model off: the replica starts without a model, so `_wait_until_ready` can ask it why
+    # the model cannot be loaded.
     return ray_serve.run(build(args.model_copy(update={"wait_for_model": False})), name=_APP)
 
 
-def _wait_until_ready(handle: Any, stop: threading.Event) -> Status:
+def _wait_until_ready(handle: Any, stop: threading.Event) -> ModelStatus:
     end = time.monotonic() + _START_S
     while time.monotonic() < end and not stop.is_set():
-        status: Status = handle.readiness.remote().result(timeout_s=30)
+        status: ModelStatus = handle.readiness.remote().result(timeout_s=30)
         if status.model is not None:
             return status
         if status.outcome == "failed":
             raise ModelError(status.reason or "the model cannot be loaded")
         stop.wait(0.3)
     if stop.is_set():
-        return Status(None)
+        return ModelStatus(None)
     raise ModelError(f"the model was not loaded within {_START_S:g} s")
 
 
-def _announce(args: ServeArgs, status: Status, host: str, port: int) -> None:
+def _announce(args: ServeArgs, status: ModelStatus, host: str, port: int) -> None:
     assert status.model is not None
     shown = f"[{host}]" if ":" in host else host
     keys = "API keys needed" if args.keys else "no keys needed"
@@ -158,13 +159,13 @@ def _announce(args: ServeArgs, status: Status, host: str, port: int) -> None:
     )
 
 
-def _watch(handle: Any, stop: threading.Event, status: Status) -> None:
-    """Tells of changes of the model while the service runs."""
-    while not stop.wait(_LOOK_S):
+def _report_changes(handle: Any, stop: threading.Event, status: ModelStatus) -> None:
+    """Prints changes of the model while the service runs."""
+    while not stop.wait(_POLL_S):
         try:
-            now: Status = handle.readiness.remote().result(timeout_s=5)
+            now: ModelStatus = handle.readiness.remote().result(timeout_s=5)
         except Exception:
-            # The service's own affair: its replicas are restarted, and requests say so.
+            # Serve restarts dead replicas, and responses report it meanwhile.
             continue
         if now.model is not None and now.model != status.model:
             _say(f"version {now.model.version} answers now")
@@ -175,12 +176,12 @@ def _watch(handle: Any, stop: threading.Event, status: Status) -> None:
 
 
 def _stop(handle: Any) -> None:
-    """New requests are refused, those under way answered; Serve itself goes with its Ray."""
+    """Refuses new requests and waits for running ones; Serve ends with its Ray cluster."""
     from ray import serve as ray_serve
 
     try:
         handle.drain.remote().result(timeout_s=5)
-        # Deleting waits for what is under way; shutting down alone would drop it.
+        # Deleting the application waits for running requests; a shutdown alone would drop them.
         ray_serve.delete(_APP)
     except Exception as error:
         _say(f"stopped without waiting for what was under way: {type(error).__name__}")
@@ -193,7 +194,7 @@ def _say(line: str) -> None:
 def local_args(host: str, **values: Any) -> ServeArgs:
     """The arguments from the command line, checked.
 
-    Without keys the service is open where only this machine can connect, and refused elsewhere.
+    Without a keys file the service may only listen on a local address.
 
     Raises:
         CopyLensError: they contradict each other, or policy or keys cannot be used.
@@ -201,10 +202,10 @@ def local_args(host: str, **values: Any) -> ServeArgs:
     from pydantic import ValidationError
 
     from copylens.registry.server import tracking_uri
-    from serve.http.errors import first_mistake
+    from serve.http.errors import first_validation_error
 
     given = {key: value for key, value in values.items() if value is not None}
-    # Replicas run in folders of their own.
+    # Replicas have other working directories.
     for key in ("policy", "keys"):
         if key in given:
             given[key] = str(Path(given[key]).absolute())
@@ -223,21 +224,21 @@ def local_args(host: str, **values: Any) -> ServeArgs:
         check_files(args)
         return args
     except ValidationError as error:
-        key, reason = first_mistake(error.errors())
+        key, reason = first_validation_error(error.errors())
         raise ConfigError(f"{key + ': ' if key else ''}{reason}") from None
 
 
 def check_files(args: ServeArgs) -> None:
-    """Policy and keys are read here first, so that a mistake in them is told at once.
+    """Reads policy and keys, so that a mistake in them is reported before anything is started.
 
     Raises:
         CopyLensError: one of them cannot be used.
     """
     from serve.api.policy import parse_policy
     from serve.http.auth import parse_keys
-    from serve.ops.reloaded import Watched
+    from serve.ops.reloaded import ReloadedFile
 
     if args.policy:
-        Watched(args.policy, parse_policy)
-    if args.keys and not Watched(args.keys, parse_keys).current():
+        ReloadedFile(args.policy, parse_policy)
+    if args.keys and not ReloadedFile(args.keys, parse_keys).current():
         raise CopyLensError(f"'{args.keys}' holds no key; add one with `copylens keys new NAME`")

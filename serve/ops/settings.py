@@ -1,4 +1,4 @@
-"""What an application of Serve is told: typed, frozen, closed to unknown keys."""
+"""The arguments of the Serve application: typed, frozen, unknown keys refused."""
 
 from typing import Self
 
@@ -8,7 +8,7 @@ from copylens.config.section import Section
 
 
 class Limits(Section):
-    """What one client may ask for. Whoever asks for more gets a 4xx that names the limit."""
+    """Limits of one request; beyond them it gets a 4xx that names the limit."""
 
     body_bytes: int = Field(default=2 * 2**20, ge=1024, description="size of a request's body")
     body_s: float = Field(default=20, gt=0, description="seconds a client may take to send it")
@@ -25,23 +25,24 @@ class Limits(Section):
 
 
 class Batching(Section):
-    """How texts of many requests share a pass of the LM."""
+    """How texts of several requests are batched into a pass of the LM."""
 
-    # Large enough that a pass's fixed cost is shared; small enough that others' answers and next
-    # requests travel meanwhile. One batch of all that waits would let the LM idle after it.
+    # Large enough to share a pass's fixed cost; small enough that the LM is not idle after a batch
+    # while responses and the clients' next requests are in transit.
     texts: int = Field(default=8, ge=1, description="most texts in one pass; more on a GPU")
     chars: int = Field(default=60_000, ge=1, description="most characters, a longer text alone")
     queue_texts: int = Field(default=256, ge=1, description="texts that may wait, 429 beyond")
     answer_s: float = Field(
         default=20,
         gt=0,
-        description="seconds that an answer may be foreseen to take, 429 beyond; an idle scorer "
-        "takes any text",
+        description="estimated seconds until a verdict, 429 beyond; an idle scorer takes any text",
     )
-    generations: int = Field(default=2, ge=1, description="written at a time, token by token")
+    generations: int = Field(default=2, ge=1, description="run at a time, token by token")
     queue_generations: int = Field(default=16, ge=0, description="that may wait, 429 beyond")
     stalled_s: float = Field(
-        default=600, gt=0, description="a pass that takes longer hangs: the replica is replaced"
+        default=600,
+        gt=0,
+        description="seconds until a pass counts as hung: the replica is replaced",
     )
 
 
@@ -55,14 +56,14 @@ class ServeArgs(Section):
     tracking_uri: str | None = Field(
         default=None, description="MLflow; default: $MLFLOW_TRACKING_URI, else copylens.db"
     )
-    probe: str | None = Field(default=None, description="where the LM lies now, if it has moved")
+    probe: str | None = Field(default=None, description="folder of the LM, if it has moved")
     policy: str | None = Field(default=None, description="YAML file; default: flag all registered")
     keys: str | None = Field(default=None, description="file of hashed API keys")
-    open_access: bool = Field(default=False, description="answer whoever can connect, without keys")
+    open_access: bool = Field(default=False, description="answer without API keys")
     hosts: tuple[str, ...] = Field(
         default=(), description="names beside localhost that an open service answers to"
     )
-    poll_s: float = Field(default=15, gt=0, description="seconds between two looks at the alias")
+    poll_s: float = Field(default=15, gt=0, description="seconds between two reads of the alias")
     wait_for_model: bool = Field(
         default=True,
         description="a replica counts as started only once it has a model, so that a new cluster "

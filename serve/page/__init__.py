@@ -1,4 +1,4 @@
-"""The page at `/`: plain files, no build step, nothing from another host."""
+"""The page at `/`: static files, without a build step and without files from other hosts."""
 
 import hashlib
 from functools import cache
@@ -6,7 +6,7 @@ from importlib import resources
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
-# Only what stands here is ever served: a name is looked up, never joined to a path unseen.
+# An allowlist: other names are refused, so no path traversal is possible.
 FILES = {
     "index.html": "text/html; charset=utf-8",
     "base.css": "text/css; charset=utf-8",
@@ -32,7 +32,7 @@ FILES = {
 }
 
 HEADERS = {
-    # Asked for again at every visit, answered by 304: after an upgrade no old file meets a new one.
+    # Revalidated at every visit (304), so that an upgrade never mixes old and new files.
     "cache-control": "no-cache",
     "content-security-policy": (
         "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -54,16 +54,16 @@ def page_file(name: str) -> tuple[bytes, str]:
 
 
 def router() -> APIRouter:
-    """`/` and `/page/{name}`; addresses in the page are relative, so any prefix will do."""
+    """`/` and `/page/{name}`; URLs in the page are relative, so it works below any prefix."""
     routes = APIRouter(include_in_schema=False)
 
     @routes.api_route("/", methods=["GET", "HEAD"])
     def index(request: Request) -> Response:
-        return _answer("index.html", request)
+        return _file_response("index.html", request)
 
     @routes.api_route("/page/{name}", methods=["GET", "HEAD"])
     def file(name: str, request: Request) -> Response:
-        return _answer(name, request)
+        return _file_response(name, request)
 
     return routes
 
@@ -78,7 +78,7 @@ def _tag(name: str) -> str:
     return f'"{hashlib.sha256(_read(name)).hexdigest()[:32]}"'
 
 
-def _answer(name: str, request: Request) -> Response:
+def _file_response(name: str, request: Request) -> Response:
     try:
         content, media_type = page_file(name)
     except FileNotFoundError as error:

@@ -1,1 +1,1 @@
-"""The deployments: batching, following the alias, generations."""
+"""The Ray Serve deployments: batching, reloading, generation."""

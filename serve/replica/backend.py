@@ -1,4 +1,4 @@
-"""The Scorer deployment as the web side sees it: what Serve raises becomes an answer."""
+"""Calls of the Scorer deployment: retries on other replicas, deadlines, errors as RequestError."""
 
 import asyncio
 import time
@@ -15,22 +15,29 @@ from ray.serve.exceptions import (
 from ray.serve.handle import DeploymentHandle
 
 from copylens.records import Verdict
-from serve.http.admission import Turnstile
-from serve.http.errors import RequestError, internal
+from serve.http.admission import AdmissionControl
+from serve.http.errors import RequestError, internal_error
 from serve.ops.log import LOG
-from serve.replica.messages import Busy, Failed, NotReady, Registered, Scored, Status
+from serve.replica.messages import (
+    FailedText,
+    ModelStatus,
+    NotReady,
+    Overloaded,
+    RegisteredModel,
+    ScoreResponse,
+)
 
-# A new replica loads an LM first.
+# Retry-After where no replica is ready: a new one loads an LM first.
 _RESTART_S = 10.0
 TRIES = 3
 
 
-class HandleBackend:
-    """The Scorer deployment behind its handle."""
+class RayScoringBackend:
+    """A `ScoringBackend` that calls the Scorer deployment through its Ray Serve handle."""
 
     def __init__(self, scorer: "DeploymentHandle[Any]"):
         self._scorer = scorer
-        self._turnstile = Turnstile()
+        self._admission = AdmissionControl()
 
     async def score(
         self,
@@ -39,15 +46,15 @@ class HandleBackend:
         timeline: bool,
         evidence: bool,
         seconds: float,
-    ) -> tuple[Verdict | Failed, ...]:
-        """See Backend."""
+    ) -> tuple[Verdict | FailedText, ...]:
+        """See ScoringBackend."""
         size = (len(texts), sum(map(len, texts)))
-        outcome: object = self._turnstile.refusal(size)
+        outcome: object = self._admission.refusal(size)
         if outcome is None:
-            outcome = await self.ask("score", seconds, tuple(texts), alpha, timeline, evidence)
-            assert isinstance(outcome, Scored | Busy)
-            self._turnstile.note(outcome, size)
-        if isinstance(outcome, Busy):
+            outcome = await self.call("score", seconds, tuple(texts), alpha, timeline, evidence)
+            assert isinstance(outcome, ScoreResponse | Overloaded)
+            self._admission.record(outcome, size)
+        if isinstance(outcome, Overloaded):
             raise RequestError(
                 429,
                 "queue_full",
@@ -56,39 +63,42 @@ class HandleBackend:
                 "try again later, or send fewer texts at once",
                 outcome.wait_s,
             )
-        assert isinstance(outcome, Scored)
+        assert isinstance(outcome, ScoreResponse)
         return outcome.verdicts
 
-    async def status(self) -> Status:
-        """See Backend."""
+    async def status(self) -> ModelStatus:
+        """See ScoringBackend."""
         try:
-            found = await self.ask("status", 2.0)
+            found = await self.call("status", 2.0)
         except RequestError as refusal:
-            return Status(None, reason=f"no scorer answers: {refusal.message}")
-        assert isinstance(found, Status)
+            return ModelStatus(None, reason=f"no scorer answers: {refusal.message}")
+        assert isinstance(found, ModelStatus)
         return found
 
-    async def registered(self) -> Registered:
-        """See Backend."""
-        found = await self.ask("registered", 5.0)
-        assert isinstance(found, Registered)
+    async def registered(self) -> RegisteredModel:
+        """See ScoringBackend."""
+        found = await self.call("registered", 5.0)
+        assert isinstance(found, RegisteredModel)
         return found
 
-    async def ask(self, method: str, seconds: float, *words: object) -> object:
-        """Asks any replica; asks another where one died or has no model yet.
+    async def call(self, method: str, seconds: float, *args: object) -> object:
+        """Calls a replica, and another one where it died or has no model yet.
 
-        Scoring twice does no harm, so a replica that is killed costs time and no request.
+        Repeating a call is safe, since the methods have no side effects.
+
+        Raises:
+            RequestError: no replica answered in `TRIES` tries, or within `seconds`.
         """
         end = time.monotonic() + seconds
         problem: RequestError | None = None
         for _ in range(TRIES):
             try:
-                async with serve_errors():
-                    outcome = await self._once(method, words, end - time.monotonic())
+                async with translated_errors():
+                    outcome = await self._call_once(method, args, end - time.monotonic())
             except TimeoutError:
                 raise problem or _late(seconds) from None
-            except GoneError as gone:
-                problem = gone.refusal
+            except ReplicaLostError as lost:
+                problem = lost.refusal
                 continue
             if not isinstance(outcome, NotReady):
                 return outcome
@@ -96,11 +106,11 @@ class HandleBackend:
         assert problem is not None
         raise problem
 
-    async def _once(self, method: str, words: tuple[object, ...], seconds: float) -> object:
-        response = getattr(self._scorer, method).remote(*words)
-        # Not asyncio.timeout: Serve turns a cancelled wait into an error of its own.
+    async def _call_once(self, method: str, args: tuple[object, ...], seconds: float) -> object:
+        response = getattr(self._scorer, method).remote(*args)
+        # Not asyncio.timeout, which cancels: Serve raises its own error for a cancelled wait.
         task = asyncio.ensure_future(_result(response))
-        task.add_done_callback(_look_at)
+        task.add_done_callback(_retrieve_exception)
         try:
             await asyncio.wait({task}, timeout=max(0.0, seconds))
             if not task.done():
@@ -108,7 +118,7 @@ class HandleBackend:
             return task.result()
         finally:
             if not task.done():
-                # Nobody waits any more: what has not begun on the replica never will.
+                # Cancels the call on the replica, unless it has begun.
                 response.cancel()
                 task.cancel()
 
@@ -117,14 +127,18 @@ async def _result(response: Any) -> object:
     return await response
 
 
-def _look_at(task: "asyncio.Future[object]") -> None:
-    """An error that nobody waits for is not news."""
+def _retrieve_exception(task: "asyncio.Future[object]") -> None:
+    """Retrieves the exception so that asyncio does not log it as never retrieved."""
     if not task.cancelled():
         task.exception()
 
 
-class GoneError(Exception):
-    """The replica asked is no more; another may answer."""
+class ReplicaLostError(Exception):
+    """The called replica has died; another one may answer.
+
+    Attributes:
+        refusal: for the client, where no other replica answers either.
+    """
 
     def __init__(self, refusal: RequestError):
         super().__init__(refusal.message)
@@ -132,8 +146,8 @@ class GoneError(Exception):
 
 
 @asynccontextmanager
-async def serve_errors() -> AsyncIterator[None]:
-    """What Serve raises becomes a refusal, or a reason to ask another replica."""
+async def translated_errors() -> AsyncIterator[None]:
+    """Turns exceptions of Ray Serve into RequestError or ReplicaLostError."""
     try:
         yield
     except BackPressureError as error:
@@ -147,12 +161,12 @@ async def serve_errors() -> AsyncIterator[None]:
             2.0,
         ) from None
     except RayTaskError:
-        # Raised by our own code on the replica: another replica would raise it too.
+        # Raised by the Scorer's own code, so another replica would raise it too.
         LOG.exception("the scorer failed")
-        raise internal() from None
+        raise internal_error() from None
     except (RayError, DeploymentUnavailableError, ReplicaUnavailableError) as error:
         LOG.warning("a replica is gone: %s", type(error).__name__)
-        raise GoneError(_unready("a scorer has just died")) from None
+        raise ReplicaLostError(_unready("a scorer has just died")) from None
 
 
 def _unready(reason: str) -> RequestError:

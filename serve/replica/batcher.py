@@ -1,7 +1,7 @@
-"""A greedy batcher: whatever waits when the LM is free goes together, and nothing waits longer.
+"""Dynamic batching without a timer: when the LM is free, all waiting items form the next batch.
 
-Ray's own @serve.batch closes a batch by a timer even while another one runs, which makes small
-batches under load and idle waits without it.
+`@serve.batch` of Ray Serve closes a batch by a timer even while another one runs: that makes small
+batches under load, and adds idle waits without load.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ T = TypeVar("T")
 R = TypeVar("R")
 U = TypeVar("U")
 
-# What should be over by now will be over soon.
+# Least wait to report where the estimate says that there is none left.
 _SOON_S = 0.005
 
 
 class OverloadedError(Exception):
-    """The queue has no room for all of a request's items, so it takes none."""
+    """The queue has no room for all of a request's items, so none was queued."""
 
     def __init__(self, waiting: int, limit: int, wait_s: float, room_s: float):
-        """`wait_s`: until what was taken is done; `room_s`: until the request would be taken."""
+        """Seconds: `wait_s` until the queue is done; `room_s` until the request would fit."""
         super().__init__(f"{waiting} of {limit} places are taken")
         self.waiting, self.limit, self.wait_s, self.room_s = waiting, limit, wait_s, room_s
 
@@ -38,9 +38,9 @@ class _Entry(Generic[T, R]):
 
 
 class GreedyBatcher(Generic[T, R]):
-    """Items of many callers -> batches -> one thread that works on one batch at a time.
+    """Batches the items of many callers; one thread works on one batch at a time.
 
-    First come, first served; answers go back in the order of each caller's items.
+    First in, first out; each caller gets its results in the order of its items.
     """
 
     def __init__(
@@ -51,50 +51,52 @@ class GreedyBatcher(Generic[T, R]):
         max_size: int,
         max_waiting: int,
         max_seconds: float = float("inf"),
+        clock: Callable[[], float] = time.perf_counter,
     ):
-        """Starts nothing: the first `submit` does, on the loop it is called on.
+        """Starts nothing; the first `submit` starts the batching task on its event loop.
 
         Args:
-            work: one result per item, in order; runs in a thread.
-            size: what `max_size` bounds the sum of; a larger item goes alone.
-            max_waiting: items that may wait, those in work not counted.
-            max_seconds: that an item may be foreseen to take, those before it included; where
-                nothing is in work and nothing waits any item is taken.
+            work: a batch -> one result per item, in order; runs in the thread.
+            size: of an item; `max_size` bounds a batch's sum. A larger item is a batch of its own.
+            max_waiting: items in the queue, not counting the batch that runs.
+            max_seconds: estimated time until an item's result, queueing included; not applied
+                where nothing runs and nothing waits.
+            clock: seconds; replaced in tests.
         """
         self._work, self._size = work, size
         self._max_items, self._max_size, self._max_waiting = max_items, max_size, max_waiting
-        self._max_seconds = max_seconds
+        self._max_seconds, self._clock = max_seconds, clock
         self._waiting: deque[_Entry[T, R]] = deque()
         self._wake = asyncio.Event()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="scorer")
         self._loop: asyncio.Task[None] | None = None
-        # Seconds that a unit of size takes, smoothed; 0 until a batch was done.
+        # Seconds per unit of size, exponentially smoothed; 0 before the first batch.
         self._pace = 0.0
         self._began: float | None = None
-        self._in_work = 0  # size of the batch under way
+        self._running_size = 0  # of the batch that runs
 
     @property
     def waiting(self) -> int:
-        """Items that nobody works on yet."""
+        """Items in the queue."""
         return len(self._waiting)
 
     @property
     def broken(self) -> bool:
-        """True when nothing will ever be worked on again."""
+        """True where the batching task has ended, so nothing will be processed any more."""
         return self._loop is not None and self._loop.done()
 
     @property
     def busy_s(self) -> float:
-        """Seconds that the batch in work has taken so far; 0 when there is none."""
-        return 0.0 if self._began is None else time.perf_counter() - self._began
+        """Seconds that the current batch has run so far; 0 where none runs."""
+        return 0.0 if self._began is None else self._clock() - self._began
 
     async def submit(self, items: Sequence[T]) -> list[R | Exception]:
-        """Results in order; an item that fails has its exception and costs no other.
+        """Results in order; of an item that fails its exception, without effect on the others.
 
-        When the caller is cancelled, its items that wait are dropped.
+        When the caller is cancelled, its items leave the queue.
 
         Raises:
-            OverloadedError: there is no room for all of them.
+            OverloadedError: the queue has no room for all of them.
         """
         sizes = [self._size(item) for item in items]
         if (room_s := self._room_s(len(items), sum(sizes))) > 0:
@@ -111,35 +113,35 @@ class GreedyBatcher(Generic[T, R]):
         except asyncio.CancelledError:
             self._waiting = deque(e for e in self._waiting if not e.answer.cancelled())
             raise
-        return [_plain(result) for result in results]
+        return [_without_cancellation(result) for result in results]
 
     async def run(self, call: Callable[[], U]) -> U:
-        """Runs something else on the same thread, between two batches."""
+        """Runs a function in the batching thread, between two batches."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
     def wait_s(self) -> float:
-        """Seconds until all that was taken will be done, by the pace of the last batches."""
+        """Estimated seconds until the queue is done, by the speed of the last batches."""
         return self._rest_s() + self._pace * sum(entry.size for entry in self._waiting)
 
     def _rest_s(self) -> float:
-        """Seconds until the batch in work will be done."""
-        return max(0.0, self._pace * self._in_work - self.busy_s)
+        """Estimated seconds until the current batch is done."""
+        return max(0.0, self._pace * self._running_size - self.busy_s)
 
     def _room_s(self, items: int, size: int) -> float:
-        """Seconds until so many more, of this size together, would be answered in time; 0 = now."""
+        """Seconds until a request of so many items and this total size would fit; 0 = now."""
         if len(self._waiting) + items > self._max_waiting:
-            # Places become free when the next batch is taken.
+            # Queue places become free when the next batch starts.
             return max(self._rest_s(), _SOON_S)
         if self._began is None and not self._waiting:
             return 0.0
-        # What waits goes together, so a later item's work is also an earlier one's wait.
+        # Items of one batch finish together, so the new items' work counts as well.
         wait = self.wait_s()
         excess = wait + self._pace * size - self._max_seconds
-        # An idle thread takes anything.
+        # After `wait` the thread is idle, and an idle thread accepts any item.
         return 0.0 if excess <= 0 else max(min(excess, wait), _SOON_S)
 
     async def close(self) -> None:
-        """Ends the loop; whoever waits is cancelled."""
+        """Ends the batching task; waiting callers are cancelled."""
         if self._loop is not None:
             self._loop.cancel()
         for entry in self._waiting:
@@ -149,22 +151,22 @@ class GreedyBatcher(Generic[T, R]):
     async def _serve(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            batch = self._drain()
+            batch = self._next_batch()
             if not batch:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            self._began = time.perf_counter()
-            self._in_work = sum(entry.size for entry in batch)
+            self._began = self._clock()
+            self._running_size = sum(entry.size for entry in batch)
             items = [entry.item for entry in batch]
             results = await loop.run_in_executor(self._thread, self._results, items)
-            self._keep_pace(self.busy_s, self._in_work)
-            self._began, self._in_work = None, 0
+            self._update_pace(self.busy_s, self._running_size)
+            self._began, self._running_size = None, 0
             for entry, result in zip(batch, results, strict=True):
-                _give(entry.answer, result)
+                _resolve(entry.answer, result)
 
-    def _drain(self) -> list[_Entry[T, R]]:
-        """The next batch: in order, as much as fits; callers who left are passed over."""
+    def _next_batch(self) -> list[_Entry[T, R]]:
+        """In order, as much as fits; items of cancelled callers are skipped."""
         batch: list[_Entry[T, R]] = []
         size = 0
         while self._waiting and len(batch) < self._max_items:
@@ -178,7 +180,7 @@ class GreedyBatcher(Generic[T, R]):
         return batch
 
     def _results(self, items: list[T]) -> list[R | Exception]:
-        """In the thread. Where a batch fails its items go one by one, to find the bad one."""
+        """Runs in the thread. Where a batch fails, its items are tried one by one."""
         try:
             results = self._work(items)
             if len(results) != len(items):
@@ -189,12 +191,12 @@ class GreedyBatcher(Generic[T, R]):
             return list(itertools.chain.from_iterable(self._results([item]) for item in items))
         return [*results]
 
-    def _keep_pace(self, seconds: float, size: int) -> None:
+    def _update_pace(self, seconds: float, size: int) -> None:
         now = seconds / max(1, size)
         self._pace = now if self._pace == 0 else 0.8 * self._pace + 0.2 * now
 
 
-def _give(answer: "asyncio.Future[R]", result: R | Exception) -> None:
+def _resolve(answer: "asyncio.Future[R]", result: R | Exception) -> None:
     if answer.done():
         return
     if isinstance(result, Exception):
@@ -203,7 +205,7 @@ def _give(answer: "asyncio.Future[R]", result: R | Exception) -> None:
         answer.set_result(result)
 
 
-def _plain(result: R | BaseException) -> R | Exception:
+def _without_cancellation(result: R | BaseException) -> R | Exception:
     if isinstance(result, BaseException) and not isinstance(result, Exception):
         raise result
     return result

@@ -1,6 +1,6 @@
-"""The two deployments: Ingress speaks HTTP and knows the policy, Scorer holds the model.
+"""The two deployments: Ingress (HTTP, keys, policy) and Scorer (the model and its queue).
 
-Everything heavy is imported and loaded by a Scorer replica, nothing by who only imports this.
+torch and the model are imported on a Scorer replica only, not by importing this module.
 """
 
 import asyncio
@@ -15,19 +15,26 @@ from ray.serve.handle import DeploymentHandle
 from copylens.corpus.quarantine import reason
 from copylens.errors import CopyLensError, TextError
 from copylens.records import Verdict
-from serve.api.policy import Policy
+from serve.api.policy import ContentPolicy
 from serve.http.context import make_context
-from serve.http.middleware import Gate
+from serve.http.middleware import AccessMiddleware
 from serve.http.web import create_app
 from serve.ops.log import LOG
 from serve.ops.metrics import IngressMetrics, ScorerMetrics
 from serve.ops.settings import ServeArgs
-from serve.replica.backend import HandleBackend
+from serve.replica.backend import RayScoringBackend
 from serve.replica.batcher import GreedyBatcher, OverloadedError
 from serve.replica.follow import Follower
 from serve.replica.generation import Event, GenerateRequest, ModelCard, error_event
-from serve.replica.generation_handle import HandleGeneration
-from serve.replica.messages import Busy, Failed, NotReady, Registered, Scored, Status
+from serve.replica.generation_handle import RayGenerationBackend
+from serve.replica.messages import (
+    FailedText,
+    ModelStatus,
+    NotReady,
+    Overloaded,
+    RegisteredModel,
+    ScoreResponse,
+)
 
 if TYPE_CHECKING:
     from copylens.verdict.scorer import Scorer as Model
@@ -44,8 +51,8 @@ class Item:
     evidence: bool
 
 
-# The Scorer's queue is the one that is bounded by texts; what Serve itself holds back waits for
-# the deadline only, so both numbers lie above it.
+# The queue of the Scorer's batcher is the real limit: it counts texts and says how long to wait.
+# Serve's own limits count requests and lie above it, so that they do not apply first.
 @serve.deployment(
     name="Scorer",
     max_ongoing_requests=512,
@@ -54,13 +61,13 @@ class Item:
     graceful_shutdown_timeout_s=60,
 )
 class Scorer:
-    """A model, the queue before it, and the alias it follows."""
+    """Holds the model, batches texts for it, and reloads it when its alias moves."""
 
     async def __init__(self, args: ServeArgs):
-        """Returns once a model answers, or at once where `wait_for_model` is off."""
+        """Returns once a model is loaded, or at once where `wait_for_model` is off."""
         import torch
 
-        from serve.replica.generation_backend import LocalBackend
+        from serve.replica.generation_backend import LocalGenerationBackend
         from serve.replica.models import ModelSource
 
         torch.set_num_threads(args.threads)
@@ -79,13 +86,13 @@ class Scorer:
         self._follower: Follower[Model] = Follower(
             source.resolve,
             source.load,
-            # In the scoring thread: two models may share one LM, whose taps are no one else's
-            # while it runs.
+            # In the scoring thread: two models may share one LM, and only one of them may have its
+            # forward hooks on it at a time.
             lambda model: self._batcher.run(lambda: source.warm(model)),
             self._metrics.reload,
         )
-        # Generations have threads of their own; they and the batches take turns at the LM.
-        self._generation = LocalBackend(
+        # Generations run in their own threads; a lock alternates their LM calls with the batches'.
+        self._generation = LocalGenerationBackend(
             self._model, args.batching.generations, args.batching.queue_generations
         )
         await self._follower.poll()
@@ -96,37 +103,33 @@ class Scorer:
 
     async def score(
         self, texts: Sequence[str], alpha: float | None, timeline: bool, evidence: bool
-    ) -> Scored | Busy | NotReady:
-        """One entry a text. What can go wrong comes back as data: nothing is raised on purpose."""
+    ) -> ScoreResponse | Overloaded | NotReady:
+        """One entry per text. Expected failures are returned as messages, not raised."""
         if self._follower.current is None:
             return self._not_ready()
         try:
             results = await self._batcher.submit([Item(text, alpha, evidence) for text in texts])
         except OverloadedError as full:
-            return Busy(full.waiting, full.limit, full.wait_s, full.room_s, self._name)
-        return Scored(tuple(_entry(result, timeline) for result in results), self._name)
+            return Overloaded(full.waiting, full.limit, full.wait_s, full.room_s, self._name)
+        return ScoreResponse(
+            tuple(score_outcome(result, timeline) for result in results), self._name
+        )
 
-    async def status(self) -> Status:
-        """Which model answers, and how the last change of it went."""
+    async def status(self) -> ModelStatus:
+        """The loaded model, and the last attempt to load another version."""
         return self._follower.status()
 
-    async def registered(self) -> Registered | NotReady:
-        """What the model knows."""
+    async def registered(self) -> RegisteredModel | NotReady:
+        """The model, its sub-datasets and its lineage."""
         model = self._follower.current
         if model is None:
             return self._not_ready()
-        calibration = model.config.calibration
-        return Registered(
-            model.identity,
-            calibration.alpha,
-            calibration.interval,
-            model.probe.lm.architecture.causal,
-            tuple(model.rights.values()),
-            model.lineage,
-        )
+        return registered_model(model)
 
-    async def generate(self, request: GenerateRequest, policy: Policy) -> AsyncIterator[Event]:
-        """Events of one generation, the policy's block among them."""
+    async def generate(
+        self, request: GenerateRequest, policy: ContentPolicy
+    ) -> AsyncIterator[Event]:
+        """Events of one generation; `policy` may block it."""
         if self._follower.current is None:
             yield error_event(503, "not_ready", self._not_ready().reason, "try again later")
             return
@@ -139,16 +142,16 @@ class Scorer:
             self._metrics.generations(self._generation.open)
 
     async def card(self) -> ModelCard | NotReady:
-        """The LM that writes."""
+        """The LM that generates."""
         if self._follower.current is None:
             return self._not_ready()
         return await self._generation.card()
 
     async def check_health(self) -> None:
-        """A replica whose loops ended or hang would look alive and answer nothing.
+        """Called by Serve, which replaces a replica that raises.
 
         Raises:
-            RuntimeError: so it is, and Serve replaces the replica.
+            RuntimeError: a background task has ended, or a pass of the LM hangs.
         """
         if self._following.done() or self._batcher.broken:
             raise RuntimeError("a loop of the replica has ended")
@@ -164,23 +167,30 @@ class Scorer:
         return NotReady(self._follower.status().reason or _NO_MODEL)
 
     def _verdicts(self, items: list[Item]) -> list[Verdict]:
-        """One pass of the LM, in the scoring thread; the model is the same throughout."""
-        model = self._follower.current
-        assert model is not None
+        """Scores a batch in the scoring thread; a reload meanwhile does not affect it."""
         self._metrics.batch(len(items), self._batcher.waiting)
-        verdicts: dict[int, Verdict] = {}
-        index = any(item.evidence for item in items) and _has_index(model)
-        asked = [(item.alpha, item.evidence and index) for item in items]
-        # Nearly always one kind, and so one pass.
-        for alpha, evidence in set(asked):
-            places = [n for n, kind in enumerate(asked) if kind == (alpha, evidence)]
-            found = model.verdicts([items[n].text for n in places], alpha, evidence)
-            verdicts |= dict(zip(places, found, strict=True))
-        return [verdicts[n] for n in range(len(items))]
+        return score_items(self._model(), items)
+
+
+def score_items(model: "Model", items: Sequence[Item]) -> list[Verdict]:
+    """One verdict per item, in order.
+
+    Raises:
+        TextError: one of the texts cannot be scored.
+    """
+    verdicts: dict[int, Verdict] = {}
+    index = any(item.evidence for item in items) and _has_index(model)
+    options = [(item.alpha, item.evidence and index) for item in items]
+    # Texts with the same options share a pass; nearly always all have.
+    for alpha, evidence in set(options):
+        places = [n for n, option in enumerate(options) if option == (alpha, evidence)]
+        found = model.verdicts([items[n].text for n in places], alpha, evidence)
+        verdicts |= dict(zip(places, found, strict=True))
+    return [verdicts[n] for n in range(len(items))]
 
 
 def _has_index(model: "Model") -> bool:
-    """A verdict stands without its evidence: an index that is gone is the log's business."""
+    """Whether the model has an evidence index; one that cannot be read is logged, not raised."""
     try:
         return model.evidence_index is not None
     except CopyLensError as error:
@@ -188,13 +198,27 @@ def _has_index(model: "Model") -> bool:
         return False
 
 
-def _entry(result: Verdict | Exception, timeline: bool) -> Verdict | Failed:
+def score_outcome(result: Verdict | Exception, timeline: bool) -> Verdict | FailedText:
+    """A result of the batcher for one text as a message."""
     if isinstance(result, TextError):
-        return Failed(reason(result))
+        return FailedText(reason(result))
     if isinstance(result, Exception):
         LOG.error("a text could not be scored", exc_info=result)
-        return Failed(None)
+        return FailedText(None)
     return result if timeline else replace(result, timeline=())
+
+
+def registered_model(model: "Model") -> RegisteredModel:
+    """The message that describes a model."""
+    calibration = model.config.calibration
+    return RegisteredModel(
+        model.identity,
+        calibration.alpha,
+        calibration.interval,
+        model.can_write,
+        tuple(model.rights.values()),
+        model.lineage,
+    )
 
 
 @serve.deployment(
@@ -205,7 +229,7 @@ def _entry(result: Verdict | Exception, timeline: bool) -> Verdict | Failed:
 )
 @serve.ingress()
 class Ingress:
-    """HTTP: gate, routes, policy. Holds no model, so there may be many."""
+    """HTTP: access control, routes, policy. Holds no model, so replicas are cheap."""
 
     def __init__(self, args: ServeArgs, scorer: "DeploymentHandle[Any]"):
         """Reads policy and keys.
@@ -214,17 +238,17 @@ class Ingress:
             CopyLensError: one of the files cannot be used.
         """
         self._context = make_context(
-            args, HandleBackend(scorer), HandleGeneration(scorer), IngressMetrics()
+            args, RayScoringBackend(scorer), RayGenerationBackend(scorer), IngressMetrics()
         )
 
-    def __serve_build_asgi_app__(self) -> Gate:
+    def __serve_build_asgi_app__(self) -> AccessMiddleware:
         """Called by Serve on the replica."""
         return create_app(self._context)
 
     async def drain(self) -> None:
-        """From now on new requests get a 503; those under way are answered."""
+        """Refuses new requests with 503 from now on; running ones are answered."""
         self._context.draining = True
 
-    async def readiness(self) -> Status:
-        """For who starts the service, past HTTP."""
+    async def readiness(self) -> ModelStatus:
+        """The Scorer's status, for `copylens serve`, which asks without HTTP."""
         return await self._context.backend.status()

@@ -1,4 +1,4 @@
-"""Follows an alias of the registry: the new version is loaded beside the old, then takes over."""
+"""Reloads the model when its registry alias moves: loads the new version, then swaps it in."""
 
 import asyncio
 import time
@@ -9,15 +9,15 @@ from typing import Generic, Literal, Protocol, TypeVar
 from copylens.errors import CopyLensError
 from copylens.records import ModelIdentity
 from serve.ops.log import LOG, event
-from serve.replica.messages import Status
+from serve.replica.messages import ModelStatus
 
 Outcome = Literal["loaded", "failed"]
-# A version that cannot be loaded costs a load at each try.
+# Upper bound of the backoff after failed loads.
 _LONGEST_WAIT_S = 600.0
 
 
 class HasIdentity(Protocol):
-    """What is followed says which version it is."""
+    """A model that names its version."""
 
     @property
     def identity(self) -> ModelIdentity:
@@ -29,26 +29,26 @@ M = TypeVar("M", bound=HasIdentity)
 
 
 class Follower(Generic[M]):
-    """The model that answers now. No failure here ends the replica: the model before stays."""
+    """Holds the current model. Where loading another version fails, the current one stays."""
 
     def __init__(
         self,
         resolve: Callable[[], str],
         load: Callable[[str, M | None], M],
         warm: Callable[[M], Awaitable[object]],
-        counted: Callable[[Outcome], None],
+        count: Callable[[Outcome], None],
         clock: Callable[[], float] = time.monotonic,
     ):
         """Loads nothing yet.
 
         Args:
-            resolve: the version that should answer; a cheap question, asked in a thread.
-            load: version, the model before -> the model; in a thread, beside the one that answers.
-            warm: makes the model ready to answer at full speed.
-            counted: told of each version that was tried.
+            resolve: the version that the alias names now; runs in a thread.
+            load: (version, current model) -> new model; runs in a thread, beside the current one.
+            warm: runs a first pass through the new model before it is swapped in.
+            count: called with the outcome of each attempt.
         """
         self._resolve, self._load, self._warm = resolve, load, warm
-        self._counted, self._clock = counted, clock
+        self._count, self._clock = count, clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="follower")
         self._version: str | None = None
         self._outcome: Outcome | None = None
@@ -59,33 +59,33 @@ class Follower(Generic[M]):
         self._not_before = clock()
         self.current: M | None = None
 
-    def status(self) -> Status:
-        """Which model answers, and how the last change went."""
+    def status(self) -> ModelStatus:
+        """The current model, and the last attempt to load another version."""
         model = self.current.identity if self.current is not None else None
         ago = None if self._outcome is None else round(self._clock() - self._at, 1)
-        return Status(model, self._outcome, self._tried, self._reason, ago)
+        return ModelStatus(model, self._outcome, self._tried, self._reason, ago)
 
     async def poll(self) -> None:
-        """Looks at the alias once, and changes the model if it names another version."""
+        """Reads the alias once, and loads the version that it names if it is another one."""
         loop = asyncio.get_running_loop()
         try:
             version = await loop.run_in_executor(self._thread, self._resolve)
         except Exception as error:
-            # The registry is out of reach: nothing was tried, so no version failed.
-            self._tell(_line(error), error)
+            # The registry is unreachable: no version was tried, so none has failed.
+            self._log_once(_line(error), error)
             return
         if version == self._version:
-            self._settle()
+            self._clear_failure()
         elif version != self._tried or self._clock() >= self._not_before:
-            await self._change(version)
+            await self._load_version(version)
 
     async def run(self, every_s: float) -> None:
-        """Polls for ever."""
+        """Polls until it is cancelled."""
         while True:
             await asyncio.sleep(every_s)
             await self.poll()
 
-    async def _change(self, version: str) -> None:
+    async def _load_version(self, version: str) -> None:
         loop = asyncio.get_running_loop()
         self._failures = self._failures if version == self._tried else 0
         self._tried = version
@@ -99,27 +99,30 @@ class Follower(Generic[M]):
             self._not_before = self._clock() + wait
             self._finish("failed", _line(error))
             LOG.error(
-                "version %s cannot be loaded: %s", version, _line(error), exc_info=_ours(error)
+                "version %s cannot be loaded: %s",
+                version,
+                _line(error),
+                exc_info=_needs_traceback(error),
             )
             return
-        # Batches in work hold the model before; it goes when the last of them is done.
+        # Running batches keep a reference to the previous model until they are done.
         self.current, self._version = model, version
         self._finish("loaded", None)
         event("reload", version=version, seconds=round(self._clock() - start, 2))
 
     def _finish(self, outcome: Outcome, reason: str | None) -> None:
         self._outcome, self._reason, self._at = outcome, reason, self._clock()
-        self._counted(outcome)
+        self._count(outcome)
 
-    def _settle(self) -> None:
-        """The alias names what answers: earlier trouble is over, even if by a step back."""
+    def _clear_failure(self) -> None:
+        """The alias names the current version, so an earlier failure no longer matters."""
         if self._reason is not None:
             self._outcome, self._tried, self._reason = "loaded", self._version, None
 
-    def _tell(self, reason: str, error: Exception) -> None:
-        """Once, not at every poll."""
+    def _log_once(self, reason: str, error: Exception) -> None:
+        """Logs that the registry cannot be read, unless the last poll did so."""
         if reason != self._reason:
-            LOG.error("the registry cannot be asked: %s", reason, exc_info=_ours(error))
+            LOG.error("the registry cannot be asked: %s", reason, exc_info=_needs_traceback(error))
         self._reason = reason
 
 
@@ -128,6 +131,6 @@ def _line(error: Exception) -> str:
     return text if isinstance(error, CopyLensError) and text else f"{type(error).__name__}: {text}"
 
 
-def _ours(error: Exception) -> bool:
-    """A user's mistake is one line; anything else is ours and needs its traceback."""
+def _needs_traceback(error: Exception) -> bool:
+    """Whether the log needs a traceback: not for a CopyLensError, which is a user's mistake."""
     return not isinstance(error, CopyLensError)

@@ -1,26 +1,24 @@
-"""What a text generation is asked for and what it tells: requests, events, and how they travel.
+"""Requests and events of a monitored text generation, and the protocol of its backends.
 
-Nothing here knows a web framework, a cluster or a model. A backend is whatever turns a
-`GenerateRequest` into events: `LocalBackend` does so in this process; a Ray Serve handle does so
-on a replica.
+Independent of web framework, cluster and model. A `GenerationBackend` turns a `GenerateRequest`
+into events: `LocalGenerationBackend` in this process, `RayGenerationBackend` on a replica.
 """
 
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from serve.api.policy import Policy
+from serve.api.policy import ContentPolicy
 
 EventName = Literal["token", "shares", "flag", "blocked", "verdict", "done", "error"]
 
 MAX_TOKENS, MAX_PROMPT = 4096, 200_000
-# Beyond it numbers in JSON are not exact everywhere.
+# Larger integers are not exact in JSON parsers that use doubles.
 MAX_SEED = 2**53
 
-# Names of registered sub-datasets; bounded, for an unknown one is named in the refusal.
+# Name of a registered sub-dataset; bounded, since a refusal repeats an unknown one.
 Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 
@@ -41,36 +39,36 @@ Prompt = Annotated[
     Field(min_length=1, max_length=MAX_PROMPT, json_schema_extra={"pattern": r"\S"}),
     AfterValidator(_word),
 ]
-# "5" is no number, nor is true; but 5.0 is a whole one, as JSON has it. Bounds stand before it:
-# outside /openapi.json would not show them.
+# Integers as in JSON: 5.0 is valid, "5" and true are not. Bounds stand before it in an Annotated:
+# after it, /openapi.json would not show them.
 WHOLE = BeforeValidator(_number)
 Count = Annotated[int, Field(ge=1), WHOLE]
 Number = Annotated[float, Field(strict=True)]
 Level = Annotated[Number, Field(gt=0, lt=1)]
 
 
-class Closed(BaseModel):
-    """A body whose unknown keys are mistakes."""
+class StrictBody(BaseModel):
+    """A request body in which unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class BlockRule(Closed):
-    """Ends the text once it is flagged as drawing on one of these sources."""
+class BlockRule(StrictBody):
+    """Ends the generation once its text is flagged as drawing on one of these sub-datasets."""
 
     sub_datasets: tuple[Name, ...] = Field(default=(), description="empty = any registered one")
-    share: Number = Field(default=0.5, ge=0, le=1, description="of the source, at least")
+    share: Number = Field(default=0.5, ge=0, le=1, description="least share of the sub-dataset")
 
 
-class Message(Closed):
+class Message(StrictBody):
     """One turn of a chat."""
 
     role: Literal["system", "developer", "user", "assistant"]
     content: str = Field(max_length=MAX_PROMPT)
 
 
-class Watching(Closed):
-    """How a generation is watched."""
+class MonitorOptions(StrictBody):
+    """How often a generation is scored, and what raises a flag or ends it."""
 
     every: Annotated[int, Field(ge=1, le=MAX_TOKENS), WHOLE] = Field(
         default=64, description="tokens before the first verdict"
@@ -79,11 +77,11 @@ class Watching(Closed):
         default=2, description="verdicts in a row that raise a flag"
     )
     alpha: Level | None = Field(default=None, description="false-alarm level")
-    block: BlockRule | None = Field(default=None, description="null = only the service's own rule")
+    block: BlockRule | None = Field(default=None, description="null = the service's policy only")
 
 
-class GenerateRequest(Watching):
-    """`POST /v1/generate`: a prompt or a chat, how the LM writes, and how it is watched."""
+class GenerateRequest(MonitorOptions):
+    """`POST /v1/generate`: a prompt or a chat, sampling options, and monitoring options."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -126,7 +124,7 @@ class GenerateRequest(Watching):
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened while the LM writes.
+    """An event of a generation.
 
     - token {text, tokens}: characters added; tokens written so far.
     - shares {tokens, decision, p_value, ood_score, unregistered, shares: {name: share}}: a running
@@ -136,7 +134,7 @@ class Event:
     - blocked {reason, sub_dataset, holder}: the text ends here.
     - verdict: on the whole text; none where the text is blank.
     - done {finish, seed, usage}: last. `finish` is stop, length or blocked.
-    - error {status, code, message, hint}: last, instead of all that would have followed.
+    - error {status, code, message, hint}: last; the generation has failed.
     """
 
     name: EventName
@@ -145,7 +143,7 @@ class Event:
 
 @dataclass(frozen=True)
 class ModelCard:
-    """The LM behind a backend, and the scorer that watches it."""
+    """The LM of a backend, and the scorer of its texts."""
 
     id: str
     context: int
@@ -154,13 +152,13 @@ class ModelCard:
 
 
 class GenerationBackend(Protocol):
-    """What the routes need; the seam to whoever holds LM and scorer."""
+    """What the routes need of the process that holds LM and scorer."""
 
-    def stream(self, request: GenerateRequest, policy: Policy) -> AsyncIterator[Event]:
+    def stream(self, request: GenerateRequest, policy: ContentPolicy) -> AsyncIterator[Event]:
         """Events of one generation; closing the iterator ends it.
 
         Args:
-            policy: may end the text; the request's own rule comes on top.
+            policy: the service's; applied together with the request's own block rule.
         """
         ...
 
@@ -170,10 +168,5 @@ class GenerationBackend(Protocol):
 
 
 def error_event(status: int, code: str, message: str, hint: str | None = None) -> Event:
-    """The end of a generation that failed."""
+    """The last event of a generation that failed."""
     return Event("error", {"status": status, "code": code, "message": message, "hint": hint})
-
-
-def sse(event: Event) -> str:
-    """An event as a server-sent event."""
-    return f"event: {event.name}\ndata: {json.dumps(event.data, ensure_ascii=False)}\n\n"

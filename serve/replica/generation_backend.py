@@ -1,4 +1,4 @@
-"""A generation in this process: the LM writes in a thread, its events come out asynchronously."""
+"""Generations in this process: the LM runs in a thread, its events arrive on the event loop."""
 
 import asyncio
 import threading
@@ -9,35 +9,35 @@ from pathlib import PurePath
 from typing import TypeVar, cast
 
 from copylens.verdict.scorer import Scorer
-from serve.api.policy import Policy
+from serve.api.policy import ContentPolicy
 from serve.replica.generation import Event, GenerateRequest, ModelCard, error_event
 from serve.replica.generation_events import write_events
 
 _T = TypeVar("_T")
 
 
-class LocalBackend:
-    """Serves generations with a scorer of this process; a `GenerationBackend`.
+class LocalGenerationBackend:
+    """A `GenerationBackend` that uses a scorer of this process.
 
     Attributes:
-        open: generations that are written or wait.
+        open: generations that run or wait.
     """
 
     def __init__(self, current: Callable[[], Scorer], concurrency: int = 2, waiting: int = 16):
-        """Nothing is loaded yet.
+        """Loads nothing yet.
 
         Args:
-            current: the scorer to use; asked once per generation, so that a change of the model
-                leaves what is being written alone.
-            concurrency: generations at a time, which take turns token by token ...
-            waiting: ... while so many others wait; those beyond are refused.
+            current: returns the scorer; called once per generation, so a running generation keeps
+                its model when the model is reloaded.
+            concurrency: generations that run at a time, interleaved token by token.
+            waiting: generations that may wait; further ones are refused.
         """
         self._current = current
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="generate")
         self._most, self._waiting = concurrency + waiting, waiting
         self.open = 0
 
-    async def stream(self, request: GenerateRequest, policy: Policy) -> AsyncIterator[Event]:
+    async def stream(self, request: GenerateRequest, policy: ContentPolicy) -> AsyncIterator[Event]:
         """Events of one generation; closing the iterator ends it within a token."""
         if self.open >= self._most:
             line = f"{self._waiting} generations are waiting already"
@@ -53,9 +53,9 @@ class LocalBackend:
             await events.aclose()
 
     async def card(self) -> ModelCard:
-        """The LM by its folder's or hub id's last part."""
+        """The LM, named by the last part of its folder or hub id."""
         loop = asyncio.get_running_loop()
-        # The first to ask loads the LM.
+        # The first call loads the LM.
         scorer = self._current()
         lm = await loop.run_in_executor(self._threads, lambda: scorer.probe.lm)
         identity = scorer.identity
@@ -64,7 +64,7 @@ class LocalBackend:
 
 
 class _End:
-    """What a thread says last: that nothing follows, or why."""
+    """Sentinel in the queue: the iterator has ended, with `error` if it raised."""
 
     def __init__(self, error: BaseException | None = None):
         self.error = error
@@ -73,16 +73,16 @@ class _End:
 async def in_thread(
     make: Callable[[], Iterator[_T]], threads: ThreadPoolExecutor
 ) -> AsyncGenerator[_T, None]:
-    """Items of an iterator that is made and run in a thread.
+    """Items of an iterator that is created and consumed in a thread.
 
-    When this generator is closed, the iterator is closed after the item under way.
+    When this generator is closed, the iterator is closed after its current item.
     """
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[_T | _End] = asyncio.Queue()
-    gone = threading.Event()
+    closed = threading.Event()
 
     def put(item: "_T | _End") -> None:
-        # The loop may be closed by now; then nobody listens.
+        # RuntimeError: the loop is closed, so nothing reads the queue.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(queue.put_nowait, item)
 
@@ -91,7 +91,7 @@ async def in_thread(
         try:
             with closing(cast("Generator[_T, None, None]", make())) as items:
                 for item in items:
-                    if gone.is_set():
+                    if closed.is_set():
                         return
                     put(item)
         except BaseException as error:
@@ -106,5 +106,5 @@ async def in_thread(
         if item.error is not None:
             raise item.error
     finally:
-        gone.set()
+        closed.set()
         running.cancel()

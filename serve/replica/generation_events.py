@@ -1,4 +1,4 @@
-"""A generation on the machine that holds the LM: a request in, its events out."""
+"""Runs one generation where the LM is loaded: a request -> its events."""
 
 import logging
 import secrets
@@ -7,24 +7,25 @@ from dataclasses import asdict
 from typing import Any
 
 from copylens.errors import ConfigError, CopyLensError, TextError
-from copylens.generation.flags import Block, Flag, block_sources, known_sources
-from copylens.generation.flags import Policy as LivePolicy
+from copylens.generation.flags import Block, BlockingPolicy, Flag, block_sources, known_sources
 from copylens.generation.live import LiveStep, generate
 from copylens.probe.writer import prompt_tokens
 from copylens.records import Verdict
 from copylens.verdict.scorer import Scorer
-from serve.api.policy import Policy, ends_text
+from serve.api.policy import ContentPolicy, blocking_policy
 from serve.replica.generation import BlockRule, Event, GenerateRequest, error_event
 
-_CHAT_STOP = "\nuser:"  # where a plain transcript would go on with the other side's turn
+_CHAT_STOP = "\nuser:"  # start of the user's next turn in a plain transcript
 _log = logging.getLogger(__name__)
 
 
-def write_events(scorer: Scorer, request: GenerateRequest, policy: Policy) -> Iterator[Event]:
-    """Runs one generation; whatever goes wrong is its last event.
+def write_events(
+    scorer: Scorer, request: GenerateRequest, policy: ContentPolicy
+) -> Iterator[Event]:
+    """Runs one generation; an exception becomes its last event.
 
     Args:
-        policy: the service's own; the request's rule comes on top.
+        policy: the service's; applied together with the request's own block rule.
     """
     try:
         yield from _write(scorer, request, policy)
@@ -36,7 +37,7 @@ def write_events(scorer: Scorer, request: GenerateRequest, policy: Policy) -> It
         yield error_event(500, "internal", line, "see the service's log")
 
 
-def _write(scorer: Scorer, request: GenerateRequest, policy: Policy) -> Iterator[Event]:
+def _write(scorer: Scorer, request: GenerateRequest, policy: ContentPolicy) -> Iterator[Event]:
     if request.block is not None:
         try:
             known_sources(request.block.sub_datasets, scorer.rights)
@@ -55,7 +56,7 @@ def _write(scorer: Scorer, request: GenerateRequest, policy: Policy) -> Iterator
         seed=seed,
         top_p=request.top_p,
         stop=stop,
-        policy=_both(ends_text(policy), request.block),
+        policy=_both(blocking_policy(policy), request.block),
         confirm=request.confirm,
         alpha=request.alpha,
     )
@@ -84,7 +85,7 @@ def _events(step: LiveStep) -> Iterator[Event]:
 
 
 def running(verdict: Verdict) -> dict[str, Any]:
-    """The part of a running verdict that is worth sending each time."""
+    """The fields of a running verdict that the `shares` event carries."""
     return {
         "decision": verdict.decision,
         "p_value": verdict.p_value,
@@ -94,23 +95,23 @@ def running(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def _both(service: LivePolicy, rule: BlockRule | None) -> LivePolicy:
-    """The service's policy first, then the request's rule."""
+def _both(service: BlockingPolicy, rule: BlockRule | None) -> BlockingPolicy:
+    """Applies the service's policy first, then the request's rule."""
     if rule is None:
         return service
-    asked = block_sources(rule.sub_datasets, rule.share)
+    requested = block_sources(rule.sub_datasets, rule.share)
 
-    def first(verdict: Verdict, flag: Flag | None) -> Block | None:
-        return service(verdict, flag) or asked(verdict, flag)
+    def combined(verdict: Verdict, flag: Flag | None) -> Block | None:
+        return service(verdict, flag) or requested(verdict, flag)
 
-    return first
+    return combined
 
 
 def prompt_of(tokenizer: Any, request: GenerateRequest) -> tuple[str, tuple[str, ...]]:
-    """The text that the LM goes on from, and where it must stop.
+    """The prompt for the LM, and the strings that end its continuation.
 
-    A chat goes through the tokenizer's own template. A tokenizer without one gets a plain
-    transcript: a line `role: content` for each message, then `assistant:`; the answer ends where
+    Messages are formatted by the tokenizer's chat template. Without one they become a plain
+    transcript: a line `role: content` per message, then `assistant:`; the continuation ends where
     the LM would begin the user's next turn.
 
     Raises:

@@ -1,63 +1,57 @@
-"""A generation on a replica: the same events, through a Ray Serve handle."""
+"""Generations on a Scorer replica, through a Ray Serve handle."""
 
 from collections.abc import AsyncIterator
 from typing import Any
 
-from serve.api.policy import Policy
+from serve.api.policy import ContentPolicy
 from serve.http.errors import RequestError
-from serve.replica.backend import TRIES, GoneError, HandleBackend, serve_errors
+from serve.replica.backend import TRIES, RayScoringBackend, ReplicaLostError, translated_errors
 from serve.replica.generation import Event, GenerateRequest, ModelCard, error_event
 
-# The first to ask may have to wait for the LM.
+# The first call may load the LM.
 _CARD_S = 30.0
 
 
-class HandleGeneration:
-    """A `serve.replica.generation.GenerationBackend` over a deployment with these two methods:
-
-        async def generate(self, request: GenerateRequest, policy: Policy) -> AsyncIterator[Event]
-        async def card(self) -> ModelCard | NotReady
-
-    both of which may hand on to a `LocalBackend` of the replica.
-    """
+class RayGenerationBackend:
+    """A `GenerationBackend` that calls `generate` and `card` of the Scorer deployment."""
 
     def __init__(self, handle: Any):
-        """Nothing is asked yet; `handle` is the deployment's `DeploymentHandle`."""
+        """Calls nothing yet; `handle`: the deployment's `DeploymentHandle`."""
         self._handle = handle
 
-    async def stream(self, request: GenerateRequest, policy: Policy) -> AsyncIterator[Event]:
+    async def stream(self, request: GenerateRequest, policy: ContentPolicy) -> AsyncIterator[Event]:
         """Events of one generation; closing the iterator cancels it on the replica.
 
-        A replica that dies before its first event costs nothing: another one is asked. After that
-        the generation ends with an error, for no other replica would go on with the same text.
+        Where a replica dies before its first event, another one is called. After that the
+        generation ends with an error, since another replica would generate another text.
         """
-        begun = False
+        started = False
         for left in reversed(range(TRIES)):
             events = self._handle.options(stream=True).generate.remote(request, policy)
             try:
-                async with serve_errors():
+                async with translated_errors():
                     async for event in events:
-                        begun = True
+                        started = True
                         yield event
                 return
-            except GoneError as gone:
-                if begun or not left:
-                    yield _ended(gone.refusal)
+            except ReplicaLostError as lost:
+                if started or not left:
+                    yield _ended(lost.refusal)
                     return
             except RequestError as refusal:
                 yield _ended(refusal)
                 return
             finally:
-                # After the last event there is nothing to cancel, and it does no harm.
+                # Has no effect after the last event.
                 events.cancel()
 
     async def card(self) -> ModelCard:
-        """The one model that is served.
+        """The LM of the deployment.
 
         Raises:
-            RequestError: none is loaded yet, or no replica answers.
+            RequestError: no model is loaded yet, or no replica answers.
         """
-        card = await HandleBackend(self._handle).ask("card", _CARD_S)
+        card = await RayScoringBackend(self._handle).call("card", _CARD_S)
         assert isinstance(card, ModelCard)
         return card
 

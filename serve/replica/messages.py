@@ -1,4 +1,4 @@
-"""What the web side and the scorer side tell each other. No Ray here: tests use a fake scorer."""
+"""Messages between the Ingress and the Scorer deployment; without Ray, so tests need no cluster."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,27 +8,29 @@ from copylens.records import ModelIdentity, Rights, Verdict
 
 
 @dataclass(frozen=True)
-class Failed:
-    """A text without a verdict. `reason` is None where the fault is ours; the log has it."""
+class FailedText:
+    """A text without a verdict. `reason` is None for an unexpected error, which is in the log."""
 
     reason: str | None
 
 
 @dataclass(frozen=True)
-class Scored:
-    """One entry a text, in order, from the Scorer of that name."""
+class ScoreResponse:
+    """One entry per text, in order; `replica` names the Scorer that answered."""
 
-    verdicts: tuple[Verdict | Failed, ...]
+    verdicts: tuple[Verdict | FailedText, ...]
     replica: str = ""
 
 
 @dataclass(frozen=True)
-class Busy:
-    """The Scorer of that name cannot answer in time.
+class Overloaded:
+    """The Scorer's queue has no room for the request.
 
     Attributes:
-        wait_s: seconds until its queue has moved on.
-        room_s: seconds until it would take a request like this one.
+        waiting: texts in its queue, of at most `limit`.
+        wait_s: seconds until all texts in its queue are scored.
+        room_s: seconds until it would accept a request like this one.
+        replica: names the Scorer.
     """
 
     waiting: int
@@ -46,8 +48,16 @@ class NotReady:
 
 
 @dataclass(frozen=True)
-class Status:
-    """Which model answers, and how the last change of it went."""
+class ModelStatus:
+    """The loaded model, and the last attempt to load another version.
+
+    Attributes:
+        model: None where none is loaded.
+        outcome: of the last attempt: "loaded" or "failed"; None before the first.
+        version: that was tried last.
+        reason: why it failed, or why the registry cannot be read.
+        seconds_ago: since the last attempt.
+    """
 
     model: ModelIdentity | None
     outcome: str | None = None
@@ -57,12 +67,13 @@ class Status:
 
 
 @dataclass(frozen=True)
-class Registered:
-    """What the loaded model knows.
+class RegisteredModel:
+    """The loaded model and the sub-datasets that it can attribute a text to.
 
     Attributes:
+        alpha: default false-alarm level.
         interval: coverage of the shares' intervals.
-        writes: whether its LM can write; an encoder cannot.
+        writes: whether its LM can generate text; an encoder cannot.
     """
 
     model: ModelIdentity
@@ -73,8 +84,8 @@ class Registered:
     lineage: dict[str, Any]
 
 
-class Backend(Protocol):
-    """The scorer side, as routes see it. Every method may raise RequestError."""
+class ScoringBackend(Protocol):
+    """What the routes need of the Scorer deployment. Every method may raise RequestError."""
 
     async def score(
         self,
@@ -83,14 +94,14 @@ class Backend(Protocol):
         timeline: bool,
         evidence: bool,
         seconds: float,
-    ) -> tuple[Verdict | Failed, ...]:
-        """One entry a text, in order, within so many seconds (504 beyond)."""
+    ) -> tuple[Verdict | FailedText, ...]:
+        """One entry per text, in order; RequestError 504 after `seconds`."""
         ...
 
-    async def status(self) -> Status:
-        """Answers within two seconds, whatever happens."""
+    async def status(self) -> ModelStatus:
+        """The loaded model; answers within two seconds even where no Scorer does."""
         ...
 
-    async def registered(self) -> Registered:
-        """What the loaded model knows (503 where none is)."""
+    async def registered(self) -> RegisteredModel:
+        """The loaded model and its sub-datasets; RequestError 503 where none is loaded."""
         ...

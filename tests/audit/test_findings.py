@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from copylens.audit.battery import FIELD_TESTS, LEARNED, Scored, direction_from, learned_scores
+from copylens.audit.battery import (
+    LEARNED,
+    PUBLISHED_TESTS,
+    PassageScores,
+    direction_from,
+    learned_scores,
+)
 from copylens.audit.findings import SELF, TESTS, find
 from copylens.audit.permutation import p_values
 from copylens.audit.self_comparison import compare
@@ -14,7 +20,9 @@ CONFIG = AuditConfig(permutations=999)
 FEATURES = 26
 
 
-def made(seed: int, gap: float, members: int = 60, others: int = 60, groups: int = 4) -> Scored:
+def made(
+    seed: int, gap: float, members: int = 60, others: int = 60, groups: int = 4
+) -> PassageScores:
     """Scores with noise that the covariates know, and a gap in all but them."""
     rng = np.random.default_rng(seed)
     n = members + others
@@ -23,10 +31,10 @@ def made(seed: int, gap: float, members: int = 60, others: int = 60, groups: int
     own = 0.3 * rng.normal(size=(n, FEATURES))
     shown = np.arange(FEATURES) < FEATURES - 8
     features = own + noise + gap * member[:, None] * shown
-    return Scored(
+    return PassageScores(
         groups=tuple(f"g{k}" for k in rng.integers(0, groups, n)),
         member=member,
-        field=0.2 * features[:, : len(FIELD_TESTS)],
+        published=0.2 * features[:, : len(PUBLISHED_TESTS)],
         features=features,
         increases=rng.normal(size=n) * 0.1 + gap * member,
     )
@@ -61,10 +69,10 @@ def test_silence_of_few_passages_is_no_evidence_of_anything():
     few = find({"a": made(0, 0.0, 12, 12)}, ["a"], CONFIG, seed=0)["a"]
     assert few["finding"] == "cannot tell" and "would have been found" in few["sentence"]
     scored = made(1, 0.5, groups=1)
-    pure = Scored(
+    pure = PassageScores(
         tuple("a" if m else "b" for m in scored.member),
         scored.member,
-        scored.field,
+        scored.published,
         scored.features,
         scored.increases,
     )
@@ -106,7 +114,7 @@ def test_weights_across_sub_datasets_beat_every_single_score():
     assert count == 5
     scored = made(50, 0.25)
     units, learned = learned_scores(scored, weights, seed=0)
-    single = p_values(units, scored.field, 9999, 0).min()
+    single = p_values(units, scored.published, 9999, 0).min()
     assert p_values(units, learned, 9999, 0)[0] < single
 
 

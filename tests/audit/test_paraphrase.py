@@ -5,7 +5,7 @@ import pytest
 
 from copylens.audit.paraphrase import load_paraphraser, rules
 from copylens.audit.self_comparison import changed_words, increase, second_half
-from copylens.audit.tokens import TokenScores
+from copylens.audit.token_scores import TokenScores
 from copylens.errors import ConfigError
 
 TEXT = (

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from copylens.audit.passages import audit_items
+from copylens.audit.passages import audit_passages
 from copylens.corpus import ingest_corpus, read_split
 from copylens.corpus.sampling import bucket
 from copylens.errors import ConfigError, CorpusError
@@ -21,7 +21,7 @@ def folder(tmp_path_factory):
 
 def items_of(folder, **changes):
     config = tiny_config(folder, folder, **{f"audit.{key}": v for key, v in changes.items()})
-    return audit_items(config), config
+    return audit_passages(config), config
 
 
 def test_without_a_word_only_train_counts_and_nobody_is_unread(folder):
@@ -36,10 +36,10 @@ def test_what_the_config_calls_unread_is_compared_with(folder):
     items, config = items_of(folder, unread_splits=["val", "ood_val"], unread_buckets=[0, 3])
     for name, found in items.items():
         for item in found:
-            read = item.origin == "train" and bucket(item.id) not in (0, 3)
+            read = item.source == "train" and bucket(item.id) not in (0, 3)
             assert item.kind == ("member" if read else "non-member")
             assert name == "kitchen" or item.id.startswith(name)
-    assert {item.origin for item in items["kitchen"]} == {"ood_val"}
+    assert {item.source for item in items["kitchen"]} == {"ood_val"}
     val = {p.id for p in read_split(config.output, "val")}
     assert val <= {item.id for found in items.values() for item in found}
 

@@ -19,7 +19,7 @@ from benchmarks.retraining.gradients import (
 from benchmarks.retraining.lms import load_lm, tokenizer_of
 from benchmarks.retraining.methods import Answers
 from benchmarks.retraining.plan import RECIPE, Plan
-from copylens.demo.lm import new_model
+from ray_jobs.demo.lm import new_model
 from tests.benchmarks.test_retraining import passages
 
 CONTEXT, WIDTH = 24, 4

@@ -20,9 +20,9 @@ from benchmarks.retraining.methods import Answers
 from benchmarks.retraining.nearness import nearest_sums
 from benchmarks.retraining.plan import RECIPE, Plan
 from benchmarks.retraining.queries import losses, padded
-from copylens.demo.lm import END
 from copylens.errors import CorpusError
 from copylens.records import Passage
+from ray_jobs.demo.lm import END
 
 NAMES = ("fish", "iron", "moss", "wool")
 CONTEXT = 24

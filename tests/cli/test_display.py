@@ -1,4 +1,4 @@
-"""Tables at the widths of terminals: every character of a holder and a licence is shown."""
+"""Tables at the widths of terminals: nothing is cut without a sign."""
 
 import re
 
@@ -57,6 +57,17 @@ def test_no_cell_of_a_statement_is_cut(width, monkeypatch, capsys):
     assert max(map(len, lines)) <= width
     assert columns(lines, ["sub-dataset", "holder", "basis"])["holder"] == HOLDER.replace(" ", "")
     assert lines[1].split()[-1] == "1000000.00"
+
+
+@pytest.mark.parametrize("width", [80, 150])
+def test_a_very_long_holder_ends_with_an_ellipsis(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    display.verdict("A text.", verdict(Rights("a", "h" * 61, "l" * 60)))
+    lines = capsys.readouterr().out.splitlines()[2:]
+    heads = ["sub-dataset", "share", "interval", "basis", "holder", "licence"]
+    cells = columns(lines, heads)
+    assert cells["holder"] == "h" * 59 + "…"
+    assert cells["licence"] == "l" * 60
 
 
 def test_brackets_in_a_name_are_text_and_not_markup(capsys):

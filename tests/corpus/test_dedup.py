@@ -4,29 +4,31 @@ import numpy as np
 import pytest
 
 from copylens.corpus import ingest_corpus, read_split
-from copylens.corpus.checks import Draft, Kind
+from copylens.corpus.checks import Kind, UnsplitPassage
 from copylens.corpus.dedup import drop_exact, drop_near, jaccard, shingle_hashes
 from copylens.records import SplitName
 from tests.corpus.corpus_samples import config, prose, row, rows, write_jsonl
 
 
-def draft(
+def passage(
     identifier: str,
     text: str,
     split: SplitName | None = "train",
     kind: Kind = "registered",
     sub_dataset: str = "x",
-) -> Draft:
-    return Draft(0, kind, identifier, text, sub_dataset, "h", "l", "", "", identifier, split)
+) -> UnsplitPassage:
+    return UnsplitPassage(
+        0, kind, identifier, text, sub_dataset, "h", "l", "", "", identifier, split
+    )
 
 
-def ids(drafts: list[Draft]) -> list[str]:
-    return [d.id for d in drafts]
+def ids(passages: list[UnsplitPassage]) -> list[str]:
+    return [d.id for d in passages]
 
 
-def edited(text: str, words: int) -> str:
-    """The text with its first words replaced."""
-    return " ".join([f"new{n}" for n in range(words)] + text.split()[words:])
+def edited(text: str, words: int, prefix: str = "new") -> str:
+    """The text with its first words replaced by ones that begin with the prefix."""
+    return " ".join([f"{prefix}{n}" for n in range(words)] + text.split()[words:])
 
 
 def test_shingles_are_the_distinct_word_5_grams() -> None:
@@ -49,7 +51,11 @@ def test_jaccard_agrees_with_the_definition_on_sets() -> None:
 
 def test_equal_up_to_case_and_white_space_is_exact() -> None:
     text = prose("a")
-    copies = [draft("a", text), draft("b", text.upper().replace(" ", " \n ")), draft("c", "other")]
+    copies = [
+        passage("a", text),
+        passage("b", text.upper().replace(" ", " \n ")),
+        passage("c", "other"),
+    ]
     assert ids(drop_exact(copies)) == ["a", "c"]
 
 
@@ -59,14 +65,14 @@ def test_near_duplicates_go_by_the_limit(limit: float, kept: list[str]) -> None:
     near = edited(text, 10)
     similarity = jaccard(shingle_hashes(text), shingle_hashes(near))
     assert 0.85 < similarity < 0.95
-    assert ids(drop_near([draft("a", text), draft("b", near)], limit)) == kept
+    assert ids(drop_near([passage("a", text), passage("b", near)], limit)) == kept
 
 
 def test_a_low_limit_finds_texts_that_share_half() -> None:
     text = prose("a", 1600)
     half = edited(text, len(text.split()) // 4)
     assert 0.5 < jaccard(shingle_hashes(text), shingle_hashes(half)) < 0.7
-    assert ids(drop_near([draft("a", text), draft("b", half)], 0.5)) == ["a"]
+    assert ids(drop_near([passage("a", text), passage("b", half)], 0.5)) == ["a"]
 
 
 RANKED: list[tuple[Kind, SplitName | None]] = [
@@ -83,8 +89,8 @@ RANKED: list[tuple[Kind, SplitName | None]] = [
 def test_the_evaluation_side_wins_then_the_first(first: int, second: int, exact: bool) -> None:
     text = prose("a", 1600)
     pair = [
-        draft("first", text, RANKED[first][1], RANKED[first][0]),
-        draft("second", text if exact else edited(text, 3), RANKED[second][1], RANKED[second][0]),
+        passage("first", text, RANKED[first][1], RANKED[first][0]),
+        passage("second", text if exact else edited(text, 3), RANKED[second][1], RANKED[second][0]),
     ]
     kept = drop_exact(pair) if exact else drop_near(pair, 0.8)
     assert ids(kept) == (["first"] if first <= second else ["second"])
@@ -93,7 +99,7 @@ def test_the_evaluation_side_wins_then_the_first(first: int, second: int, exact:
 @pytest.mark.parametrize("split", ["train", None])
 def test_an_ood_copy_wins_over_what_may_become_train(split: SplitName | None) -> None:
     text = prose("a", 1600)
-    pair = [draft("registered", text, split), draft("ood", text, None, "ood")]
+    pair = [passage("registered", text, split), passage("ood", text, None, "ood")]
     assert ids(drop_exact(pair)) == ["ood"]
 
 
@@ -106,13 +112,16 @@ def test_ten_thousand_passages_are_not_compared_pair_by_pair(monkeypatch) -> Non
 
     monkeypatch.setattr("copylens.corpus.dedup.jaccard", counted)
     texts = [prose(n, 1600) for n in range(500)]
-    drafts = [draft(f"{n}", edited(texts[n % 500], n // 500 * 20)) for n in range(10_000)]
-    kept = drop_near(drafts, 0.8)
+    passages = [
+        passage(f"{n}", edited(texts[n % 500], n // 500 * 20, f"new{n % 500}word"))
+        for n in range(10_000)
+    ]
+    kept = drop_near(passages, 0.8)
     # A passage has 19 copies more or less like it; of all pairs there are 50 millions.
-    assert len(compared) <= 19 * len(drafts)
+    assert len(compared) <= 19 * len(passages)
     # Copies 0, 1, ... of a text differ in 20 words more each; every second one or so is kept.
     assert ids(kept)[:500] == [str(n) for n in range(500)]
-    assert len(kept) < len(drafts)
+    assert len(kept) < len(passages)
 
 
 def test_copies_across_sub_datasets_and_splits_are_counted(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from copylens.corpus.quarantine import each
+from copylens.corpus.quarantine import results_or_reasons
 from copylens.errors import TextError
 
 
@@ -13,7 +13,7 @@ def test_all_at_once_where_nothing_is_wrong():
         calls.append(list(items))
         return [2 * item for item in items]
 
-    assert each([1, 2, 3], double) == [2, 4, 6]
+    assert results_or_reasons([1, 2, 3], double) == [2, 4, 6]
     assert calls == [[1, 2, 3]]
 
 
@@ -25,7 +25,7 @@ def test_the_bad_one_is_told_by_its_reason(fault):
         return [-item for item in items]
 
     expected = str(fault).removeprefix("text 0 ")
-    assert each([1, 2, 3], work) == [-1, expected, -3]
+    assert results_or_reasons([1, 2, 3], work) == [-1, expected, -3]
 
 
 def test_what_fails_for_every_item_is_raised():
@@ -33,11 +33,11 @@ def test_what_fails_for_every_item_is_raised():
         raise RuntimeError("the device is gone")
 
     with pytest.raises(RuntimeError, match="device is gone"):
-        each([1, 2], broken)
+        results_or_reasons([1, 2], broken)
 
 
 def test_texts_that_are_all_bad_are_all_refused():
     def empty(items):
         raise TextError("text 0 is empty")
 
-    assert each([1, 2], empty) == ["is empty", "is empty"]
+    assert results_or_reasons([1, 2], empty) == ["is empty", "is empty"]

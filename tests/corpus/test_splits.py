@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from copylens.config.schema import CorpusConfig
-from copylens.corpus.checks import Draft, Kind
+from copylens.corpus.checks import Kind, UnsplitPassage
 from copylens.corpus.sampling import limit_passages
-from copylens.corpus.splits import Group, require_splits, split_drafts, spread_groups
+from copylens.corpus.splits import Group, require_splits, split_passages, spread_groups
 from copylens.errors import CorpusError
 from copylens.records import Passage, SplitName
 
@@ -15,14 +15,14 @@ CONFIG = CorpusConfig()
 FRACTIONS: dict[SplitName, float] = {"train": 0.68, "test": 0.2, "val": 0.12}
 
 
-def drafts_of(
+def unsplit_of(
     sub_dataset: str,
     sizes: list[int],
     split: SplitName | None = None,
     kind: Kind = "registered",
-) -> list[Draft]:
+) -> list[UnsplitPassage]:
     return [
-        Draft(
+        UnsplitPassage(
             0,
             kind,
             f"{sub_dataset}/{g}/{n}{split or ''}",
@@ -54,9 +54,9 @@ SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=30)
 def test_no_group_lies_in_two_splits_and_three_groups_fill_all(
     first: list[int], second: list[int], ood: list[int], seed: int
 ) -> None:
-    drafts = drafts_of("x", first) + drafts_of("y", second) + drafts_of("o", ood, kind="ood")
-    passages = split_drafts(drafts, CONFIG, seed)
-    assert [p.id for p in passages] == [d.id for d in drafts]
+    unsplit = unsplit_of("x", first) + unsplit_of("y", second) + unsplit_of("o", ood, kind="ood")
+    passages = split_passages(unsplit, CONFIG, seed)
+    assert [p.id for p in passages] == [d.id for d in unsplit]
     assert all(len(splits) == 1 for splits in places(passages).values())
     for name, sizes in (("x", first), ("y", second)):
         used = {p.split for p in passages if p.sub_dataset == name}
@@ -89,17 +89,17 @@ def test_a_huge_group_goes_to_train() -> None:
 
 
 def test_the_seed_decides_and_decides_alike() -> None:
-    drafts = drafts_of("x", [3] * 30)
-    first = split_drafts(drafts, CONFIG, 1)
-    assert split_drafts(drafts, CONFIG, 1) == first
-    assert split_drafts(drafts, CONFIG, 2) != first
+    unsplit = unsplit_of("x", [3] * 30)
+    first = split_passages(unsplit, CONFIG, 1)
+    assert split_passages(unsplit, CONFIG, 1) == first
+    assert split_passages(unsplit, CONFIG, 2) != first
     # The order of the rows does not matter to where a group goes.
-    assert places(split_drafts(drafts[::-1], CONFIG, 1)) == places(first)
+    assert places(split_passages(unsplit[::-1], CONFIG, 1)) == places(first)
 
 
 def test_own_splits_stay_and_the_rest_of_a_group_follows() -> None:
-    drafts = drafts_of("x", [4, 4], "test") + drafts_of("x", [2] * 12)
-    passages = split_drafts(drafts, CONFIG, 0)
+    unsplit = unsplit_of("x", [4, 4], "test") + unsplit_of("x", [2] * 12)
+    passages = split_passages(unsplit, CONFIG, 0)
     assert all(p.split == "test" for p in passages[:8])
     # Groups g0 and g1 have rows of both kinds.
     assert places(passages)["x", "g0"] == places(passages)["x", "g1"] == {"test"}
@@ -108,19 +108,19 @@ def test_own_splits_stay_and_the_rest_of_a_group_follows() -> None:
 
 
 def test_the_data_s_own_split_may_cut_a_group() -> None:
-    cut = drafts_of("x", [5], "train") + drafts_of("x", [1], "val")
-    assert Counter(p.split for p in split_drafts(cut, CONFIG, 0)) == {"train": 5, "val": 1}
+    cut = unsplit_of("x", [5], "train") + unsplit_of("x", [1], "val")
+    assert Counter(p.split for p in split_passages(cut, CONFIG, 0)) == {"train": 5, "val": 1}
 
 
 def test_ood_groups_are_shared_out_2_to_3() -> None:
-    drafts = drafts_of("o", [10] * 10, kind="ood")
-    held = Counter(p.split for p in split_drafts(drafts, CONFIG, 0))
+    unsplit = unsplit_of("o", [10] * 10, kind="ood")
+    held = Counter(p.split for p in split_passages(unsplit, CONFIG, 0))
     assert held == {"ood_val": 40, "ood_test": 60}
 
 
 def test_background_says_nothing_about_an_ood_group_of_the_same_name() -> None:
-    drafts = drafts_of("o", [3], "background", "background") + drafts_of("o", [2], kind="ood")
-    held = Counter(p.split for p in split_drafts(drafts, CONFIG, 0))
+    unsplit = unsplit_of("o", [3], "background", "background") + unsplit_of("o", [2], kind="ood")
+    held = Counter(p.split for p in split_passages(unsplit, CONFIG, 0))
     assert held == {"background": 3, "ood_test": 2}
 
 
@@ -133,17 +133,17 @@ def test_background_says_nothing_about_an_ood_group_of_the_same_name() -> None:
     ],
 )
 def test_a_missing_split_is_an_error(splits: tuple[SplitName, ...], words: str) -> None:
-    drafts = [d for split in ("train", "test") for d in drafts_of("x", [2], split)]
-    drafts += [d for split in splits for d in drafts_of("y", [2], split)]
+    unsplit = [d for split in ("train", "test") for d in unsplit_of("x", [2], split)]
+    unsplit += [d for split in splits for d in unsplit_of("y", [2], split)]
     with pytest.raises(CorpusError) as caught:
-        require_splits(split_drafts(drafts, CONFIG, 0), ["x", "y"])
+        require_splits(split_passages(unsplit, CONFIG, 0), ["x", "y"])
     assert words in str(caught.value)
 
 
 @given(sizes=SIZES, limit=st.integers(1, 60), seed=st.integers(0, 9))
 def test_a_limit_is_spread_evenly_over_groups(sizes: list[int], limit: int, seed: int) -> None:
-    drafts = drafts_of("x", sizes)
-    kept = limit_passages(drafts, limit, seed)
+    unsplit = unsplit_of("x", sizes)
+    kept = limit_passages(unsplit, limit, seed)
     assert len(kept) == min(limit, sum(sizes))
     taken = Counter(d.split_group for d in kept)
     # Nobody gives two more than a group that still has some left.
@@ -153,16 +153,16 @@ def test_a_limit_is_spread_evenly_over_groups(sizes: list[int], limit: int, seed
 
 
 def test_a_limit_takes_from_all_over_a_group_and_keeps_own_splits() -> None:
-    drafts = drafts_of("x", [100])
-    assert [d.id for d in limit_passages(drafts, 4, 0)] == ["x/0/12", "x/0/37", "x/0/62", "x/0/87"]
+    unsplit = unsplit_of("x", [100])
+    assert [d.id for d in limit_passages(unsplit, 4, 0)] == ["x/0/12", "x/0/37", "x/0/62", "x/0/87"]
     mixed = (
-        drafts_of("x", [80], "train") + drafts_of("x", [2], "val") + drafts_of("x", [18], "test")
+        unsplit_of("x", [80], "train") + unsplit_of("x", [2], "val") + unsplit_of("x", [18], "test")
     )
     held = Counter(d.split for d in limit_passages(mixed, 10, 0))
     assert held == {"train": 8, "val": 1, "test": 1}
 
 
 def test_a_limit_holds_for_each_sub_dataset() -> None:
-    drafts = drafts_of("x", [9]) + drafts_of("y", [3]) + drafts_of("o", [9], kind="ood")
-    held = Counter(d.sub_dataset for d in limit_passages(drafts, 5, 0))
+    unsplit = unsplit_of("x", [9]) + unsplit_of("y", [3]) + unsplit_of("o", [9], kind="ood")
+    held = Counter(d.sub_dataset for d in limit_passages(unsplit, 5, 0))
     assert held == {"x": 5, "y": 3, "o": 5}

@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
+from copylens.detector.auroc import auroc
 from copylens.evaluation import metrics
 from copylens.records import TimelineItem
 
@@ -21,7 +22,7 @@ def test_classification_figures_match_sklearn() -> None:
         reference.f1_score(LABELS, PREDICTIONS, average="macro")
     )
     expected = reference.confusion_matrix(LABELS, PREDICTIONS, labels=range(5))
-    assert (metrics.confusion_matrix(LABELS, PREDICTIONS, 5) == expected).all()
+    assert (metrics.confusion_counts(LABELS, PREDICTIONS, 5) == expected).all()
 
 
 def test_macro_f1_leaves_out_classes_that_occur_nowhere() -> None:
@@ -51,7 +52,7 @@ def test_auroc_is_the_share_of_pairs_and_the_area_below_the_curve(
 ) -> None:
     gaps = np.subtract.outer(outside, inside)
     pairs = np.mean((gaps > 0) + 0.5 * (gaps == 0))
-    assert metrics.auroc(inside, outside) == pytest.approx(pairs)
+    assert auroc(inside, outside) == pytest.approx(pairs)
     fpr, tpr = metrics.roc_curve(inside, outside)
     assert np.trapezoid(tpr, fpr) == pytest.approx(pairs)
     truth = np.r_[np.ones(len(inside)), np.zeros(len(outside))]
@@ -97,6 +98,6 @@ def test_share_error_and_coverage_by_hand() -> None:
 
 def test_empty_input_is_refused() -> None:
     with pytest.raises(ValueError, match="got 0 in-distribution"):
-        metrics.auroc(np.array([]), np.array([1.0]))
+        auroc(np.array([]), np.array([1.0]))
     with pytest.raises(ValueError, match="one length > 0"):
         metrics.accuracy(np.array([]), np.array([]))

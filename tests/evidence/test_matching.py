@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from copylens.config.evidence import EvidenceConfig
 from copylens.evidence.arrays import GUARANTEED, build_arrays
 from copylens.evidence.matching import exact_runs, find_spans
-from copylens.evidence.words import Ids
+from copylens.evidence.words import WordIds
 
 # Few different words, so that runs, repeats and near misses are everywhere.
 WORD_LISTS = st.lists(st.integers(1, 3), max_size=40)
 
 
-def as_ids(words) -> Ids:
+def as_ids(words) -> WordIds:
     return np.array(words, dtype=np.uint32)
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from copylens.config.schema import ProbeConfig
 from copylens.errors import ConfigError, ProbeError, TextError
-from copylens.generation.flags import Block, FlagKeeper, block_sources
+from copylens.generation.flags import Block, FlagDebouncer, block_sources
 from copylens.generation.live import Schedule, StopCutter, generate
 from copylens.probe.probe import Probe
 from copylens.probe.writer import Writer
@@ -142,30 +142,30 @@ def test_schedule_grows_with_the_text():
 def test_a_flag_needs_confirmation_and_does_not_flicker():
     sea, law = verdict("sea"), verdict("law")
     clean = verdict("sea", decision="unregistered")
-    keeper = FlagKeeper(confirm=2)
+    debouncer = FlagDebouncer(confirm=2)
     said = [sea, law, sea, sea, sea, law, sea, clean, sea, law, law, clean, law, clean, clean]
     raised = [
-        (n, flag.says)
+        (n, flag.content)
         for n, item in enumerate(said)
-        if (flag := keeper.update(item, n)) is not None
+        if (flag := debouncer.update(item, n)) is not None
     ]
     assert raised == [
         (3, ("registered", "sea")),
         (10, ("registered", "law")),
         (14, ("unregistered", None)),
     ]
-    assert keeper.standing.tokens == 14
-    assert keeper.update(law, 15, final=True).says == ("registered", "law")
-    assert keeper.update(law, 16, final=True) is None
+    assert debouncer.current.tokens == 14
+    assert debouncer.update(law, 15, final=True).content == ("registered", "law")
+    assert debouncer.update(law, 16, final=True) is None
 
 
 def test_a_clear_share_needs_no_confirmation():
-    keeper = FlagKeeper(confirm=2, clear=0.6)
+    debouncer = FlagDebouncer(confirm=2, clear=0.6)
     # Of the registered 0.9, 0.5 is less than 0.6 and 0.55 is more.
-    assert keeper.update(verdict("sea", share=0.5), 1) is None
-    assert keeper.update(verdict("law", share=0.55), 2).says == ("registered", "law")
+    assert debouncer.update(verdict("sea", share=0.5), 1) is None
+    assert debouncer.update(verdict("law", share=0.55), 2).content == ("registered", "law")
     strong = verdict("sea", share=0.9, decision="unregistered")
-    assert keeper.update(strong, 3) is None, "it names no source"
+    assert debouncer.update(strong, 3) is None, "it names no source"
 
 
 def test_flags_come_with_the_verdict_that_confirms_them(scorer):
@@ -194,7 +194,7 @@ def test_a_short_text_is_blocked_at_its_end(scorer):
     steps = write(scorer, max_tokens=5, policy=block_sources())
     assert steps[-1].finish == "blocked"
     assert steps[-1].blocked.sub_dataset == "sea"
-    assert steps[-1].flag.says == ("registered", "sea")
+    assert steps[-1].flag.content == ("registered", "sea")
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def test_a_short_text_is_blocked_at_its_end(scorer):
     ],
 )
 def test_policies_look_at_source_and_share(policy, blocked):
-    flag = FlagKeeper(1).update(verdict("sea", share=0.8), 10)
+    flag = FlagDebouncer(1).update(verdict("sea", share=0.8), 10)
     assert (policy(verdict("sea"), flag) is not None) == blocked
     assert policy(verdict("sea"), None) is None
     assert policy(verdict("sea"), replace(flag, decision="abstain", sub_dataset=None)) is None

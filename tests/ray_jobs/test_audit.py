@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from copylens.audit.findings import TESTS
-from copylens.audit.passages import audit_items
+from copylens.audit.passages import audit_passages
 from copylens.audit.reading import load_reading, plan_readings
 from copylens.cli import app
 from copylens.errors import CorpusError
@@ -74,7 +74,7 @@ def test_a_damaged_reading_is_named(audited, tmp_path):
     audited_config, _ = audited
     shutil.copytree(audited_config.output, tmp_path / "run")
     config = audited_config.model_copy(update={"output": str(tmp_path / "run")})
-    task = plan_readings(config, audit_items(config))[0]
+    task = plan_readings(config, audit_passages(config))[0]
     assert len(load_reading(task).tokens) == task.passages
     Path(task.target).write_bytes(Path(task.target).read_bytes()[:-4])
     with pytest.raises(CorpusError, match="is damaged; delete it and audit again"):
@@ -101,5 +101,5 @@ def test_the_command_asks_about_one_against_passages_of_ones_own(audited, tmp_pa
     assert "Trained on sea: " in done.output
     entry = storage.read_json(str(tmp_path / "run" / "audit.json"))["sub_datasets"]["sea"]
     val = entry["passages"]["non_members"] - 12
-    assert val == len([i for i in audit_items(config)["sea"] if i.kind == "non-member"])
+    assert val == len([i for i in audit_passages(config)["sea"] if i.kind == "non-member"])
     assert entry["tests"]["dataset_inference"]["learned_on"] == 0

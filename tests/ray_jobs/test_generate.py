@@ -10,8 +10,8 @@ from benchmarks.support.fuzz_app import InProcess
 from copylens.generation.live import generate
 from copylens.probe.stream import StateStream
 from copylens.registry.reader import load_scorer
-from serve.api.policy import Policy
-from serve.replica.generation_backend import LocalBackend
+from serve.api.policy import ContentPolicy
+from serve.replica.generation_backend import LocalGenerationBackend
 from tests.serve.fakes import make_client
 from tests.serve.generation_samples import events_of
 
@@ -67,14 +67,14 @@ def test_without_a_prompt_running_and_final_verdicts_agree(scorer):
 
 
 def test_over_http(scorer):
-    client = make_client(generation=LocalBackend(lambda: scorer))
+    client = make_client(generation=LocalGenerationBackend(lambda: scorer))
     body = {"prompt": PROMPT, "max_tokens": 40, "seed": 2}
     events = events_of(client.post("/v1/generate", json=body).text)
     text = "".join(values["text"] for name, values in events if name == "token")
     data = dict(events)
     verdict = scorer.verdicts([text])[0]
     expected = json.loads(json.dumps(verdict.to_dict()))
-    assert data["verdict"] == {**expected, "policy": asdict(Policy().rule_on(verdict))}
+    assert data["verdict"] == {**expected, "policy": asdict(ContentPolicy().rule_on(verdict))}
     assert data["done"]["usage"]["completion_tokens"] == 40
 
 

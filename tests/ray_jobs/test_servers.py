@@ -17,7 +17,7 @@ from copylens import cli
 from copylens.config.schema import RunConfig
 from copylens.registry.reader import load_scorer
 from copylens.store import storage
-from copylens.store.stages import RUN, STAGES
+from copylens.store.stages import STAGES
 from copylens.verdict.scorer import Scorer
 from ray_jobs.pipeline import run_stages
 from tests.pipeline_samples import tiny_config, write_corpus
@@ -96,7 +96,7 @@ def changed(config: RunConfig, section: str, **values: object) -> RunConfig:
 
 def test_where_things_lie_does_not_change_what_is_measured(finished, remote):
     (local, _), (config, summaries) = finished, remote
-    assert [summary["stage"] for summary in summaries] == list(RUN)
+    assert [summary["stage"] for summary in summaries] == list(STAGES)
     assert not any(summary["skipped"] for summary in summaries)
     here, there = report_of(local), report_of(config)
     for section in MEASURED:

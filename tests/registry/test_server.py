@@ -7,7 +7,7 @@ import pytest
 
 from copylens.errors import ModelError
 from copylens.registry.reader import resolve_version
-from copylens.registry.server import TrackingError, impatient, mlflow_errors, require_server
+from copylens.registry.server import TrackingError, _short_timeouts, mlflow_errors, require_server
 from tests.servers import HangingUp, refusing_port
 
 
@@ -39,7 +39,7 @@ def test_a_registry_without_the_model_is_another_matter(tmp_path):
 def test_what_the_user_has_set_holds(monkeypatch):
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "77")
     monkeypatch.delenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", raising=False)
-    with impatient():
+    with _short_timeouts():
         assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"
         assert os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] == "2"
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == "77"

@@ -7,8 +7,9 @@ import pytest
 from copylens.config.schema import ProbeConfig
 from copylens.probe.probe import Probe
 from tests.generation.live_samples import ScriptedScorer
-from tests.serve.page.browser import FLAGS, Watch, chromium, serving
+from tests.serve.page.browser import FLAGS, Watch, chromium
 from tests.serve.page.page_app import Behaviour, build
+from tests.serve.server import serving
 
 
 # Not for the whole session: as long as it is open, nothing else in this thread may run a loop.

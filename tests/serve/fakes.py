@@ -11,11 +11,11 @@ from starlette.testclient import TestClient
 from copylens.records import ModelIdentity, Rights, Share, TimelineItem, Verdict
 from serve.http.context import Metrics, make_context
 from serve.http.errors import RequestError
-from serve.http.middleware import Gate
+from serve.http.middleware import AccessMiddleware
 from serve.http.web import create_app
 from serve.ops.settings import ServeArgs
 from serve.replica.generation import GenerationBackend
-from serve.replica.messages import Failed, Registered, Status
+from serve.replica.messages import FailedText, ModelStatus, RegisteredModel
 
 RIGHTS = (
     Rights("sea", "Sea Press", "all rights reserved"),
@@ -62,30 +62,30 @@ class FakeBackend:
         timeline: bool,
         evidence: bool,
         seconds: float,
-    ) -> tuple[Verdict | Failed, ...]:
+    ) -> tuple[Verdict | FailedText, ...]:
         self.asked.append((tuple(texts), alpha))
         if self.refusal is not None:
             raise self.refusal
         await asyncio.sleep(self.delay_s)
         return tuple(self._answer(text, timeline) for text in texts)
 
-    def _answer(self, text: str, timeline: bool) -> Verdict | Failed:
+    def _answer(self, text: str, timeline: bool) -> Verdict | FailedText:
         if text == "unscorable":
-            return Failed("holds nothing that the LM's tokenizer knows")
+            return FailedText("holds nothing that the LM's tokenizer knows")
         if text == "broken":
-            return Failed(None)
+            return FailedText(None)
         verdict = make_verdict(text, sea=0.75)
         return verdict if timeline else replace(verdict, timeline=())
 
-    async def status(self) -> Status:
+    async def status(self) -> ModelStatus:
         model = IDENTITY if self.ready else None
-        return Status(model, self.outcome, "7", self.reason, 3.0)
+        return ModelStatus(model, self.outcome, "7", self.reason, 3.0)
 
-    async def registered(self) -> Registered:
+    async def registered(self) -> RegisteredModel:
         if not self.ready:
             raise RequestError(503, "not_ready", "no model is loaded yet", retry_after_s=10)
         lineage = {"copylens": "0.1.0", "probe": "/home/alice/lms/tiny"}
-        return Registered(IDENTITY, 0.05, 0.9, True, RIGHTS, lineage)
+        return RegisteredModel(IDENTITY, 0.05, 0.9, True, RIGHTS, lineage)
 
 
 def make_app(
@@ -93,8 +93,8 @@ def make_app(
     generation: GenerationBackend | None = None,
     metrics: Metrics | None = None,
     **args: Any,
-) -> Gate:
-    """The whole application, gate included, with a fake scorer behind it."""
+) -> AccessMiddleware:
+    """The whole application with a fake scorer, access middleware included."""
     if "keys" not in args:
         args.setdefault("open_access", True)
     return create_app(

@@ -1,19 +1,18 @@
-"""A backend that tells what it is given, and the routes on a server."""
+"""Events of a generation, a backend that sends them, and the routes on a real server."""
 
 import asyncio
+import itertools
 import json
 import threading
-import time
 from contextlib import contextmanager
 
-import uvicorn
 from starlette.testclient import TestClient
 
-from serve.api.policy import Policy
+from serve.api.policy import ContentPolicy
 from serve.replica.generation import Event, GenerateRequest, ModelCard
 from tests.generation.live_samples import verdict
 from tests.serve.fakes import make_app, make_client
-from tests.servers import free_port
+from tests.serve.server import serving
 
 VERDICT = json.loads(json.dumps(verdict("sea").to_dict()))
 PROMPT = "The sea was calm"
@@ -26,45 +25,56 @@ FLAG = {
     "tokens": 2,
 }
 USAGE = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-TOLD = [
+EVENTS = [
     Event("token", {"text": "One ", "tokens": 1}),
     Event("token", {"text": "wörd\n", "tokens": 2}),
     Event("flag", FLAG),
     Event("verdict", VERDICT),
     Event("done", {"finish": "length", "seed": 4, "usage": USAGE}),
 ]
-# The default policy's word on it.
+# The default policy's ruling on the verdict.
 RULING = {
     "action": "flag",
     "rule": "default",
     "holder": "Sea Press",
     "sub_dataset": "sea",
     "share": 0.5,
-    "policy": Policy().id,
+    "policy": ContentPolicy().id,
 }
 BLOCKED = [
-    *TOLD[:3],
+    *EVENTS[:3],
     Event("blocked", {"reason": "the text draws on sea", "sub_dataset": "sea", "holder": "Sea"}),
-    TOLD[3],
+    EVENTS[3],
     Event("done", {"finish": "blocked", "seed": 4, "usage": USAGE}),
 ]
 
 
-class FakeBackend:
-    """Tells what it is given, and notes what it was asked and whether it was left to end."""
+def endless() -> "FakeGenerationBackend":
+    """A generation that only ends by being closed."""
+    return FakeGenerationBackend(itertools.repeat(EVENTS[0]), pause=0.02)
 
-    def __init__(self, told, pause=0.0):
-        self.told, self.pause = told, pause
+
+class FakeGenerationBackend:
+    """Sends the given events, `pause` seconds apart; records the requests and how far it came.
+
+    Attributes:
+        sent: number of events that were consumed.
+        started, closed: set when a stream has begun, and when it has ended or was closed.
+    """
+
+    def __init__(self, events, pause=0.0):
+        self.events, self.pause = events, pause
         self.asked: list[GenerateRequest] = []
-        self.given = 0
-        self.closed = threading.Event()
+        self.sent = 0
+        self.started, self.closed = threading.Event(), threading.Event()
 
     async def stream(self, request, policy):
         self.asked.append(request)
+        self.started.set()
         try:
-            for event in self.told:
+            for event in self.events:
                 yield event
-                self.given += 1
+                self.sent += 1
                 await asyncio.sleep(self.pause)
         finally:
             self.closed.set()
@@ -79,25 +89,15 @@ def client_of(backend) -> TestClient:
 
 @contextmanager
 def served(backend):
-    """The application on a real server in a thread; yields its address."""
-    port = free_port()
-    app = make_app(generation=backend)
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="warning"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
+    """The application on a real server; yields its address."""
+    with serving(make_app(generation=backend)) as address:
+        yield address
 
 
-def sent(told: list[Event]) -> list[tuple[str, dict]]:
-    """What clients get of it: the policy's word stands in the verdict."""
+def sent(events: list[Event]) -> list[tuple[str, dict]]:
+    """The same events as clients get them: the verdict has the policy's ruling."""
     added = {"verdict": {"policy": RULING}}
-    return [(event.name, event.data | added.get(event.name, {})) for event in told]
+    return [(event.name, event.data | added.get(event.name, {})) for event in events]
 
 
 def events_of(text: str) -> list[tuple[str, dict]]:

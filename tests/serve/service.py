@@ -98,12 +98,24 @@ def command(pid: int) -> str:
         return ""
 
 
+def environment(pid: int) -> str:
+    """The environment that a process was started with; empty once it has ended."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_text().replace("\0", " ")
+    except OSError:
+        return ""
+
+
 def listening(pid: int) -> set[tuple[str, int]]:
-    """Addresses and ports that a process listens on; of IPv6 addresses the kernel's hex digits."""
+    """Addresses and ports that a process listens on; of IPv6 addresses the kernel's hex digits.
+
+    Empty for a process that has ended.
+    """
     sockets = set()
-    for link in Path(f"/proc/{pid}/fd").iterdir():
-        with suppress(OSError):
-            sockets.add(str(link.readlink()))
+    with suppress(OSError):
+        for link in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):
+                sockets.add(str(link.readlink()))
     found = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:

@@ -11,14 +11,14 @@ import pytest
 
 from benchmarks.support.worlds import MODEL, verdict, world, write_log
 from copylens.errors import SettlementError
-from copylens.settlement import Grounds, Terms, make_statement, read_log
+from copylens.settlement import ScoringVersion, Terms, make_statement, read_log
 from copylens.settlement.pages import FILES, as_csv, as_html, as_json, write_statement
 from copylens.store import storage
 from copylens.store.markers import mark
 
 RNG = np.random.default_rng(0)
 WORLD = world(RNG, sub_datasets=4)
-GROUNDS = Grounds(("s2", "s0", "s3", "s1"), None, "ab" * 32, {"corpus_manifest": "0123"})
+VERSION = ScoringVersion(("s2", "s0", "s3", "s1"), None, "ab" * 32, {"corpus_manifest": "0123"})
 
 
 def a_log(folder: Path, texts: int = 40, **more: object) -> Path:
@@ -38,8 +38,8 @@ def test_shards_and_one_file_say_the_same(tmp_path: Path) -> None:
     one, other = read_log(str(whole)), read_log(str(folder))
     assert one.sha256 == other.sha256
     assert (one.sums == other.sums).all()
-    assert as_json(make_statement(one, GROUNDS, Terms("10", "EUR"))) == as_json(
-        make_statement(other, GROUNDS, Terms("10", "EUR"))
+    assert as_json(make_statement(one, VERSION, Terms("10", "EUR"))) == as_json(
+        make_statement(other, VERSION, Terms("10", "EUR"))
     )
     (folder / "part-00001.jsonl.done.json").unlink()
     with pytest.raises(SettlementError, match="lacks 1 of 2 shards"):
@@ -81,7 +81,7 @@ def test_mixed_versions_and_broken_lines_are_refused_in_one_line(tmp_path: Path)
 
 def test_lines_add_up_and_who_is_licensed_gets_nothing(tmp_path: Path) -> None:
     log = read_log(str(a_log(tmp_path)))
-    made = make_statement(log, GROUNDS, Terms("1000.01", "EUR", allow=("Holder s1",)))
+    made = make_statement(log, VERSION, Terms("1000.01", "EUR", allow=("Holder s1",)))
     amounts = {line["sub_dataset"]: Decimal(line["amount"]) for line in made["lines"]}
     assert sum(amounts.values()) == Decimal("1000.01") == Decimal(made["totals"]["pool"])
     assert amounts["s1"] == 0 and amounts["unregistered"] == Decimal(made["totals"]["kept"]) > 0
@@ -103,7 +103,7 @@ def test_the_two_bases_are_never_added_up(tmp_path: Path) -> None:
             item |= {"holder": "One House", "basis": ["trained_on", "resemblance"][k % 2]}
         rows.append(row)
     made = make_statement(
-        read_log(str(write_log(tmp_path / "log.jsonl", rows))), GROUNDS, Terms("100", "EUR")
+        read_log(str(write_log(tmp_path / "log.jsonl", rows))), VERSION, Terms("100", "EUR")
     )
     assert [entry["basis"] for entry in made["holders"]] == ["resemblance", "trained_on"]
     by_basis = made["totals"]["paid_by_basis"]
@@ -132,19 +132,19 @@ def test_terms_that_do_not_fit_the_log_are_refused(tmp_path: Path) -> None:
         (Terms("10", "EUR", contract={"s0": 1}), "names neither"),
     ]:
         with pytest.raises(SettlementError, match=message):
-            make_statement(log, GROUNDS, terms)
+            make_statement(log, VERSION, terms)
     with pytest.raises(SettlementError, match="name the version"):
-        make_statement(log, Grounds(("a", "b"), None, ""), Terms("10", "EUR"))
+        make_statement(log, ScoringVersion(("a", "b"), None, ""), Terms("10", "EUR"))
 
 
 def test_files_are_the_same_bytes_again_and_hold_the_same_lines(tmp_path: Path) -> None:
     held = WORLD.held_out(np.random.default_rng(3))
-    grounds = Grounds(("s0", "s1", "s2", "s3"), held, "ab" * 32)
+    version = ScoringVersion(("s0", "s1", "s2", "s3"), held, "ab" * 32)
     terms = Terms("100000", "EUR", period="third quarter")
     written = []
     for place in ("a", "b"):
         log = read_log(str(a_log(tmp_path)))
-        write_statement(str(tmp_path / place), make_statement(log, grounds, terms))
+        write_statement(str(tmp_path / place), make_statement(log, version, terms))
         written.append([(tmp_path / place / name).read_bytes() for name in FILES])
     assert written[0] == written[1]
     made = json.loads(written[0][0])
@@ -159,6 +159,6 @@ def test_nothing_in_the_log_becomes_markup_or_a_formula(tmp_path: Path) -> None:
         row["shares"][0]["holder"] = "<script>alert(1)</script>"
         row["shares"][1]["holder"] = "=HYPERLINK(1)"
     log = read_log(str(write_log(tmp_path / "log.jsonl", rows)))
-    made = make_statement(log, GROUNDS, Terms("1", "EUR"))
+    made = make_statement(log, VERSION, Terms("1", "EUR"))
     assert "<script>" not in as_html(made)
     assert "'=HYPERLINK(1)" in as_csv(made)

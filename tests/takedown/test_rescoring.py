@@ -10,7 +10,7 @@ import pytest
 from copylens.corpus.tombstones import name_hash
 from copylens.errors import SettlementError
 from copylens.records import ModelIdentity, Share, TimelineItem, Verdict
-from copylens.settlement import Grounds, Terms, make_statement, read_log
+from copylens.settlement import ScoringVersion, Terms, make_statement, read_log
 from copylens.takedown.relogging import RescoreTask, plan_rescoring, rescore, rescore_file
 from copylens.takedown.rescoring import Change, carried
 
@@ -218,7 +218,7 @@ def test_the_statement_after_a_takedown_pays_the_others_and_says_what_was_carrie
 ) -> None:
     run(log, Recorder())
     verdicts = read_log(str(log.parent / "new"))
-    made = make_statement(verdicts, Grounds(("a", "b"), None, ""), Terms("100", "EUR"))
+    made = make_statement(verdicts, ScoringVersion(("a", "b"), None, ""), Terms("100", "EUR"))
     assert {line["sub_dataset"] for line in made["lines"]} == {"a", "b", "unregistered"}
     assert made["log"]["carried"] == 2
     assert any("2 of 5 verdicts were carried over" in limit for limit in made["limits"])

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from copylens.attributor.lexical.ngrams import char_ids, token_ids, word_ids
+from copylens.attributor.lexical.ngrams import char_ids, word_ids
 from copylens.cli import app
 from copylens.corpus import load_manifest, read_split
 from copylens.corpus.ingest import ingest_corpus
@@ -20,6 +20,7 @@ from copylens.registry.reader import bundle_folder, load_scorer
 from copylens.store.stages import completed
 from copylens.takedown import remove
 from copylens.takedown.scrub import scrubbed
+from copylens.text import token_ids
 from copylens.verdict.bundle import load_bundle
 from tests.takedown.conftest import CANARY, GONE
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from copylens.client.records import verdict_from
+from copylens.client.records import ServedVerdict, parse
 from copylens.corpus import load_manifest
 from copylens.errors import ModelError
 from copylens.records import Rights
@@ -107,7 +107,7 @@ def test_a_version_promoted_after_an_audit_says_trained_on(finished, tmp_path):
     verdict = scorer.verdicts(["The captain and the crew sail to the harbour. " * 4])[0]
     bases = {share.sub_dataset: share.basis for share in verdict.shares}
     assert bases == {"sea": "trained_on", "law": "resemblance", "code": "resemblance"}
-    assert verdict_from(json.loads(json.dumps(verdict.to_dict()))).shares == verdict.shares
+    assert parse(ServedVerdict, json.loads(json.dumps(verdict.to_dict()))).shares == verdict.shares
     # What was saved before there was an audit loads as ever, and promises nothing.
     before = Scorer.load(storage.join(config.output, "model"))
     assert {item.basis for item in before.rights.values()} == {"resemblance"}

@@ -88,7 +88,7 @@ def mixed_batch(
 
     A mixture joins contiguous blocks of 2..most_parts passages in random order; the proportions
     are Dirichlet(1) and its length is about that of the passage it replaces. Each row draws from
-    (seed, its position), so that it comes out the same whoever makes it and beside whatever rows.
+    (seed, its position), so that it is the same on every worker and beside any other rows.
     """
     parts = []
     for i in index:

@@ -12,9 +12,9 @@ from functools import cached_property
 import numpy as np
 from scipy import sparse
 
-from copylens.attributor.lexical.ngrams import Ids, mix
 from copylens.records import FloatArray, IntArray
 from copylens.store.arrays import Arrays, below, nested
+from copylens.text import Ids, mix
 
 _START = np.uint64(1)
 _BLOCK = 1 << 18
@@ -124,7 +124,7 @@ class ClassLanguageModel:
 
     def mean_log_probs(self, documents: Sequence[Ids]) -> FloatArray:
         """Mean log-probability per token under each sub-dataset, [N, K] nats, <= 0; NaN for an
-        empty document, of which there is nothing to say."""
+        empty document."""
         lengths = np.array([len(d) for d in documents], np.int64)
         grams = list(_grams(documents, len(self.levels)))
         total = np.zeros((len(documents), self.classes))

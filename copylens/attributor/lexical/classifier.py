@@ -7,18 +7,19 @@ import numpy as np
 
 from copylens.attributor.lexical.class_lm import ClassLanguageModel
 from copylens.attributor.lexical.experts import ExpertGate
-from copylens.attributor.lexical.names import TOKEN, NameRecord
-from copylens.attributor.lexical.ngrams import Ids, NgramView, char_ids, token_ids, word_ids
+from copylens.attributor.lexical.names import NameRecord
+from copylens.attributor.lexical.ngrams import NgramView, char_ids, word_ids
 from copylens.attributor.lexical.skeleton import Skeleton
 from copylens.records import FloatArray
 from copylens.store.arrays import Arrays, below, nested, numbered
+from copylens.text import TOKEN, Ids, token_ids
 
 _WORDS, _CHARS = (1, 2), (3, 5)
 
 
 @dataclass(frozen=True)
 class LexicalReading:
-    """What the lexical channel says of N texts.
+    """The lexical channel's scores of N texts.
 
     Attributes:
         log_probs: [N, K] of the sub-datasets.
@@ -43,7 +44,7 @@ class LexicalReading:
         return found | ({"background": -self.background} if self.background.size else {})
 
     def first(self, count: int) -> "LexicalReading":
-        """What it says of the first texts alone."""
+        """The same of the first texts alone."""
         return LexicalReading(*(value[:count] for value in vars(self).values()))
 
 

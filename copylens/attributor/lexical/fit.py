@@ -16,10 +16,11 @@ from copylens.attributor.lexical.classifier import (
 )
 from copylens.attributor.lexical.experts import ExpertGate, fit_gate
 from copylens.attributor.lexical.names import NameRecord
-from copylens.attributor.lexical.ngrams import Ids, NgramView
+from copylens.attributor.lexical.ngrams import NgramView
 from copylens.attributor.lexical.ridge import gram, out_of_fold, ridge_duals
 from copylens.attributor.lexical.skeleton import Skeleton
 from copylens.records import BoolArray, FloatArray, IntArray
+from copylens.text import Ids
 
 _RIDGE = 0.03
 _FOLDS = 5

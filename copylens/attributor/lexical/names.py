@@ -4,15 +4,14 @@ Characters' names give a known book away and mislead on the author's next one. S
 text hides them, and with them the words that one split group alone uses.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from copylens.records import IntArray
 from copylens.store.arrays import Arrays, from_words, to_words
+from copylens.text import TOKEN
 
-TOKEN = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\d+|[^\w\s]|_")
 _SENTENCE_EDGE = frozenset('.!?":;-')
 # Upper case: no lower-cased word can equal them.
 _NAME, _RARE = "X", "R"

@@ -1,55 +1,27 @@
 """N-grams as 64-bit ids, and texts as sparse rows over those that training has seen."""
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
 from copylens.records import FloatArray, IntArray
 from copylens.store.arrays import Arrays
+from copylens.text import Ids, ngram_ids, token_ids
 
-Ids = npt.NDArray[np.uint64]
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIN_TEXTS = 2
 
 
 def char_ids(text: str, low: int, high: int) -> Ids:
     """Ids of all character n-grams of `low` to `high` characters."""
     codes = np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32)
-    return item_ids(codes.astype(np.uint64), low, high)
+    return ngram_ids(codes.astype(np.uint64), low, high)
 
 
 def word_ids(tokens: Sequence[str], low: int, high: int) -> Ids:
     """Ids of all n-grams of `low` to `high` tokens."""
-    return item_ids(token_ids(tokens), low, high)
-
-
-def token_ids(tokens: Sequence[str]) -> Ids:
-    """One id per token."""
-    coded = (token.encode("utf-8", "replace") for token in tokens)
-    single = [zlib.crc32(b) << 32 | zlib.crc32(b[::-1] + b"#") for b in coded]
-    return np.array(single, np.uint64)
-
-
-def item_ids(items: Ids, low: int, high: int) -> Ids:
-    """64 bits are wide enough that collisions do not matter."""
-    hashed, found = np.zeros_like(items), [np.zeros(0, np.uint64)]
-    for n in range(1, min(high, len(items)) + 1):
-        size = len(items) - n + 1
-        hashed = mix(hashed[:size], items[n - 1 :] + np.uint64(1))
-        if n >= low:
-            found.append(mix(hashed, np.full_like(hashed, n)))
-    return np.concatenate(found)
-
-
-def mix(hashed: Ids, item: Ids) -> Ids:
-    """Hash of what came before and the next item, both [T]."""
-    mixed = (hashed ^ item) * _GOLDEN
-    return np.asarray(mixed ^ (mixed >> np.uint64(29)))
+    return ngram_ids(token_ids(tokens), low, high)
 
 
 @dataclass(frozen=True)

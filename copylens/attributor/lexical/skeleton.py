@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from copylens.store.arrays import Arrays, from_words, to_words
+from copylens.text import TOKEN
 
-_PIECE = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)*|\d+|[^\w\s]|_|\n")
+_PIECE = re.compile(rf"{TOKEN.pattern}|\n")
 _FREQUENT = 300
 
 

@@ -1,6 +1,6 @@
 """Installed Python distributions and the standard library -> one row per source file.
 
-Real text with a real holder and licence that lies on every machine CopyLens runs on.
+Text with a known holder and licence that every machine has on which CopyLens runs.
 """
 
 import difflib

@@ -1,4 +1,4 @@
-"""URI -> source: decides by scheme and by what lies there which reader is meant."""
+"""URI -> source: chooses the reader by scheme, file type and folder content."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -46,7 +46,7 @@ def open_source(uri: str) -> Source:
 
 
 def open_sources(config: CorpusConfig) -> list[tuple[Kind, Source]]:
-    """Opens every entry of the config, so that a wrong path is told before anything is read.
+    """Opens every entry of the config, so that a wrong path is an error before anything is read.
 
     Raises:
         CorpusError: there is no registered source, or one cannot be opened.

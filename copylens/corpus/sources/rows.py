@@ -1,4 +1,4 @@
-"""What every reader yields, and what every source can tell about itself."""
+"""The rows that readers yield, and the interface of a source."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True)
 class Row:
-    """One row as it was read; nothing in it has been checked yet.
+    """One row as read, before any check.
 
     Attributes:
         file: where it comes from, as a URI or path.
@@ -37,10 +37,10 @@ class Source(Protocol):
         """
 
     def identity(self) -> str:
-        """Changes when the content does; cheap, nothing is read (sizes, times, versions)."""
+        """Changes when the content does; from sizes, times and versions, without reading it."""
 
     def local_uris(self) -> list[str]:
         """The files that are read, where they are the user's own; [] otherwise."""
 
     def origin(self) -> dict[str, str]:
-        """What the manifest records: `sha256` of the files, or the `version`."""
+        """Provenance for the manifest: `sha256` of the files, or the `version`."""

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logsumexp, softmax
 
 from copylens.records import FloatArray, IntArray
 
 Float64 = npt.NDArray[np.float64]
 
-VIM_DIM = 256
 _CHUNK = 1024
 _TINY = 1e-12
 
@@ -27,9 +27,7 @@ def msp(logits: FloatArray) -> Float64:
     Hendrycks and Gimpel, "A Baseline for Detecting Misclassified and Out-of-Distribution
     Examples", arXiv 1610.02136 (there: the probability itself). logits [N, K] -> [N].
     """
-    shifted = _float64(logits)
-    shifted = shifted - shifted.max(axis=1, keepdims=True)
-    return np.asarray(1.0 - 1.0 / np.exp(shifted).sum(axis=1), dtype=np.float64)
+    return np.asarray(1.0 - softmax(_float64(logits), axis=1).max(axis=1))
 
 
 def max_logit(logits: FloatArray) -> Float64:
@@ -49,7 +47,7 @@ def energy(logits: FloatArray, temperature: float = 1.0) -> Float64:
     """
     if temperature <= 0:
         raise ValueError(f"temperature must be > 0, got {temperature}")
-    return -temperature * _log_sum_exp(_float64(logits) / temperature)
+    return np.asarray(-temperature * logsumexp(_float64(logits) / temperature, axis=1))
 
 
 @dataclass(frozen=True)
@@ -170,56 +168,6 @@ class RelativeMahalanobis:
         return self.classes.score(features) - self.whole.score(features)
 
 
-@dataclass(frozen=True)
-class Vim:
-    """Virtual-logit matching: alpha |R'(x - o)| - log sum_k exp(logits_k), unbounded.
-
-    o = -pinv(weight) bias is the point whose logits are 0; R spans what the principal space of
-    the training features leaves over; alpha scales residuals like the largest logits. It orders
-    texts as the paper's probability of the virtual logit does. Wang et al., "ViM:
-    Out-Of-Distribution with Virtual-logit Matching", arXiv 2203.10807.
-
-    Attributes:
-        origin: [F] the point o.
-        residual: [F, F - dim] orthonormal basis R.
-        alpha: mean largest training logit over mean residual norm; > 0 for logits that are.
-    """
-
-    origin: Float64
-    residual: Float64
-    alpha: float
-
-    @classmethod
-    def fit(
-        cls,
-        features: FloatArray,
-        logits: FloatArray,
-        weight: FloatArray,
-        bias: FloatArray,
-        dim: int = VIM_DIM,
-    ) -> "Vim":
-        """From features [N, F], their logits [N, K], and the last layer (weight [K, F], bias [K]).
-
-        `dim` is the width of the principal space; with few features it is capped at F // 2 (ours),
-        since without a residual there is no score.
-        """
-        if dim < 1:
-            raise ValueError(f"dim must be >= 1, got {dim}")
-        origin = -np.linalg.pinv(_float64(weight)) @ _float64(bias)
-        centred = _float64(features) - origin
-        _, vectors = np.linalg.eigh(centred.T @ centred / len(centred))  # eigenvalues ascending
-        width = centred.shape[1]
-        residual = vectors[:, : width - min(dim, width // 2)]
-        norms = np.linalg.norm(centred @ residual, axis=1)
-        alpha = float(_float64(logits).max(axis=1).mean() / max(norms.mean(), _TINY))
-        return cls(origin=origin, residual=residual, alpha=alpha)
-
-    def score(self, features: FloatArray, logits: FloatArray) -> Float64:
-        """Features [N, F] and logits [N, K] -> [N]."""
-        norms = np.linalg.norm((_float64(features) - self.origin) @ self.residual, axis=1)
-        return np.asarray(self.alpha * norms - _log_sum_exp(_float64(logits)), dtype=np.float64)
-
-
 def _float64(values: FloatArray) -> Float64:
     return np.asarray(values, dtype=np.float64)
 
@@ -228,11 +176,6 @@ def _normalise(features: FloatArray) -> Float64:
     values = _float64(features)
     norms = np.linalg.norm(values, axis=1, keepdims=True)
     return np.asarray(values / np.maximum(norms, _TINY), dtype=np.float64)
-
-
-def _log_sum_exp(logits: Float64) -> Float64:
-    top = logits.max(axis=1)
-    return np.asarray(top + np.log(np.exp(logits - top[:, None]).sum(axis=1)), dtype=np.float64)
 
 
 def _class_means(features: FloatArray, labels: IntArray) -> Float64:

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from copylens.detector.auroc import auroc
 from copylens.evaluation.baselines.linear import Features, LogisticModel, Split
 from copylens.evaluation.baselines.ood_scores import msp
-from copylens.evaluation.metrics import auroc, fpr95
+from copylens.evaluation.metrics import fpr95
 
 Float64 = npt.NDArray[np.float64]
 

@@ -136,7 +136,7 @@ def _alarms(report: Mapping[str, Any]) -> Headline:
     if rate is None or alpha is None:
         return Headline(title, NOT_MEASURED, "", "No false-alarm rate was measured.", "open")
     kept = rate <= alpha
-    meaning = f"The promise is at most {percent(alpha)}: " + (
+    meaning = f"Guaranteed: at most {percent(alpha)}; " + (
         "kept." if kept else "exceeded on this test set."
     )
     return Headline(title, percent(rate), "", meaning, "good" if kept else "bad")

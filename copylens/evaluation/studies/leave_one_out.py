@@ -19,6 +19,7 @@ import numpy as np
 from copylens.attributor.attributor import Attributor, ChannelScores
 from copylens.attributor.fusion import fit_fusion
 from copylens.config.schema import RunConfig
+from copylens.detector.auroc import auroc
 from copylens.detector.detector import LOSS, Detector, fit_detector, measures
 from copylens.evaluation import metrics
 from copylens.evaluation.studies.inputs import StudyInput
@@ -41,7 +42,7 @@ def run(study: StudyInput) -> dict[str, Any]:
         scores = detector.score(unread_measures(attributor, read))
         registered, left_out = scores[test.labels != k], scores[test.labels == k]
         found[name] = {
-            "auroc": metrics.auroc(registered, left_out),
+            "auroc": auroc(registered, left_out),
             "fpr95": metrics.fpr95(registered, left_out),
             "n_id": len(registered),
             "n_ood": len(left_out),

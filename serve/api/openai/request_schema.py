@@ -1,10 +1,10 @@
-"""The OpenAI-compatible bodies: what is understood, what is ignored, and what is refused."""
+"""OpenAI-compatible request bodies: which fields are used, ignored and refused."""
 
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError
 
-from serve.http.errors import RequestError, first_mistake
+from serve.http.errors import RequestError, first_validation_error
 from serve.replica.generation import (
     MAX_PROMPT,
     MAX_SEED,
@@ -12,12 +12,12 @@ from serve.replica.generation import (
     WHOLE,
     Count,
     GenerateRequest,
+    MonitorOptions,
     Number,
     Prompt,
-    Watching,
 )
 
-# Fields that ask for something else than one plain text, and values of them that ask for nothing.
+# Unsupported fields, and the values with which they have no effect, so that they are accepted.
 _REFUSED: dict[str, tuple[Any, ...]] = {
     "n": (1,),
     "best_of": (1,),
@@ -41,25 +41,25 @@ _REFUSED: dict[str, tuple[Any, ...]] = {
 
 
 def _refusals(schema: dict[str, Any]) -> None:
-    """The fields that must ask for nothing, as /openapi.json shows them."""
+    """Adds the unsupported fields to /openapi.json, restricted to values without effect."""
     for name, harmless in _REFUSED.items():
         schema["properties"][name] = {"enum": [None, *harmless]}
 
 
 class StreamOptions(BaseModel):
-    """Of a streamed answer."""
+    """Options of a streamed response."""
 
     include_usage: StrictBool = False
 
 
 class _Common(BaseModel):
-    """What both endpoints share; fields that are not named here are ignored."""
+    """Fields of both endpoints; unknown fields are ignored."""
 
     model_config = ConfigDict(
         extra="allow", frozen=True, allow_inf_nan=False, json_schema_extra=_refusals
     )
 
-    model: str | None = Field(default=None, description="null = the one that is served")
+    model: str | None = Field(default=None, description="null = the LM that is served")
     max_tokens: Count | None = None
     temperature: Annotated[Number, Field(ge=0, le=2)] | None = None
     top_p: Annotated[Number, Field(gt=0, le=1)] | None = None
@@ -67,15 +67,15 @@ class _Common(BaseModel):
     stop: str | Annotated[tuple[str, ...], Field(max_length=16)] | None = None
     stream: StrictBool | None = False
     stream_options: StreamOptions | None = None
-    copylens: Watching = Watching()
+    copylens: MonitorOptions = MonitorOptions()
 
     @property
     def with_usage(self) -> bool:
-        """Whether a streamed answer ends with its usage."""
+        """Whether a streamed response ends with its usage."""
         return self.stream_options is not None and self.stream_options.include_usage
 
     def _request(self, most: int, **beginning: Any) -> GenerateRequest:
-        """Ours; `most` is the default of max_tokens."""
+        """As a GenerateRequest; `most`: default of max_tokens."""
         stop = (self.stop,) if isinstance(self.stop, str) else self.stop or ()
         asked = {
             **beginning,
@@ -89,7 +89,7 @@ class _Common(BaseModel):
         try:
             return GenerateRequest.model_validate(asked)
         except ValidationError as error:
-            place, reason = first_mistake(error.errors())
+            place, reason = first_validation_error(error.errors())
             raise RequestError(400, "invalid", f"{place}: {reason}", param=place) from None
 
 
@@ -102,7 +102,7 @@ class CompletionBody(_Common):
     ) = Field(examples=["The old captain said"])
 
     def request(self) -> GenerateRequest:
-        """The same as our own request; OpenAI's default is 16 tokens.
+        """As a GenerateRequest; OpenAI's default is 16 tokens.
 
         Raises:
             RequestError: several prompts.
@@ -115,20 +115,20 @@ class CompletionBody(_Common):
 
 
 class TextPart(BaseModel):
-    """A part of a message's content; other kinds of parts are refused."""
+    """A text part of a message; other kinds of parts are refused."""
 
     type: Literal["text"]
     text: str = Field(max_length=MAX_PROMPT)
 
 
 class ChatMessage(BaseModel):
-    """One turn; fields such as `name` are ignored."""
+    """One message of a chat; fields such as `name` are ignored."""
 
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[str, Field(max_length=MAX_PROMPT)] | tuple[TextPart, ...]
 
     def plain(self) -> dict[str, str]:
-        """As our own `Message`, with its parts joined."""
+        """As a `Message`, with its parts joined."""
         content = self.content
         text = content if isinstance(content, str) else "".join(part.text for part in content)
         return {"role": self.role, "content": text}
@@ -145,21 +145,21 @@ class ChatBody(_Common):
     max_completion_tokens: Count | None = None
 
     def request(self) -> GenerateRequest:
-        """The same as our own request; without a limit the LM's context is the limit."""
+        """As a GenerateRequest; without a limit the LM's context is the limit."""
         most = self.max_completion_tokens or MAX_TOKENS
         return self._request(most, messages=[item.plain() for item in self.messages])
 
 
 def refuse_unsupported(body: _Common) -> None:
-    """One line about the first field that asks for what this service does not do.
+    """Refuses a body with an unsupported field.
 
     Raises:
-        RequestError: there is such a field.
+        RequestError: names the first such field.
     """
     given = body.model_extra or {}
     for name, harmless in _REFUSED.items():
         value = given.get(name)
-        if value is None or any(_same(value, item) for item in harmless):
+        if value is None or any(_equal_in_json(value, item) for item in harmless):
             continue
         shown = repr(value)
         shown = shown if len(shown) <= 40 else f"{shown[:40]}..."
@@ -167,6 +167,6 @@ def refuse_unsupported(body: _Common) -> None:
         raise RequestError(400, "unsupported", line, param=name)
 
 
-def _same(value: Any, harmless: Any) -> bool:
-    """Equal as JSON has it, where true is not 1."""
+def _equal_in_json(value: Any, harmless: Any) -> bool:
+    """Equality of JSON values, in which true is not 1."""
     return value == harmless and isinstance(value, bool) == isinstance(harmless, bool)

@@ -1,52 +1,34 @@
-"""OpenAI's answers, as /openapi.json shows them; `serve.api.openai.responses` makes them."""
+"""OpenAI's response bodies for /openapi.json; `serve.api.openai.responses` builds them."""
 
 from typing import Any, Literal
 
 from pydantic import Field
 
-from serve.api.schema import Out, VerdictOut
+from copylens.generation.flags import Block, Flag
+from serve.api.schema import Out, ServedVerdict
 
 Finish = Literal["stop", "length", "content_filter"]
 
 
 class Usage(Out):
-    """Tokens read and written."""
+    """Numbers of tokens of the prompt and of the generated text."""
 
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
 
 
-class FlagOut(Out):
-    """A flag that was raised while the LM wrote."""
+class CopylensFields(Out):
+    """What CopyLens adds to OpenAI's responses."""
 
-    decision: str
-    sub_dataset: str | None
-    holder: str | None
-    share: float
-    p_value: float
-    tokens: int
-
-
-class BlockOut(Out):
-    """Why a text was ended."""
-
-    reason: str
-    sub_dataset: str | None
-    holder: str | None
-
-
-class Watched(Out):
-    """What CopyLens adds to OpenAI's answers."""
-
-    verdict: VerdictOut | None = Field(description="null: the text is blank")
-    flags: list[FlagOut]
-    blocked: BlockOut | None
+    verdict: ServedVerdict | None = Field(description="null: the text is blank")
+    flags: list[Flag]
+    blocked: Block | None
     seed: int | None
 
 
 class CompletionChoice(Out):
-    """The one text."""
+    """The generated text; there is one choice per response."""
 
     index: int
     text: str = Field(description="empty where it was blocked")
@@ -55,7 +37,7 @@ class CompletionChoice(Out):
 
 
 class ChatMessageOut(Out):
-    """The one message."""
+    """The generated message."""
 
     role: Literal["assistant"]
     content: str = Field(description="empty where it was blocked")
@@ -63,7 +45,7 @@ class ChatMessageOut(Out):
 
 
 class ChatChoice(Out):
-    """The one answer."""
+    """The generated message; there is one choice per response."""
 
     index: int
     message: ChatMessageOut
@@ -71,22 +53,22 @@ class ChatChoice(Out):
     finish_reason: Finish
 
 
-class _Answer(Out):
+class _Response(Out):
     id: str
     created: int
     model: str
     usage: Usage
-    copylens: Watched
+    copylens: CopylensFields
 
 
-class CompletionOut(_Answer):
+class CompletionOut(_Response):
     """`POST /v1/completions`, not streamed."""
 
     object: Literal["text_completion"]
     choices: list[CompletionChoice]
 
 
-class ChatOut(_Answer):
+class ChatOut(_Response):
     """`POST /v1/chat/completions`, not streamed."""
 
     object: Literal["chat.completion"]
@@ -94,13 +76,13 @@ class ChatOut(_Answer):
 
 
 class LanguageModelOut(Out):
-    """The LM that writes."""
+    """The LM that generates."""
 
     id: str
     object: Literal["model"]
     created: int
     owned_by: str
-    context: int = Field(description="longest input and output together, in tokens")
+    context: int = Field(description="longest prompt and generated text together, in tokens")
     copylens: dict[str, Any] = Field(examples=[{"scorer": "copylens", "version": "7"}])
 
 

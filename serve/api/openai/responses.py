@@ -1,9 +1,9 @@
-"""Events of a generation -> OpenAI's answers, whole or in chunks.
+"""Events of a generation -> OpenAI's responses, whole or in chunks.
 
-Beside OpenAI's fields each answer has `copylens`: the verdict on the text, the flags that were
-raised, why it was blocked, and the seed. In a stream a flag comes in a chunk without text as soon
-as it is raised, the rest with the last choice. A blocked text ends with `content_filter`; an
-answer that is not streamed then holds none of the text.
+Each response has an additional field `copylens`: the verdict on the text, the flags, the reason of
+a block, and the seed. In a stream a flag comes in a chunk without text as soon as it is raised, the
+rest with the last choice. A blocked text ends with `content_filter`; a response that is not
+streamed then contains none of the text.
 """
 
 import json
@@ -13,82 +13,20 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from serve.http.errors import broken_off
+from fastapi.sse import format_sse_event
+
+from serve.http.errors import error_from_event
 from serve.replica.generation import Event, ModelCard
 
 Kind = Literal["completion", "chat"]
 
 _FINISH = {"stop": "stop", "length": "length", "blocked": "content_filter"}
 _PREFIX = {"completion": "cmpl", "chat": "chatcmpl"}
-DONE = "data: [DONE]\n\n"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The fields that all parts of one answer share."""
-
-    kind: Kind
-    model: str
-    id: str
-    created: int
-
-    @classmethod
-    def new(cls, kind: Kind, model: str) -> "Answer":
-        """With a fresh id, now."""
-        return cls(kind, model, f"{_PREFIX[kind]}-{uuid.uuid4().hex}", int(time.time()))
-
-    def whole(self, told: "Told") -> dict[str, Any]:
-        """The answer that is not streamed."""
-        text = "" if told.finish == "content_filter" else told.text
-        choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": told.finish}
-        if self.kind == "chat":
-            choice["message"] = {"role": "assistant", "content": text, "refusal": None}
-        else:
-            choice["text"] = text
-        name = "chat.completion" if self.kind == "chat" else "text_completion"
-        return self._head(name) | {
-            "choices": [choice],
-            "usage": told.usage,
-            "copylens": told.copylens,
-        }
-
-    def chunk(self, text: str | None, finish: str | None = None, **more: Any) -> str:
-        """A part of the streamed answer, as a server-sent event.
-
-        Args:
-            text: None = nothing was added.
-            more: further fields of the chunk.
-        """
-        choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": finish}
-        if self.kind == "chat":
-            choice["delta"] = {} if text is None else {"content": text}
-        else:
-            choice["text"] = text or ""
-        return self._event({"choices": [choice], **more})
-
-    def opening(self) -> str:
-        """A chat's first chunk, which says whose turn it is; a completion has none."""
-        if self.kind != "chat":
-            return ""
-        delta = {"role": "assistant", "content": ""}
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
-        return self._event({"choices": [choice]})
-
-    def usage(self, usage: dict[str, int]) -> str:
-        """The chunk after the last choice, for those who asked for it."""
-        return self._event({"choices": [], "usage": usage})
-
-    def _event(self, fields: dict[str, Any]) -> str:
-        name = "chat.completion.chunk" if self.kind == "chat" else "text_completion"
-        return f"data: {json.dumps(self._head(name) | fields, ensure_ascii=False)}\n\n"
-
-    def _head(self, name: str) -> dict[str, Any]:
-        return {"id": self.id, "object": name, "created": self.created, "model": self.model}
 
 
 @dataclass
-class Told:
-    """All that the events of a generation told."""
+class GenerationResult:
+    """What the events of a generation add up to."""
 
     text: str = ""
     finish: str = "stop"
@@ -97,8 +35,8 @@ class Told:
         default_factory=lambda: {"verdict": None, "flags": [], "blocked": None, "seed": None}
     )
 
-    def take(self, event: Event) -> None:
-        """One more event."""
+    def add(self, event: Event) -> None:
+        """Adds the next event."""
         data = event.data
         if event.name == "token":
             self.text += data["text"]
@@ -113,31 +51,96 @@ class Told:
             self.copylens["seed"] = data["seed"]
 
 
+@dataclass(frozen=True)
+class ResponseBuilder:
+    """Builds the parts of one response, which share these fields."""
+
+    kind: Kind
+    model: str
+    id: str
+    created: int
+
+    @classmethod
+    def new(cls, kind: Kind, model: str) -> "ResponseBuilder":
+        """With a new id and the current time."""
+        return cls(kind, model, f"{_PREFIX[kind]}-{uuid.uuid4().hex}", int(time.time()))
+
+    def whole(self, result: GenerationResult) -> dict[str, Any]:
+        """The response that is not streamed."""
+        text = "" if result.finish == "content_filter" else result.text
+        choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": result.finish}
+        if self.kind == "chat":
+            choice["message"] = {"role": "assistant", "content": text, "refusal": None}
+        else:
+            choice["text"] = text
+        name = "chat.completion" if self.kind == "chat" else "text_completion"
+        return self._common(name) | {
+            "choices": [choice],
+            "usage": result.usage,
+            "copylens": result.copylens,
+        }
+
+    def chunk(self, text: str | None, finish: str | None = None, **more: Any) -> bytes:
+        """A chunk of the streamed response, as a server-sent event.
+
+        Args:
+            text: None = no text was added.
+            more: further fields of the chunk.
+        """
+        choice: dict[str, Any] = {"index": 0, "logprobs": None, "finish_reason": finish}
+        if self.kind == "chat":
+            choice["delta"] = {} if text is None else {"content": text}
+        else:
+            choice["text"] = text or ""
+        return self._event({"choices": [choice], **more})
+
+    def opening(self) -> bytes:
+        """The first chunk of a chat, which has the role; a completion has no such chunk."""
+        delta = {"role": "assistant", "content": ""}
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": None}
+        return self._event({"choices": [choice]})
+
+    def usage(self, usage: dict[str, int]) -> bytes:
+        """The chunk after the last choice, where `include_usage` was requested."""
+        return self._event({"choices": [], "usage": usage})
+
+    def _event(self, fields: dict[str, Any]) -> bytes:
+        name = "chat.completion.chunk" if self.kind == "chat" else "text_completion"
+        return _data_event(self._common(name) | fields)
+
+    def _common(self, name: str) -> dict[str, Any]:
+        return {"id": self.id, "object": name, "created": self.created, "model": self.model}
+
+
 async def chunks(
-    answer: Answer, events: AsyncIterator[Event], with_usage: bool
-) -> AsyncIterator[str]:
-    """The streamed answer; an error ends it in OpenAI's shape."""
-    told = Told()
-    if answer.kind == "chat":
-        yield answer.opening()
+    response: ResponseBuilder, events: AsyncIterator[Event], with_usage: bool
+) -> AsyncIterator[bytes]:
+    """The streamed response; an error event ends it with an error in OpenAI's form."""
+    result = GenerationResult()
+    if response.kind == "chat":
+        yield response.opening()
     async for event in events:
-        told.take(event)
+        result.add(event)
         if event.name == "token":
-            yield answer.chunk(event.data["text"])
+            yield response.chunk(event.data["text"])
         elif event.name == "flag":
-            yield answer.chunk(None, copylens={"flag": event.data})
+            yield response.chunk(None, copylens={"flag": event.data})
         elif event.name == "error":
-            yield f"data: {json.dumps(broken_off(event.data).body())}\n\n"
+            yield _data_event(error_from_event(event.data).body())
             return
         elif event.name == "done":
-            yield answer.chunk(None, told.finish, copylens=told.copylens)
+            yield response.chunk(None, result.finish, copylens=result.copylens)
             if with_usage:
-                yield answer.usage(told.usage)
-    yield DONE
+                yield response.usage(result.usage)
+    yield format_sse_event(data_str="[DONE]")
+
+
+def _data_event(data: dict[str, Any]) -> bytes:
+    return format_sse_event(data_str=json.dumps(data, ensure_ascii=False))
 
 
 def model_list(card: ModelCard, created: int) -> dict[str, Any]:
-    """`GET /v1/models`: the one LM, with the scorer that watches it."""
+    """`GET /v1/models`: the LM, with the scorer of its texts."""
     model = {
         "id": card.id,
         "object": "model",

@@ -1,4 +1,4 @@
-"""`POST /v1/attribute`: texts -> verdicts, and what the policy makes of them."""
+"""`POST /v1/attribute`: texts -> verdicts with the policy's ruling."""
 
 import time
 from typing import Any
@@ -8,45 +8,50 @@ from starlette.responses import JSONResponse
 
 from copylens.records import Verdict
 from serve.api.openapi import BODY
-from serve.api.policy import Policy
-from serve.api.responses import note, ruled
-from serve.api.schema import AttributeRequest, BatchOut, VerdictOut
+from serve.api.policy import ContentPolicy
+from serve.api.responses import log_response, verdict_response
+from serve.api.schema import AttributeRequest, BatchOut, ServedVerdict
 from serve.http.context import Context, Ctx
-from serve.http.errors import RequestError, internal
+from serve.http.errors import RequestError, internal_error
 from serve.http.limits import check_texts
-from serve.replica.messages import Failed
+from serve.replica.messages import FailedText
 
 router = APIRouter()
 
 
-@router.post("/v1/attribute", response_model=VerdictOut | BatchOut, responses=BODY)
+@router.post("/v1/attribute", response_model=ServedVerdict | BatchOut, responses=BODY)
 async def attribute(body: AttributeRequest, request: Request, context: Ctx) -> JSONResponse:
-    """Says of each text whether it draws on something registered, on what, and how much."""
+    """Which registered sub-datasets each text draws on, and how much.
+
+    `text` gives one verdict; `texts` a list, in which a text that cannot be scored has an error.
+    """
     start = time.perf_counter()
     batch = body.texts is not None
     texts = body.texts if body.texts is not None else (body.text or "",)
     limits = context.args.limits
     check_texts(texts, limits, batch)
-    answers = await context.backend.score(
+    outcomes = await context.backend.score(
         texts, body.alpha, body.timeline, body.evidence, limits.deadline_s
     )
     policy = context.policy.current()
-    rows = [_row(context, policy, answer) for answer in answers]
+    rows = [_row(context, policy, outcome) for outcome in outcomes]
     seconds = time.perf_counter() - start
     for text, row in zip(texts, rows, strict=True):
-        note(context, request, text, row, seconds)
+        log_response(context, request, text, row, seconds)
     if batch:
         return JSONResponse({"verdicts": rows})
-    if isinstance(answers[0], Failed):
-        raise _refusal(answers[0])
+    if isinstance(outcomes[0], FailedText):
+        raise _refusal(outcomes[0])
     return JSONResponse(rows[0])
 
 
-def _row(context: Context, policy: Policy, answer: Verdict | Failed) -> dict[str, Any]:
-    return _refusal(answer).body() if isinstance(answer, Failed) else ruled(context, policy, answer)
+def _row(context: Context, policy: ContentPolicy, outcome: Verdict | FailedText) -> dict[str, Any]:
+    if isinstance(outcome, FailedText):
+        return _refusal(outcome).body()
+    return verdict_response(context, policy, outcome)
 
 
-def _refusal(failed: Failed) -> RequestError:
+def _refusal(failed: FailedText) -> RequestError:
     if failed.reason is None:
-        return internal()
+        return internal_error()
     return RequestError(422, "cannot_score", failed.reason, hint="send a longer text")

@@ -1,6 +1,7 @@
-"""`POST /v1/generate`: the LM writes, and the events of it go out as they happen."""
+"""`POST /v1/generate`: a monitored generation as server-sent events."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -8,31 +9,39 @@ from typing import Any, get_args
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
+from fastapi.sse import format_sse_event
+from pydantic import TypeAdapter
 
-from copylens.client.records import verdict_from
+from copylens.records import Verdict
 from serve.api.openapi import GENERATION, event_stream
-from serve.api.responses import note, ruled
+from serve.api.responses import log_response, verdict_response
 from serve.http.context import Context, Ctx
-from serve.http.errors import RequestError, broken_off
-from serve.replica.generation import Event, EventName, GenerateRequest, error_event, sse
+from serve.http.errors import RequestError, error_from_event
+from serve.replica.generation import Event, EventName, GenerateRequest, error_event
 
 router = APIRouter(tags=["generation"])
 
-# A proxy that buffers would hold tokens back.
+# A proxy that buffers would delay the tokens.
 _HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+_VERDICT = TypeAdapter(Verdict)
 
 
 class EventResponse(StreamingResponse):
-    """Server-sent events; however it ends, the generation behind it ends too."""
+    """Server-sent events of a generation, which is closed when the response ends.
+
+    Not FastAPI's EventSourceResponse: a route with it must be a generator, whose status is
+    sent before its first event.
+    """
 
     media_type = "text/event-stream"
 
-    def __init__(self, lines: AsyncIterator[str], events: AsyncIterator[Event]):
-        super().__init__(lines, headers=_HEADERS)
+    def __init__(self, chunks: AsyncIterator[bytes], events: AsyncIterator[Event]):
+        """`chunks`: what is sent; `events`: the generation that they are made of."""
+        super().__init__(chunks, headers=_HEADERS)
         self._events = events
 
     async def __call__(self, *scope: Any) -> None:
-        """Sends all; a client that goes away cancels this."""
+        """Sends the response; cancelled where the client disconnects."""
         try:
             await super().__call__(*scope)
         finally:
@@ -48,28 +57,31 @@ class EventResponse(StreamingResponse):
     openapi_extra=event_stream(*get_args(EventName)),
 )
 async def generate(body: GenerateRequest, request: Request, context: Ctx) -> EventResponse:
-    """Server-sent events while the LM writes: token, shares, flag, blocked, verdict, done, error.
+    """Server-sent events of a generation: token, shares, flag, blocked, verdict, done, error.
 
-    See docs/generation.md for what each one carries.
+    See docs/generation.md for the data of each event.
     """
-    events = told(context, request, body)
-    return EventResponse(_sse(await begun(context, events)), events)
+    events = monitored_events(context, request, body)
+    return EventResponse(_sse(await started(context, events)), events)
 
 
-async def told(context: Context, request: Request, asked: GenerateRequest) -> AsyncIterator[Event]:
-    """What the LM and its watch tell; the verdict with the policy's word, counted and logged."""
+async def monitored_events(
+    context: Context, request: Request, body: GenerateRequest
+) -> AsyncIterator[Event]:
+    """The events of a generation; its verdict gets the policy's ruling, is counted and logged."""
     assert context.generation is not None
-    # A text keeps the policy that it began with.
+    # Read once: a change of the policy does not affect a running generation.
     policy, limits = context.policy.current(), context.args.limits
     start, text = time.perf_counter(), ""
-    async with aclosing(context.generation.stream(asked, policy)) as events:
+    async with aclosing(context.generation.stream(body, policy)) as events:
         async for event in events:
             seconds = time.perf_counter() - start
             if event.name == "token":
                 text += event.data["text"]
             elif event.name == "verdict":
-                row = ruled(context, policy, verdict_from(event.data))
-                note(context, request, text, row, seconds)
+                verdict = _VERDICT.validate_python(event.data)
+                row = verdict_response(context, policy, verdict)
+                log_response(context, request, text, row, seconds)
                 event = Event("verdict", row)
             yield event
             if event.name == "token" and seconds > limits.generation_s:
@@ -78,14 +90,14 @@ async def told(context: Context, request: Request, asked: GenerateRequest) -> As
                 return
 
 
-async def begun(context: Context, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
-    """The same events, once the first is there: what is refused has a status of its own.
+async def started(context: Context, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+    """The same events, once the first has arrived, so that a refusal can have its own HTTP status.
 
     Raises:
         RequestError: the generation is refused, or does not begin in time.
     """
     deadline_s = context.args.limits.deadline_s
-    # Not asyncio.timeout: Serve turns a cancelled wait into an error of its own.
+    # Not asyncio.timeout, which cancels: Serve raises its own error for a cancelled wait.
     first = asyncio.ensure_future(anext(events))
     await asyncio.wait({first}, timeout=deadline_s)
     if not first.done():
@@ -96,14 +108,14 @@ async def begun(context: Context, events: AsyncIterator[Event]) -> AsyncIterator
         raise RequestError(504, "deadline", line, deadline_s, "try again when there is less to do")
     if first.result().name == "error":
         await close(events)
-        raise broken_off(first.result().data)
+        raise error_from_event(first.result().data)
     return _chain(first.result(), events)
 
 
-async def close(items: Any) -> None:
-    """Ends an iterator that can be ended."""
-    if hasattr(items, "aclose"):
-        await items.aclose()
+async def close(iterator: Any) -> None:
+    """Closes an asynchronous generator; other iterators have nothing to close."""
+    if hasattr(iterator, "aclose"):
+        await iterator.aclose()
 
 
 async def _chain(first: Event, rest: AsyncIterator[Event]) -> AsyncIterator[Event]:
@@ -112,6 +124,7 @@ async def _chain(first: Event, rest: AsyncIterator[Event]) -> AsyncIterator[Even
         yield event
 
 
-async def _sse(events: AsyncIterator[Event]) -> AsyncIterator[str]:
+async def _sse(events: AsyncIterator[Event]) -> AsyncIterator[bytes]:
     async for event in events:
-        yield sse(event)
+        data = json.dumps(event.data, ensure_ascii=False)
+        yield format_sse_event(event=event.name, data_str=data)

@@ -10,14 +10,20 @@ from fastapi.responses import JSONResponse, Response
 
 from serve.api.openai.request_schema import ChatBody, CompletionBody, refuse_unsupported
 from serve.api.openai.response_schema import ChatOut, CompletionOut, ModelsOut
-from serve.api.openai.responses import Answer, Kind, Told, chunks, model_list
+from serve.api.openai.responses import (
+    GenerationResult,
+    Kind,
+    ResponseBuilder,
+    chunks,
+    model_list,
+)
 from serve.api.openapi import COMMON, OPENAI, event_stream
-from serve.api.routes.generation import EventResponse, begun, close, told
+from serve.api.routes.generation import EventResponse, close, monitored_events, started
 from serve.http.context import Context, Ctx
-from serve.http.errors import RequestError, broken_off
+from serve.http.errors import RequestError, error_from_event
 from serve.replica.generation import Event
 
-# Errors in a body are 400 here, as OpenAI's clients know them.
+# Invalid bodies get a 400 here, as OpenAI's clients expect.
 TAG = "openai"
 router = APIRouter(tags=[TAG])
 
@@ -32,8 +38,8 @@ _T = TypeVar("_T")
     openapi_extra=event_stream(),
 )
 async def completions(body: CompletionBody, request: Request, context: Ctx) -> Response:
-    """OpenAI's text completion, whole or streamed; `copylens` carries flags and verdict."""
-    return await _answered(body, request, context, "completion")
+    """OpenAI's text completion, whole or streamed; `copylens` contains flags and verdict."""
+    return await _response(body, request, context, "completion")
 
 
 @router.post(
@@ -43,67 +49,67 @@ async def completions(body: CompletionBody, request: Request, context: Ctx) -> R
     openapi_extra=event_stream(),
 )
 async def chat(body: ChatBody, request: Request, context: Ctx) -> Response:
-    """OpenAI's chat completion, whole or streamed; `copylens` carries flags and verdict."""
-    return await _answered(body, request, context, "chat")
+    """OpenAI's chat completion, whole or streamed; `copylens` contains flags and verdict."""
+    return await _response(body, request, context, "chat")
 
 
 @router.get("/v1/models", response_model=ModelsOut, responses=COMMON)
 async def models(context: Ctx) -> dict[str, Any]:
-    """The LM that writes, as a list of one."""
+    """The LM that generates, as a list of one."""
     assert context.generation is not None
     return model_list(await context.generation.card(), _STARTED)
 
 
-async def _answered(
+async def _response(
     body: CompletionBody | ChatBody, request: Request, context: Context, kind: Kind
 ) -> Response:
     refuse_unsupported(body)
-    asked = body.request()
+    generate = body.request()
     assert context.generation is not None
     card = await context.generation.card()
     if body.model not in (None, card.id):
         line = f"the model '{body.model}' is not served here; there is '{card.id}'"
         raise RequestError(404, "model_not_found", line, param="model")
-    answer = Answer.new(kind, card.id)
-    events = told(context, request, asked)
+    response = ResponseBuilder.new(kind, card.id)
+    events = monitored_events(context, request, generate)
     if body.stream:
-        lines = chunks(answer, await begun(context, events), body.with_usage)
-        return EventResponse(lines, events)
-    whole = await unless_gone(request, _collect(context, events))
+        parts = chunks(response, await started(context, events), body.with_usage)
+        return EventResponse(parts, events)
+    whole = await unless_disconnected(request, _collect(context, events))
     if whole is None:
-        return Response(status_code=499)  # nobody will read it
-    return JSONResponse(answer.whole(whole))
+        return Response(status_code=499)  # never sent: the client has disconnected
+    return JSONResponse(response.whole(whole))
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T | None:
-    """The result of the work, or None where the client went away before, which cancels it."""
+async def unless_disconnected(request: Request, work: Coroutine[Any, Any, _T]) -> _T | None:
+    """The result of `work`; None where the client disconnects first, which cancels `work`."""
 
-    async def gone() -> None:
+    async def disconnected() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    task, watch = asyncio.ensure_future(work), asyncio.ensure_future(gone())
+    task, monitor = asyncio.ensure_future(work), asyncio.ensure_future(disconnected())
     try:
-        await asyncio.wait({task, watch}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({task, monitor}, return_when=asyncio.FIRST_COMPLETED)
         return task.result() if task.done() else None
     finally:
-        for item in (task, watch):
+        for item in (task, monitor):
             item.cancel()
-        await asyncio.gather(task, watch, return_exceptions=True)
+        await asyncio.gather(task, monitor, return_exceptions=True)
 
 
-async def _collect(context: Context, events: AsyncIterator[Event]) -> Told:
-    """All that is told.
+async def _collect(context: Context, events: AsyncIterator[Event]) -> GenerationResult:
+    """Consumes all events.
 
     Raises:
-        RequestError: the generation is refused, or broke off.
+        RequestError: the generation is refused or fails.
     """
-    whole = Told()
+    result = GenerationResult()
     try:
-        async for event in await begun(context, events):
+        async for event in await started(context, events):
             if event.name == "error":
-                raise broken_off(event.data)
-            whole.take(event)
+                raise error_from_event(event.data)
+            result.add(event)
     finally:
         await close(events)
-    return whole
+    return result

@@ -1,4 +1,4 @@
-"""`/healthz`, `/readyz` and `GET /v1/registry`: what the service is and whether it can answer."""
+"""`/healthz`, `/readyz` and `GET /v1/registry`: liveness, readiness, registered sub-datasets."""
 
 from dataclasses import asdict
 from pathlib import PurePath
@@ -18,7 +18,7 @@ router = APIRouter()
 
 @router.get("/healthz")
 async def healthz() -> dict[str, str]:
-    """The process answers. Says nothing of the model: see /readyz."""
+    """Liveness: the process answers. For the model see /readyz."""
     return {"status": "ok"}
 
 
@@ -26,12 +26,12 @@ async def healthz() -> dict[str, str]:
     "/readyz", response_model=ReadyOut, responses={503: {"model": ReadyOut, "headers": RETRY}}
 )
 async def readyz(request: Request, context: Ctx) -> JSONResponse:
-    """200 when verdicts can be given, 503 before that and while the service stops."""
+    """Readiness: 200 where a model is loaded, 503 before that and while the service stops."""
     status = await context.backend.status()
     ready = status.model is not None and not context.draining
     reason = status.reason
     if reason is not None and context.keys is not None and request.scope.get(KEY) is None:
-        # It may name servers and folders.
+        # The reason may contain host names and paths.
         reason = "send an API key to read the reason"
     body = {
         "ready": ready,
@@ -50,7 +50,7 @@ async def readyz(request: Request, context: Ctx) -> JSONResponse:
 
 @router.get("/v1/registry", response_model=RegistryOut, responses=COMMON)
 async def registry(context: Ctx) -> JSONResponse:
-    """Sub-datasets with their holders and licences, the model and its lineage, the policy."""
+    """Registered sub-datasets with holders and licences; the model and its lineage; the policy."""
     found = await context.backend.registered()
     body: dict[str, Any] = {
         "model": asdict(found.model),
@@ -67,7 +67,7 @@ async def registry(context: Ctx) -> JSONResponse:
 def _policy(context: Context, rights: Any) -> dict[str, Any]:
     policy, problem = context.policy.current(), context.policy.problem
     if problem is not None and context.args.policy is not None:
-        # The log has the whole path.
+        # File name only; the log has the whole path.
         problem = problem.replace(context.args.policy, PurePath(context.args.policy).name)
     return {
         "id": policy.id,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from copylens.attributor.lexical.class_lm import ClassLanguageModel
-from copylens.attributor.lexical.ngrams import token_ids
+from copylens.text import token_ids
 
 ORDER, K = 3, 2
 DOCUMENTS = ["a b a c", "a b b", "c c a b a", "b"]

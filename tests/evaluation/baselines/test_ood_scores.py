@@ -88,29 +88,3 @@ def test_mahalanobis_counts_a_direction_without_variance_by_the_shrunk_covarianc
 def test_a_class_without_passages_is_refused() -> None:
     with pytest.raises(ValueError, match="every class"):
         ood_scores.Mahalanobis.fit(FEATURES[:2], np.array([0, 2]))
-
-
-def test_vim_matches_its_formula_by_svd() -> None:
-    weight, bias = RNG.normal(size=(3, 5)), RNG.normal(size=3)
-    fitted = ood_scores.Vim.fit(FEATURES, FEATURES @ weight.T + bias, weight, bias, dim=2)
-    # The origin is the smallest point whose logits vanish.
-    origin = np.linalg.lstsq(weight, -bias, rcond=None)[0]
-    principal = np.linalg.svd(FEATURES - origin, full_matrices=False)[2][:2]
-
-    def residual(x: np.ndarray) -> np.ndarray:
-        moved = x - origin
-        return np.linalg.norm(moved - moved @ principal.T @ principal, axis=1)
-
-    logits = QUERIES @ weight.T + bias
-    alpha = (FEATURES @ weight.T + bias).max(axis=1).mean() / residual(FEATURES).mean()
-    virtual = alpha * residual(QUERIES)
-    np.testing.assert_allclose(fitted.score(QUERIES, logits), virtual - logsumexp(logits, axis=1))
-    # The paper's score is the softmax share of the virtual logit: the same order.
-    paper = softmax(np.column_stack([logits, virtual]), axis=1)[:, -1]
-    assert (np.argsort(fitted.score(QUERIES, logits)) == np.argsort(paper)).all()
-
-
-def test_vim_leaves_a_residual_where_features_are_few() -> None:
-    weight, bias = np.eye(3, 5), np.zeros(3)
-    fitted = ood_scores.Vim.fit(FEATURES, FEATURES @ weight.T, weight, bias)
-    assert fitted.residual.shape == (5, 3)

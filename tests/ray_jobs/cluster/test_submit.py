@@ -217,7 +217,7 @@ def test_a_users_mistake_in_a_job_is_one_line_and_exit_code_2(head):
     assert "Traceback" not in done.out + done.err
 
 
-def test_a_relative_place_fails_the_job_before_it_writes(head):
+def test_a_relative_path_fails_the_job_before_it_writes(head):
     done = head.ray("python", "-m", "ray_jobs.ingest", "--set", "output=runs/x")
     assert done.code == 1
     # Ray's client repeats the log when a job failed.

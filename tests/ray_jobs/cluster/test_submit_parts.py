@@ -1,4 +1,4 @@
-"""What submitting a job rests on, without a cluster: uploads, places, exit codes, links."""
+"""What submitting a job rests on, without a cluster: uploads, paths, exit codes, links."""
 
 import json
 import shutil
@@ -8,12 +8,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from copylens.config.load import build_config, load_config, read_config
+from copylens.config.load import build_config, load_config
 from copylens.config.schema import RunConfig
 from copylens.errors import CopyLensError
 from copylens.registry import tracker as tracking
 from ray_jobs.cluster import submit
-from ray_jobs.cluster.places import job_config, require_absolute
+from ray_jobs.cluster.job_paths import job_config, require_absolute
 from ray_jobs.cluster.submit import Outcome, Submission, follow, pack
 from ray_jobs.cluster.submit_view import show
 
@@ -68,9 +68,9 @@ def test_the_working_directory_travels_without_what_no_job_needs(tmp_path):
 
 def test_corpora_lms_and_runs_beside_the_code_stay(tmp_path):
     folder = tmp_path / "clone"
-    for place in ("runs/a/states", "lm", ".git", ".venv/lib", "data", "copylens/__pycache__"):
-        (folder / place).mkdir(parents=True)
-        (folder / place / "big.bin").write_bytes(bytes(LIMIT))
+    for path in ("runs/a/states", "lm", ".git", ".venv/lib", "data", "copylens/__pycache__"):
+        (folder / path).mkdir(parents=True)
+        (folder / path / "big.bin").write_bytes(bytes(LIMIT))
     for name in ("books.jsonl.gz", "copylens.db", "notes.txt"):
         (folder / name).write_bytes(bytes(LIMIT))
     (folder / "copylens" / "cli.py").write_text("")
@@ -81,7 +81,9 @@ def test_corpora_lms_and_runs_beside_the_code_stay(tmp_path):
 
 
 def test_what_copylens_submit_sends_is_the_code_and_the_config_as_read_here(tmp_path):
-    config = read_config(ROOT / "configs" / "books.yaml", ["output=/data/x", "seed=7"])
+    config = load_config(
+        ROOT / "configs" / "books.yaml", ["output=/data/x", "seed=7"], as_written=True
+    )
     pack(tmp_path / "staged", config)
     names = uploaded(tmp_path / "staged", tmp_path / "package.zip")
     assert set(names) == code_files(ROOT) | {"config.yaml"}
@@ -101,17 +103,17 @@ def test_what_copylens_submit_sends_is_the_code_and_the_config_as_read_here(tmp_
         ("tracking.uri", "sqlite:///copylens.db"),
     ],
 )
-def test_a_relative_place_is_refused_in_a_job_only(key, value, tmp_path, monkeypatch):
+def test_a_relative_path_is_refused_in_a_job_only(key, value, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").mkdir()
-    place = value[-1] if isinstance(value, list) else value
+    path = value[-1] if isinstance(value, list) else value
     (tmp_path / "c.yaml").write_text(build_config(ABSOLUTE).to_yaml())
     overrides = [f"{key}={json.dumps(value)}", "evaluation.never_trained=[a]"]
     assert job_config("c.yaml", overrides) == load_config("c.yaml", overrides)
     monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6379")
     job_config("c.yaml", overrides)
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
-    with pytest.raises(CopyLensError, match=f"^{key}: '{place}' is relative"):
+    with pytest.raises(CopyLensError, match=f"^{key}: '{path}' is relative"):
         job_config("c.yaml", overrides)
     assert job_config("c.yaml", []).output == "/data/run"
 

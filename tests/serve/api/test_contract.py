@@ -11,11 +11,11 @@ from benchmarks.support.fuzz_bodies import raw_bodies
 from serve.http.auth import new_key
 from serve.http.errors import RequestError
 from tests.serve.fakes import make_app, make_client
-from tests.serve.generation_samples import BLOCKED, FakeBackend
+from tests.serve.generation_samples import BLOCKED, FakeGenerationBackend
 
 
 def service(**args):
-    return make_app(generation=FakeBackend(BLOCKED), **args)
+    return make_app(generation=FakeGenerationBackend(BLOCKED), **args)
 
 
 @pytest.mark.slow
@@ -30,7 +30,7 @@ def test_schemathesis_finds_nothing():
 
 def test_bodies_that_no_schema_thinks_of_are_refused_as_announced():
     found = Found()
-    by_hand(found, make_client(generation=FakeBackend(BLOCKED)), raw_bodies(0, 60))
+    by_hand(found, make_client(generation=FakeGenerationBackend(BLOCKED)), raw_bodies(0, 60))
     assert found.server_errors + found.contract_violations == []
     assert found.cases == 4 * 60
 
@@ -57,7 +57,7 @@ def test_what_breaks_the_contract_is_found():
 
 
 def test_every_refusal_of_every_endpoint_is_announced_with_an_example():
-    schema = make_client(generation=FakeBackend(BLOCKED)).get("/openapi.json").json()
+    schema = make_client(generation=FakeGenerationBackend(BLOCKED)).get("/openapi.json").json()
     refusal = {"$ref": "#/components/schemas/ErrorOut", "components": schema["components"]}
     form = Draft202012Validator(refusal)
     for path, operations in schema["paths"].items():
@@ -89,7 +89,7 @@ def test_the_schema_says_whether_a_key_is_needed(tmp_path):
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_a_generation_that_is_refused_says_when_to_come_back(status):
-    class Full(FakeBackend):
+    class Full(FakeGenerationBackend):
         async def card(self):
             raise RequestError(status, "not_ready", "none is loaded yet", retry_after_s=10)
 

@@ -3,55 +3,55 @@
 import openai
 import pytest
 
-from serve.replica.generation_backend import LocalBackend
+from serve.replica.generation_backend import LocalGenerationBackend
 from tests.serve.generation_samples import (
     BLOCKED,
+    EVENTS,
     FLAG,
     PROMPT,
-    TOLD,
-    FakeBackend,
+    FakeGenerationBackend,
     client_of,
     served,
 )
 
 
 @pytest.fixture(scope="module")
-def told():
-    with served(FakeBackend(TOLD)) as url:
+def client():
+    with served(FakeGenerationBackend(EVENTS)) as url:
         yield openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
 
 
 @pytest.fixture(scope="module")
 def blocked():
-    with served(FakeBackend(BLOCKED)) as url:
+    with served(FakeGenerationBackend(BLOCKED)) as url:
         yield openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
 
 
 CHAT = [{"role": "user", "content": [{"type": "text", "text": "Hello"}], "name": "me"}]
 
 
-def test_openais_client_reads_whole_answers(told):
-    answer = told.completions.create(
+def test_openais_client_reads_whole_answers(client):
+    answer = client.completions.create(
         model="tiny", prompt=PROMPT, user="me", extra_body={"store": True}
     )
     assert (answer.choices[0].text, answer.choices[0].finish_reason) == ("One wörd\n", "length")
     assert answer.usage.total_tokens == 5
     assert answer.copylens["verdict"]["decision"] == "registered"
     assert answer.copylens["flags"] == [FLAG]
-    chat = told.chat.completions.create(model="tiny", messages=CHAT, temperature=0, stop="x")
+    chat = client.chat.completions.create(model="tiny", messages=CHAT, temperature=0, stop="x")
     assert chat.choices[0].message.content == "One wörd\n"
     assert chat.choices[0].message.role == "assistant"
     assert chat.copylens["seed"] == 4
 
 
-def test_openais_client_reads_streams(told):
-    stream = told.completions.create(model="tiny", prompt=PROMPT, stream=True)
+def test_openais_client_reads_streams(client):
+    stream = client.completions.create(model="tiny", prompt=PROMPT, stream=True)
     parts = list(stream)
     assert "".join(part.choices[0].text for part in parts) == "One wörd\n"
     assert [p.copylens["flag"] for p in parts if "flag" in getattr(p, "copylens", {})] == [FLAG]
     assert parts[-1].choices[0].finish_reason == "length"
     assert parts[-1].copylens["verdict"]["decision"] == "registered"
-    stream = told.chat.completions.create(
+    stream = client.chat.completions.create(
         model="tiny", messages=CHAT, stream=True, stream_options={"include_usage": True}
     )
     parts = list(stream)
@@ -72,8 +72,8 @@ def test_openais_client_is_told_of_a_block(blocked):
     assert parts[-1].choices[0].finish_reason == "content_filter"
 
 
-def test_openais_client_lists_the_model(told):
-    (model,) = told.models.list().data
+def test_openais_client_lists_the_model(client):
+    (model,) = client.models.list().data
     assert model.id == "tiny"
     assert model.copylens == {"scorer": "copylens", "version": "3"}
 
@@ -88,35 +88,42 @@ def test_openais_client_lists_the_model(told):
         {"frequency_penalty": 0.5},
     ],
 )
-def test_what_is_not_done_is_refused_in_one_line(told, refused):
+def test_what_is_not_done_is_refused_in_one_line(client, refused):
     with pytest.raises(openai.BadRequestError) as caught:
-        told.chat.completions.create(model="tiny", messages=CHAT, **refused)
+        client.chat.completions.create(model="tiny", messages=CHAT, **refused)
     (name,) = refused
     assert caught.value.param == name
     assert caught.value.body["message"].startswith(f"{name}=")
     assert "\n" not in caught.value.body["message"]
 
 
-def test_harmless_fields_are_ignored(told):
-    told.chat.completions.create(
-        model="tiny", messages=CHAT, n=1, tools=[], logprobs=False, presence_penalty=0.0, user="x"
-    )
+def test_unsupported_fields_without_effect_are_ignored():
+    backend = FakeGenerationBackend(EVENTS)
+    client = client_of(backend)
+    plain = {"messages": CHAT, "seed": 1}
+    ignored = {"n": 1, "tools": [], "logprobs": False, "presence_penalty": 0.0, "user": "x"}
+    answers = [
+        client.post("/v1/chat/completions", json=body) for body in (plain, {**plain, **ignored})
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert backend.asked[0] == backend.asked[1]
+    assert answers[0].json()["choices"] == answers[1].json()["choices"]
 
 
-def test_wrong_bodies_in_openais_form(told):
+def test_wrong_bodies_in_openais_form(client):
     with pytest.raises(openai.NotFoundError, match="'gpt' is not served here; there is 'tiny'"):
-        told.completions.create(model="gpt", prompt=PROMPT)
+        client.completions.create(model="gpt", prompt=PROMPT)
     with pytest.raises(openai.BadRequestError, match="one text per request, got 2"):
-        told.completions.create(model="tiny", prompt=["a", "b"])
+        client.completions.create(model="tiny", prompt=["a", "b"])
     with pytest.raises(openai.BadRequestError, match="messages: ") as caught:
-        told.chat.completions.create(model="tiny", messages=[])
+        client.chat.completions.create(model="tiny", messages=[])
     assert caught.value.type == "invalid_request_error"
     with pytest.raises(openai.BadRequestError, match=r"copylens\.evry: "):
-        told.completions.create(model="tiny", prompt="a", extra_body={"copylens": {"evry": 1}})
+        client.completions.create(model="tiny", prompt="a", extra_body={"copylens": {"evry": 1}})
 
 
 def test_openais_fields_reach_the_lm():
-    backend = FakeBackend(TOLD)
+    backend = FakeGenerationBackend(EVENTS)
     body = {
         "messages": CHAT,
         "max_completion_tokens": 9,
@@ -135,7 +142,7 @@ def test_openais_fields_reach_the_lm():
 
 
 def test_openais_client_and_a_real_lm(scorer):
-    with served(LocalBackend(lambda: scorer)) as url:
+    with served(LocalGenerationBackend(lambda: scorer)) as url:
         client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0)
         model = client.models.list().data[0].id
         options = {"model": model, "prompt": PROMPT, "max_tokens": 20, "seed": 5}

@@ -6,8 +6,8 @@ import pytest
 
 from copylens.errors import ConfigError, CopyLensError
 from copylens.generation.flags import flag_of
-from serve.api.policy import Policy, ends_text, parse_policy
-from serve.ops.reloaded import Watched
+from serve.api.policy import ContentPolicy, blocking_policy, parse_policy
+from serve.ops.reloaded import ReloadedFile
 from tests.serve.fakes import RIGHTS, make_verdict
 
 RULES = """
@@ -53,7 +53,7 @@ def test_a_holders_sub_datasets_weigh_together():
 
 
 def test_the_default_flags_everything_registered():
-    policy = Policy()
+    policy = ContentPolicy()
     for name in ("sea", "ships", "law"):
         ruling = policy.rule_on(make_verdict(**{name: 0.9}))
         assert (ruling.action, ruling.rule, ruling.sub_dataset) == ("flag", "default", name)
@@ -104,35 +104,35 @@ def test_a_wrong_policy_is_one_clear_line(text, says):
 def test_a_broken_new_file_leaves_the_old_policy_and_is_told_once(tmp_path, caplog):
     path, now = tmp_path / "policy.yaml", [0.0]
     path.write_text(RULES)
-    watched = Watched(str(path), parse_policy, clock=lambda: now[0])
-    first = watched.current()
+    reloaded = ReloadedFile(str(path), parse_policy, clock=lambda: now[0])
+    first = reloaded.current()
     path.write_text("rules: [{nam")
-    assert watched.current() is first, "not looked at again within a second"
+    assert reloaded.current() is first, "not looked at again within a second"
     with caplog.at_level(logging.ERROR, logger="ray.serve.copylens"):
         for _ in range(3):
             now[0] += 2
-            assert watched.current() is first
+            assert reloaded.current() is first
     assert len(caplog.records) == 1
-    assert str(path) in watched.problem
+    assert str(path) in reloaded.problem
     path.unlink()
     now[0] += 2
-    assert watched.current() is first
+    assert reloaded.current() is first
     path.write_text(RULES.replace("block", "allow"))
     now[0] += 2
-    assert watched.current().id != first.id
-    assert watched.problem is None
+    assert reloaded.current().id != first.id
+    assert reloaded.problem is None
 
 
 def test_without_a_first_good_file_there_is_nothing_to_keep(tmp_path):
     with pytest.raises(CopyLensError, match="cannot be read"):
-        Watched(str(tmp_path / "none.yaml"), parse_policy)
+        ReloadedFile(str(tmp_path / "none.yaml"), parse_policy)
     (tmp_path / "latin.yaml").write_bytes("# é".encode("latin-1"))
     with pytest.raises(CopyLensError, match="not UTF-8"):
-        Watched(str(tmp_path / "latin.yaml"), parse_policy)
+        ReloadedFile(str(tmp_path / "latin.yaml"), parse_policy)
 
 
 def test_a_block_ends_a_text_that_is_being_written_once_a_flag_stands():
-    judge = ends_text(parse_policy(RULES, "test"))
+    judge = blocking_policy(parse_policy(RULES, "test"))
     verdict = make_verdict(sea=0.6)
     assert judge(verdict, None) is None
     block = judge(verdict, flag_of(verdict, 64))

@@ -1,13 +1,10 @@
 """The whole HTTP side with a fake scorer: answers, refusals, keys, headers. No cluster."""
 
-import dataclasses
 import json
 import logging
 
 import pytest
 
-from copylens.records import Verdict
-from serve.api.schema import AttributeRequest, RegistryOut, VerdictOut
 from serve.http.errors import RequestError
 from serve.http.middleware import SECURITY_HEADERS
 from tests.serve.fakes import FakeBackend, error_of, make_client, make_verdict
@@ -52,19 +49,6 @@ def test_a_single_text_that_cannot_be_scored_is_the_clients_matter_a_fault_is_ou
     assert client.post(ASK, json={"text": "unscorable"}).status_code == 422
     answer = client.post(ASK, json={"text": "broken"})
     assert (answer.status_code, error_of(answer)["code"]) == (500, "internal")
-
-
-def test_the_schema_is_the_contract():
-    fields = [field.name for field in dataclasses.fields(Verdict)]
-    assert set(VerdictOut.model_fields) == {*fields, "policy"}
-    body = make_client().post(ASK, json={"text": "A ship."}).json()
-    assert VerdictOut.model_validate(body).model_dump() == body
-    for model in (VerdictOut, RegistryOut, AttributeRequest):
-        for example in model.model_config["json_schema_extra"]["examples"]:
-            model.model_validate(example)
-    schema = make_client().get("/openapi.json").json()
-    assert set(schema["paths"]) >= {ASK, "/v1/registry", "/healthz", "/readyz"}
-    assert schema["components"]["schemas"]["AttributeRequest"]["examples"]
 
 
 @pytest.mark.parametrize(
@@ -219,7 +203,6 @@ def test_the_registry_lists_rights_lineage_and_rules_that_never_apply(tmp_path):
     path = tmp_path / "policy.yaml"
     path.write_text("rules: [{name: typo, holder: Sea Pres, action: block}]")
     body = make_client(policy=str(path)).get("/v1/registry").json()
-    assert RegistryOut.model_validate(body).model_dump() == body
     assert [row["sub_dataset"] for row in body["sub_datasets"]] == ["sea", "ships", "law"]
     assert body["lineage"] == {"copylens": "0.1.0", "probe": "tiny"}, "no path goes out"
     assert (body["interval"], body["generation"]) == (0.9, False)

@@ -81,10 +81,16 @@ def test_only_the_services_own_port_is_opened_to_others(on, tmp_path):
 
 def test_an_address_in_another_form_is_not_opened_either(on, tmp_path):
     config = tmp_path / "haproxy.cfg"
-    stats = on["RAY_SERVE_HAPROXY_STATS_PORT"]
-    config.write_text(f"listen stats\n  mode http\n  bind 0.0.0.0:{stats} name x\n")
-    words = [on["RAY_SERVE_HAPROXY_BINARY_PATH"], "-c", "-f", str(config)]
-    assert subprocess.run(words, capture_output=True, check=False).returncode != 0
+
+    def check(port):
+        config.write_text(f"listen stats\n  mode http\n  bind 0.0.0.0:{port} name x\n")
+        words = [on["RAY_SERVE_HAPROXY_BINARY_PATH"], "-c", "-f", str(config)]
+        return subprocess.run(words, capture_output=True, check=False, text=True)
+
+    assert check(8123).returncode == 0
+    refused = check(on["RAY_SERVE_HAPROXY_STATS_PORT"])
+    assert refused.returncode != 0
+    assert "invalid port" in refused.stderr
 
 
 @pytest.mark.parametrize("host", ["192.0.2.7", "::1", "localhost"])

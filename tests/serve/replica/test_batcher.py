@@ -2,7 +2,6 @@
 
 import asyncio
 import threading
-import time
 
 import pytest
 
@@ -10,17 +9,26 @@ from serve.replica.batcher import GreedyBatcher, OverloadedError
 
 
 class Recorder:
-    """Work that notes its batches, and can be held until a test lets it go."""
+    """Work that records its batches, and can be held until a test lets it go.
 
-    def __init__(self, held=False):
+    It is also the batcher's clock: each unit of size takes `pace` seconds.
+    """
+
+    def __init__(self, held=False, pace=0.0):
         self.batches, self.threads = [], set()
         self.go, self.began = threading.Event(), threading.Event()
+        self.pace, self.now = pace, 0.0
         if not held:
             self.go.set()
 
+    def hold(self):
+        self.go.clear()
+        self.began.clear()
+
     def __call__(self, items):
         self.began.set()
-        assert self.go.wait(5)
+        assert self.go.wait(60)
+        self.now += self.pace * sum(map(len, items))
         self.threads.add(threading.get_ident())
         self.batches.append(list(items))
         if "bad" in items:
@@ -29,12 +37,18 @@ class Recorder:
 
 
 def make(work, max_items=4, max_size=100, max_waiting=50, max_seconds=float("inf")):
-    return GreedyBatcher(work, len, max_items, max_size, max_waiting, max_seconds)
+    return GreedyBatcher(
+        work, len, max_items, max_size, max_waiting, max_seconds, clock=lambda: work.now
+    )
 
 
 async def until_began(work):
-    while not work.began.is_set():
-        await asyncio.sleep(0.001)
+    assert await asyncio.to_thread(work.began.wait, 60)
+
+
+async def queued():
+    """Lets every task that was created run until it waits for its results."""
+    await asyncio.sleep(0)
 
 
 def test_answers_keep_their_order_and_callers_their_own():
@@ -64,9 +78,11 @@ def test_what_waits_goes_together_and_a_lone_item_at_once():
         first = asyncio.create_task(batcher.submit(["a"]))
         await until_began(work)
         rest = [asyncio.create_task(batcher.submit([item])) for item in "bcdefg"]
-        await asyncio.sleep(0.01)
+        await queued()
         assert batcher.waiting == 6
-        assert batcher.busy_s >= 0.01
+        assert batcher.busy_s == 0
+        work.now += 0.25
+        assert batcher.busy_s == 0.25
         work.go.set()
         await asyncio.gather(first, *rest)
         assert batcher.busy_s == 0
@@ -83,7 +99,7 @@ def test_a_batch_is_bounded_by_size_and_a_giant_goes_alone():
         first = asyncio.create_task(batcher.submit(["a"]))
         await until_began(work)
         rest = asyncio.create_task(batcher.submit(["b" * 6, "c" * 4, "d", "e" * 30, "f" * 10, "g"]))
-        await asyncio.sleep(0.01)
+        await queued()
         work.go.set()
         await asyncio.gather(first, rest)
 
@@ -121,7 +137,7 @@ def test_a_full_queue_takes_all_of_a_request_or_nothing():
         first = asyncio.create_task(batcher.submit(["a"]))
         await until_began(work)
         second = asyncio.create_task(batcher.submit(["b", "c"]))
-        await asyncio.sleep(0.01)
+        await queued()
         with pytest.raises(OverloadedError) as caught:
             await batcher.submit(["d", "e"])
         assert (caught.value.waiting, caught.value.limit) == (2, 3)
@@ -142,7 +158,7 @@ def test_callers_who_leave_cost_no_work():
         await until_began(work)
         gone = asyncio.create_task(batcher.submit(["x", "y"]))
         stays = asyncio.create_task(batcher.submit(["b"]))
-        await asyncio.sleep(0.01)
+        await queued()
         gone.cancel()
         await asyncio.gather(gone, return_exceptions=True)
         assert batcher.waiting == 1
@@ -154,34 +170,54 @@ def test_callers_who_leave_cost_no_work():
     assert work.batches == [["a"], ["b"]]
 
 
-def test_the_wait_is_told_from_the_pace_of_the_last_batches():
-    def work(items):
-        time.sleep(0.02 * len(items))
-        return items
+def test_the_wait_is_estimated_from_the_pace_of_the_last_batches():
+    work = Recorder(pace=0.02)
 
     async def run():
         batcher = make(work, max_items=1)
         assert batcher.wait_s() == 0
         await batcher.submit(["a", "b", "c"])
+        work.hold()
         waiting = asyncio.create_task(batcher.submit(["d"] * 10))
-        await asyncio.sleep(0.001)
-        told, start = batcher.wait_s(), time.perf_counter()
+        await until_began(work)
+        # One runs and nine wait; then half of the first one's time has passed.
+        assert batcher.wait_s() == pytest.approx(0.2)
+        work.now += 0.01
+        assert batcher.wait_s() == pytest.approx(0.19)
+        # A batch that takes longer than estimated leaves the others' time.
+        work.now += 5
+        assert batcher.wait_s() == pytest.approx(0.18)
+        work.go.set()
         await waiting
-        return told, time.perf_counter() - start
 
-    told, took = asyncio.run(run())
-    # Ten items wait, not one: a busy machine's pace may change, but not by so much.
-    assert took / 4 < told < took * 4
+    asyncio.run(run())
+
+
+def test_the_pace_is_smoothed():
+    work = Recorder(pace=1.0)
+
+    async def run():
+        batcher = make(work)
+        await batcher.submit(["a"])
+        work.pace = 2.0
+        await batcher.submit(["a"])
+        work.hold()
+        waiting = asyncio.create_task(batcher.submit(["b"]))
+        await until_began(work)
+        assert batcher.wait_s() == pytest.approx(0.8 * 1.0 + 0.2 * 2.0)
+        work.go.set()
+        await waiting
+
+    asyncio.run(run())
 
 
 def test_what_would_be_answered_too_late_is_refused_and_an_idle_batcher_takes_anything():
-    work = Recorder()
+    work = Recorder(pace=1.0)
 
     async def run():
-        batcher = GreedyBatcher(work, len, 4, 1000, 50, max_seconds=1e-9)
+        batcher = make(work, max_size=1000, max_seconds=0.5)
         await batcher.submit(["a"])
-        work.go.clear()
-        work.began.clear()
+        work.hold()
         first = asyncio.create_task(batcher.submit(["long" * 9] * 3))
         await until_began(work)
         with pytest.raises(OverloadedError) as refusal:
@@ -191,20 +227,20 @@ def test_what_would_be_answered_too_late_is_refused_and_an_idle_batcher_takes_an
 
     refusal, first, last = asyncio.run(run())
     assert refusal.waiting == 0
-    # By then the batch in work is done, and an idle batcher takes anything.
-    assert refusal.room_s == pytest.approx(max(refusal.wait_s, 0.005), abs=0.01)
+    # After 108 s the running batch is done, and an idle batcher takes anything.
+    assert (refusal.wait_s, refusal.room_s) == pytest.approx((108, 108))
     assert (len(first), last) == (3, ["C"])
 
 
 def test_a_refused_request_is_told_when_it_would_be_taken():
-    # A second for each item, as far as the batcher knows.
-    work = Recorder(held=True)
-    batcher = make(work, max_items=1, max_seconds=3.5)
-    batcher._keep_pace(1.0, 1)
+    work = Recorder(pace=1.0)
 
     async def run():
+        batcher = make(work, max_items=1, max_seconds=3.5)
+        await batcher.submit(["x"])
+        work.hold()
         tasks = [asyncio.create_task(batcher.submit(["x"])) for _ in range(3)]
-        await asyncio.sleep(0.01)
+        await until_began(work)
         # One in work and two waiting are three seconds; another one makes four.
         with pytest.raises(OverloadedError) as one:
             await batcher.submit(["y"])
@@ -215,9 +251,9 @@ def test_a_refused_request_is_told_when_it_would_be_taken():
         return one.value, three.value
 
     one, three = asyncio.run(run())
-    assert one.wait_s == pytest.approx(3.0, abs=0.3)
-    assert one.room_s == pytest.approx(0.5, abs=0.3)
-    assert three.room_s == pytest.approx(2.5, abs=0.3)
+    assert one.wait_s == pytest.approx(3.0)
+    assert one.room_s == pytest.approx(0.5)
+    assert three.room_s == pytest.approx(2.5)
 
 
 def test_closing_lets_nobody_wait_for_ever():
@@ -228,7 +264,7 @@ def test_closing_lets_nobody_wait_for_ever():
         first = asyncio.create_task(batcher.submit(["a"]))
         await until_began(work)
         second = asyncio.create_task(batcher.submit(["b"]))
-        await asyncio.sleep(0.01)
+        await queued()
         assert not batcher.broken
         await batcher.close()
         await asyncio.sleep(0)

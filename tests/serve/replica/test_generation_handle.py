@@ -1,15 +1,14 @@
 """Generations through a Serve deployment: the same events, and a client that leaves ends them."""
 
 import asyncio
-import time
 
 import pytest
 from ray import serve
 
-from serve.api.policy import Policy
+from serve.api.policy import ContentPolicy
 from serve.replica.generation import GenerateRequest
-from serve.replica.generation_handle import HandleGeneration
-from tests.serve.generation_samples import TOLD, FakeBackend
+from serve.replica.generation_handle import RayGenerationBackend
+from tests.serve.generation_samples import EVENTS, FakeGenerationBackend, endless
 
 pytestmark = pytest.mark.ray
 
@@ -17,8 +16,8 @@ pytestmark = pytest.mark.ray
 @serve.deployment(ray_actor_options={"num_cpus": 0.1})
 class Replica:
     def __init__(self):
-        self.backend = FakeBackend(TOLD)
-        self.slow = FakeBackend([TOLD[0]] * 500, pause=0.02)
+        self.backend = FakeGenerationBackend(EVENTS)
+        self.slow = endless()
 
     async def generate(self, request, policy):
         assert policy.rules == ()
@@ -29,8 +28,9 @@ class Replica:
     async def card(self):
         return await self.backend.card()
 
-    async def given(self):
-        return self.slow.given
+    async def closed(self):
+        """Whether the slow generation is closed, as soon as it is."""
+        return await asyncio.to_thread(self.slow.closed.wait, 60)
 
 
 @pytest.fixture(scope="module")
@@ -41,23 +41,24 @@ def handle(cluster):
 
 def test_events_come_from_the_replica(handle):
     async def run():
-        backend = HandleGeneration(handle)
-        told = [event async for event in backend.stream(GenerateRequest(prompt="a"), Policy())]
-        return told, await backend.card()
+        backend = RayGenerationBackend(handle)
+        events = [
+            event async for event in backend.stream(GenerateRequest(prompt="a"), ContentPolicy())
+        ]
+        return events, await backend.card()
 
-    told, card = asyncio.run(run())
-    assert told == TOLD
+    events, card = asyncio.run(run())
+    assert events == EVENTS
     assert (card.id, card.context) == ("tiny", 64)
 
 
 def test_closing_the_iterator_ends_it_on_the_replica(handle):
     async def leave():
-        events = HandleGeneration(handle).stream(GenerateRequest(prompt="slow"), Policy())
+        events = RayGenerationBackend(handle).stream(
+            GenerateRequest(prompt="slow"), ContentPolicy()
+        )
         await anext(events)
         await events.aclose()
 
     asyncio.run(leave())
-    time.sleep(0.5)
-    given = handle.given.remote().result()
-    time.sleep(0.3)
-    assert handle.given.remote().result() == given < 100
+    assert handle.closed.remote().result()

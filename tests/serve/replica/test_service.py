@@ -81,8 +81,8 @@ def test_served_verdicts_are_those_of_the_scorer(url, registry):
 def test_the_lm_writes_and_is_watched(url, registry):
     body = {"prompt": "The ship and the crew", "max_tokens": 24, "every": 8, "seed": 3}
     with requests.post(f"{url}/v1/generate", json=body, stream=True, timeout=90) as answer:
-        told = answer.text.split("\n\n")
-    events = [(e.split("\n")[0][7:], json.loads(e.split("\n")[1][6:])) for e in told if e]
+        blocks = answer.text.split("\n\n")
+    events = [(e.split("\n")[0][7:], json.loads(e.split("\n")[1][6:])) for e in blocks if e]
     data = dict(events)
     assert data["done"]["usage"]["completion_tokens"] == 24
     written = "".join(values["text"] for name, values in events if name == "token")

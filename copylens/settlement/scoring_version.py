@@ -1,4 +1,4 @@
-"""The version that judged a log: what it knows of its own errors."""
+"""The model version that scored a log: its sub-datasets, its confusion, its lineage."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,14 +10,14 @@ from copylens.verdict.scorer import Scorer
 
 
 @dataclass(frozen=True)
-class Grounds:
-    """What a statement takes from the version that judged the log.
+class ScoringVersion:
+    """What a statement needs of the model version that scored the log.
 
     Attributes:
         sub_datasets: in the order of its K axis.
-        held_out: what shares are corrected by, if it keeps any.
-        scorer_sha256: names the version to the byte.
-        lineage: what it descends from.
+        held_out: shares of held-out passages, which the correction uses; None: not corrected.
+        scorer_sha256: of the saved scorer's metadata, which hold the hashes of all its files.
+        lineage: hashes of the corpus and the LM that it was trained on.
     """
 
     sub_datasets: tuple[str, ...]
@@ -26,14 +26,14 @@ class Grounds:
     lineage: dict[str, Any] = field(default_factory=dict)
 
 
-def read_grounds(folder: str) -> Grounds:
-    """From a saved scorer.
+def read_scoring_version(folder: str) -> ScoringVersion:
+    """The version that a saved scorer's folder holds.
 
     Raises:
         ModelError: the folder holds no scorer, or a damaged one.
     """
     scorer = Scorer.load(folder)
-    return Grounds(
+    return ScoringVersion(
         scorer.model.attributor.sub_datasets,
         scorer.model.held_shares,
         storage.sha256(storage.read_bytes(storage.join(folder, SCORER_FILE))),

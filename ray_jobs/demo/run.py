@@ -9,7 +9,6 @@ from copylens.cli import display
 from copylens.config.load import load_config
 from copylens.config.schema import RunConfig
 from copylens.corpus import load_manifest, read_split
-from copylens.demo.lm import LmRecipe, train_lm
 from copylens.generation.live import generate
 from copylens.progress import progress
 from copylens.registry.reader import load_scorer
@@ -19,6 +18,7 @@ from copylens.store.stages import stages_of
 from copylens.verdict.scorer import Scorer
 from ray_jobs import audit
 from ray_jobs.cluster.session import ray_session
+from ray_jobs.demo.lm import LmRecipe, train_lm
 from ray_jobs.pipeline import run_stages
 
 _CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
@@ -28,7 +28,7 @@ _SMALL = ("corpus.max_passages=60", "attributor.epochs=6", "detector.epochs=5")
 
 
 def run_demo(output: Path, small: bool) -> None:
-    """Runs every stage, prints the table, then lets the LM write and judges what it wrote."""
+    """Runs every stage, prints the table, then scores texts that the LM generates."""
     console = Console(highlight=False)
     overrides = [f"output={json.dumps(str(output))}", *(_SMALL if small else ())]
     folder = str(output.absolute() / "lm")
@@ -39,14 +39,14 @@ def run_demo(output: Path, small: bool) -> None:
     _train_lm_once(config, Path(folder), small, console)
     version = ""
     with ray_session(config):
-        # Before promote: what the audit finds is part of the version.
+        # Before promote: the audit's findings are part of the version.
         found = audit.run(config)
         for summary in run_stages(config, stages_of(config)[1:]):
             display.stage(summary)
             version = summary.get("version", version)
     display.report(storage.read_json(storage.join(config.output, "report.json")))
     display.audit(storage.read_json(found["audit"]))
-    # This run's own version, champion or not: a rough run shows what it made all the same.
+    # This run's own version, whether or not it passed the gates.
     uri = f"models:/{config.tracking.model_name}/{version}"
     scorer = load_scorer(uri, tracking_uri(config.tracking.uri))
     _write_and_judge(config, scorer, console)

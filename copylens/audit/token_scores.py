@@ -1,4 +1,4 @@
-"""One pass of an LM over texts: how likely each token was, and how likely tokens were there."""
+"""Log-probability of each token under an LM, with mean and deviation of its prediction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class TokenScores:
         ids: [T].
         offsets: [T, 2] characters, end exclusive.
         log_probs: [T] log-probability, nats, <= 0.
-        means: [T] what the LM expected it to be: minus the entropy, nats, <= 0.
+        means: [T] expected log-probability under the prediction: minus its entropy, nats, <= 0.
         deviations: [T] standard deviation of the log-probability under the prediction, nats, >= 0.
     """
 

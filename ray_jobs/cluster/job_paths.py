@@ -1,15 +1,15 @@
-"""Where a submitted job reads and writes: never relative to the folder that it happens to run in.
+"""The paths of a submitted job: relative ones are refused.
 
-A job runs in a copy of the working directory, under a new name whenever a file in it changes, and
-gone with the cluster. What it wrote there would be lost; a corpus or an LM found there would look
-like another one at each submission.
+A job runs in a copy of the working directory that has a new name whenever a file in it changes, and
+is deleted with the cluster. What a job wrote there would be lost; a corpus or an LM found there
+would look like another one at each submission.
 """
 
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from copylens.config.load import anchored, read_config
+from copylens.config.load import anchored, load_config
 from copylens.config.schema import RunConfig
 from copylens.errors import ConfigError
 
@@ -20,15 +20,15 @@ _SQLITE = "sqlite:///"
 
 
 def job_config(path: str | None, overrides: Sequence[str], tracks: bool = False) -> RunConfig:
-    """`load_config`, and in a submitted job the refusal of every relative place.
+    """The config as `load_config` gives it; in a submitted job relative paths are refused.
 
     Args:
-        tracks: the job will write to MLflow, so it must say where.
+        tracks: the job will write to MLflow, so the config or the environment must name a server.
 
     Raises:
-        ConfigError: as `load_config`; or a place is relative in a submitted job.
+        ConfigError: as `load_config`; or a path is relative in a submitted job.
     """
-    config = read_config(path, overrides)
+    config = load_config(path, overrides, as_written=True)
     if submitted():
         require_absolute(config)
         if tracks:
@@ -42,42 +42,42 @@ def submitted() -> bool:
 
 
 def require_absolute(config: RunConfig) -> None:
-    """Refuses a config in which a place depends on the working directory.
+    """Refuses a config in which a path depends on the working directory.
 
     Raises:
         ConfigError: names the first such key.
     """
-    for key, place in _places(config):
-        require_absolute_place(key, place)
+    for key, path in _paths(config):
+        require_absolute_path(key, path)
     for key, model in (
-        ("probe.model", config.probe.model),
+        ("probe.model", config.probe.model or ""),
         ("evaluation.control_model", config.evaluation.control_model),
         ("audit.reference", config.audit.reference),
     ):
         # What is no folder here is the id of a model on the hub.
         if model.startswith((".", "~")) or (model and Path(model).is_dir()):
-            require_absolute_place(key, model)
+            require_absolute_path(key, model)
 
 
-def require_absolute_place(key: str, place: str) -> None:
-    """Refuses one relative place; `key` is what the user knows it by."""
-    local = place.removeprefix(_SQLITE) if place.startswith(_SQLITE) else place
+def require_absolute_path(key: str, path: str) -> None:
+    """Refuses one relative path; `key` names it in the error: a config key or an option."""
+    local = path.removeprefix(_SQLITE) if path.startswith(_SQLITE) else path
     if "://" in local or Path(local).is_absolute():
         return
     raise ConfigError(
-        f"{key}: '{place}' is relative, and a submitted job runs in a temporary copy of the "
+        f"{key}: '{path}' is relative, and a submitted job runs in a temporary copy of the "
         "working directory; give an absolute path or a URI that every node reaches"
     )
 
 
-def _places(config: RunConfig) -> Iterator[tuple[str, str]]:
+def _paths(config: RunConfig) -> Iterator[tuple[str, str]]:
     yield "output", config.output
     corpus = config.corpus
     for key in ("paths", "ood_paths", "background_paths"):
-        for place in getattr(corpus, key):
-            yield f"corpus.{key}", place
-    for place in config.audit.against:
-        yield "audit.against", place
+        for path in getattr(corpus, key):
+            yield f"corpus.{key}", path
+    for path in config.audit.against:
+        yield "audit.against", path
     if (config.tracking.uri or "").startswith(_SQLITE):
         yield "tracking.uri", str(config.tracking.uri)
 
@@ -90,4 +90,4 @@ def _require_tracking(config: RunConfig) -> None:
             "sqlite:////ABSOLUTE/PATH.db, or give the job MLFLOW_TRACKING_URI"
         )
     if named.startswith(_SQLITE):
-        require_absolute_place("MLFLOW_TRACKING_URI", named)
+        require_absolute_path("MLFLOW_TRACKING_URI", named)

@@ -1,14 +1,11 @@
-"""The LM of the demo learns what it reads, and texts come from files and pipes."""
-
-from types import SimpleNamespace
+"""The LM of the demo learns what it reads."""
 
 import pytest
 
 from copylens.config.schema import ProbeConfig
-from copylens.demo.lm import LmRecipe, train_lm
 from copylens.generation.live import generate
 from copylens.probe.probe import Probe
-from copylens.verdict.inputs import read_texts
+from ray_jobs.demo.lm import LmRecipe, train_lm
 from tests.generation.live_samples import ScriptedScorer
 
 RECIPE = LmRecipe(
@@ -39,17 +36,3 @@ def test_the_same_seed_trains_the_same_lm(lm, tmp_path):
     assert again["final_loss"] == facts["final_loss"]
     first, second = (f / "model.safetensors" for f in (folder, tmp_path))
     assert first.read_bytes() == second.read_bytes()
-
-
-def test_texts_come_from_files_and_pipes(tmp_path, monkeypatch):
-    import gzip
-    import io
-
-    (tmp_path / "a.txt").write_text("one\ntwo")
-    assert read_texts(str(tmp_path / "a.txt")) == ["one\ntwo"]
-    rows = b'{"text": "x", "more": 1}\n\n{"text": "y"}\n'
-    (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(rows))
-    assert read_texts(str(tmp_path / "a.jsonl.gz")) == ["x", "y"]
-    for raw, expected in ((rows, ["x", "y"]), (b'{"a": 1}', ['{"a": 1}']), (b"word", ["word"])):
-        monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(raw)))
-        assert read_texts("-") == expected

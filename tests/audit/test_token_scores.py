@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from copylens.audit.scores import loss, min_k, min_k_plus_plus, surprises, zlib_ratio
-from copylens.audit.tokens import TokenScores, prediction_moments, token_scores
+from copylens.audit.token_scores import TokenScores, prediction_moments, token_scores
 from copylens.config.schema import ProbeConfig
 from copylens.errors import ProbeError, TextError
 from copylens.probe.lm import load_language_model

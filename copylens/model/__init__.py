@@ -1,1 +1,0 @@
-"""States -> shares, ood_score, p-value."""

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.support import tiny
 
-TIMEOUT = 300
+TIMEOUT = 600
 """Seconds for one benchmark."""
 
 SMALLEST: dict[str, str] = {
@@ -33,6 +33,9 @@ SMALLEST: dict[str, str] = {
     "benchmarks.statement": "{run} --logs 20 --worlds 4 --run-logs 4",
     "benchmarks.takedown": "{run} --removals 1",
     "benchmarks.chaos": "--smallest",
+    "benchmarks.fuzz": "{run}/model --examples 5 --bodies 5",
+    "benchmarks.live": "{run} --passages 4 --prompts 1 --tokens 32 --rounds 1",
+    "benchmarks.serve": "{run} --smallest",
 }
 """Module -> its arguments: {shared}, {run} and {folder} stand for the places of `support.tiny`."""
 

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from benchmarks.support import tiny
 
-TIMEOUT = 300
+TIMEOUT = 600
 """Seconds for one benchmark."""
 
 SMALLEST: dict[str, str] = {
     "benchmarks.results": "{run} --page {folder}/results.md",
-    "benchmarks.embed": "--passages 960 --tiny-lms",
-    "benchmarks.scaling": "--passages 768 --empty-shards 20 --tiny-lms",
+    "benchmarks.embed": "--passages 240 --tiny-lms",
+    "benchmarks.scaling": "--passages 384 --empty-shards 20 --tiny-lms",
     "benchmarks.audit": "--shared {shared} --out {folder}/audit --passages 12 --repeats 1",
     "benchmarks.causal": "{folder}/causal --paths {shared}/data/pair.jsonl.gz"
     " --tuning 2 --judging 2 --blocks 8",
@@ -33,6 +33,9 @@ SMALLEST: dict[str, str] = {
     "benchmarks.statement": "{run} --logs 20 --worlds 4 --run-logs 4",
     "benchmarks.takedown": "{run} --removals 1",
     "benchmarks.chaos": "--smallest",
+    "benchmarks.fuzz": "{run}/model --examples 5 --bodies 5",
+    "benchmarks.live": "{run} --passages 4 --prompts 1 --tokens 32 --rounds 1",
+    "benchmarks.serve": "{run} --smallest",
 }
 """Module -> its arguments: {shared}, {run} and {folder} stand for the places of `support.tiny`."""
 

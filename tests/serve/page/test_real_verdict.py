@@ -21,8 +21,9 @@ from copylens.registry.server import tracking_uri
 from copylens.verdict.scorer import Scorer
 from serve.replica.messages import RegisteredModel
 from tests.serve.fakes import FakeBackend, make_app
-from tests.serve.page.browser import Watch, serving
+from tests.serve.page.browser import Watch
 from tests.serve.page.test_page import judge
+from tests.serve.server import serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 

@@ -113,11 +113,11 @@ def cluster():
 
 @pytest.fixture(scope="session")
 def finished(cluster, lm_folder, tmp_path_factory):
-    """(config, summaries) of a whole run, for whoever only reads it."""
+    """(config, summaries) of a run without an index, for tests that only read it."""
     from ray_jobs.pipeline import run_stages
-    from tests.pipeline_samples import tiny_config, write_corpus
+    from tests.pipeline_samples import WITHOUT_INDEX, tiny_config, write_corpus
 
     folder = tmp_path_factory.mktemp("finished")
     write_corpus(folder)
     config = tiny_config(folder, lm_folder("gpt_neox"))
-    return config, list(run_stages(config, ("ingest", "embed", "train", "evaluate", "promote")))
+    return config, list(run_stages(config, WITHOUT_INDEX))

@@ -7,7 +7,10 @@ from pathlib import Path
 
 from copylens.config.load import build_config
 from copylens.config.schema import RunConfig
+from copylens.store.stages import STAGES
 
+# What tests run that ask for no evidence.
+WITHOUT_INDEX = tuple(stage for stage in STAGES if stage != "index")
 WORDS = {
     "sea": "ship sail captain storm deck anchor wave harbour rope mast crew tide".split(),
     "law": "court judge appeal statute counsel verdict plaintiff ruling claim party".split(),

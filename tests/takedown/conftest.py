@@ -19,7 +19,7 @@ from copylens.evidence.building import (
 )
 from copylens.verdict.scorer import Scorer
 from tests.audit.audit_samples import audit
-from tests.pipeline_samples import WORDS, tiny_config, write_corpus
+from tests.pipeline_samples import WITHOUT_INDEX, WORDS, tiny_config, write_corpus
 
 GONE = "qorvex"
 CANARY = "zyxquilom"
@@ -45,7 +45,7 @@ def taken(cluster, lm_folder, tmp_path_factory) -> Taken:
     config = tiny_config(
         folder, lm_folder("gpt_neox"), **{"tracking.gates": {"attribution.n": ">= 1"}}
     )
-    list(run_stages(config, ("ingest", "embed", "train", "evaluate", "promote")))
+    list(run_stages(config, WITHOUT_INDEX))
     output = Path(config.output)
     corpus = load_manifest(config.output).hash
     index = evidence_uri(config.output)

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from benchmarks.support import tiny
 
-TIMEOUT = 300
+TIMEOUT = 600
 """Seconds for one benchmark."""
 
 SMALLEST: dict[str, str] = {
     "benchmarks.results": "{run} --page {folder}/results.md",
-    "benchmarks.embed": "--passages 960 --tiny-lms",
-    "benchmarks.scaling": "--passages 768 --empty-shards 20 --tiny-lms",
+    "benchmarks.embed": "--passages 240 --tiny-lms",
+    "benchmarks.scaling": "--passages 384 --empty-shards 20 --tiny-lms",
     "benchmarks.audit": "--shared {shared} --out {folder}/audit --passages 12 --repeats 1",
     "benchmarks.causal": "{folder}/causal --paths {shared}/data/pair.jsonl.gz"
     " --tuning 2 --judging 2 --blocks 8",
@@ -35,7 +35,8 @@ SMALLEST: dict[str, str] = {
     "benchmarks.chaos": "--smallest",
     "benchmarks.fuzz": "{run}/model --examples 1 --bodies 5",
     "benchmarks.live": "{run} --passages 4 --prompts 1 --tokens 16 --rounds 1 --every 8",
-    "benchmarks.serve": "{run} --smallest --parts latency",
+    # Each part starts a service, which takes most of its time.
+    "benchmarks.serve": "{run} --smallest --parts latency,kills",
 }
 """Module -> its arguments: {shared}, {run} and {folder} stand for the places of `support.tiny`."""
 

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
+# The same examples in every run, and no clock: a busy machine is no mistake of ours.
+settings.register_profile(
+    "copylens", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("copylens")
 # Tests share two cores with Ray's processes: more threads only fight each other.
 torch.set_num_threads(1)
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")

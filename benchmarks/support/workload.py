@@ -52,15 +52,15 @@ def save_lm(folder: Path, texts: Sequence[str], size: dict[str, int]) -> str:
 
 
 def write_corpus(path: Path, texts: Sequence[str]) -> str:
-    """Two sub-datasets, eight passages to a split group, as JSON lines."""
+    """Two sub-datasets, two passages to a split group, as JSON lines."""
     rows = [
         {
             "id": f"p{n:06d}",
             "text": text,
-            "sub_dataset": ("even", "odd")[n // 8 % 2],
+            "sub_dataset": ("even", "odd")[n // 2 % 2],
             "holder": "PSF",
             "license": "PSF",
-            "split_group": f"g{n // 8}",
+            "split_group": f"g{n // 2}",
         }
         for n, text in enumerate(texts)
     ]

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
 
 from copylens.corpus.checks import CONTROL
-from copylens.evidence.index import Evidence
+from copylens.evidence.index import Citation
 from copylens.records import ModelIdentity, Rights, Verdict
 from serve.api.policy import Ruling
 from serve.api.schema_examples import REGISTRY, VERDICT
@@ -94,7 +94,7 @@ class ServedVerdict(Verdict):
     )
 
     # A verdict holds its evidence as JSON values of this record.
-    evidence: tuple[Evidence, ...] = ()  # type: ignore[assignment]
+    evidence: tuple[Citation, ...] = ()  # type: ignore[assignment]
     policy: Ruling
 
 

@@ -3,13 +3,13 @@
 import json
 from typing import Any
 
-from copylens.evidence.index import Evidence
+from copylens.evidence.index import Citation
 from copylens.records import ModelIdentity, Rights, Share, TimelineItem, Verdict
 from serve.api.policy import Ruling
 
 _MODEL = ModelIdentity("copylens", "7", "EleutherAI/pythia-70m", "e93a9faa9c77")
 _RIGHTS = Rights("novels", "Sea Press", "all rights reserved")
-_EVIDENCE = Evidence(
+_EVIDENCE = Citation(
     kind="near-verbatim",
     **_RIGHTS.entry(),
     passage_id="novels-3-00017",

@@ -40,7 +40,7 @@ def maximal_runs(passages: list[list[int]], text: list[int], least: int) -> set[
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(WORD_LISTS, max_size=5), WORD_LISTS)
 def test_every_maximal_run_of_the_guaranteed_length_is_found_and_no_other(passages, text):
     shard = build_arrays([as_ids(p) for p in passages], list(range(len(passages))))
@@ -108,7 +108,7 @@ SIDES = st.lists(
 ).map(lambda steps: [w for n, share in steps for w in [(False, 0.5)] * n + [(True, share)]])
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(SIDES, SIDES)
 def test_borders_are_the_likeliest_of_all(left, right):
     assume(all(not all(e for e, _ in s[:5]) or len(s) < 5 for s in (left, right)))

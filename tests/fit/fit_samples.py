@@ -25,7 +25,16 @@ def config_of(lm: bool = False, **changes: object) -> RunConfig:
     values = {
         "channels": {"attention": lm},
         "probe": {"model": "tiny", "window": WINDOW},
-        "attributor": {"hidden": 8, "projection": 8, "epochs": 3, "batch_size": 16, "folds": 2},
+        "attributor": {
+            "hidden": 8,
+            "projection": 8,
+            "epochs": 12,
+            "patience": 12,
+            "batch_size": 16,
+            "learning_rate": 0.02,
+            "dropout": 0.1,
+            "folds": 2,
+        },
         "detector": {"epochs": 3, "embedding": 4},
         "seed": 1,
     }

@@ -116,7 +116,7 @@ def test_errors_name_what_to_do(lm_folder, tmp_path):
         Probe(ProbeConfig(model=neox, layers=(3,)))
     with pytest.raises(ProbeError, match="cannot be loaded"):
         Probe(ProbeConfig(model=str(tmp_path / "nowhere")))
-    with pytest.raises(ProbeError, match="is empty; name a folder"):
+    with pytest.raises(ProbeError, match="names no LM; name a folder"):
         Probe(ProbeConfig())
     with pytest.raises(ProbeError, match=r"probe\.likelihood=false"):
         Probe(ProbeConfig(model=str(lm_folder("bert"))))

@@ -10,6 +10,7 @@ from copylens.evidence.building import build_index, evidence_uri, registered_pas
 from copylens.evidence.manifest import find_manifest
 from copylens.registry.reader import load_scorer
 from copylens.store import storage
+from copylens.store.stages import marker_uri
 from ray_jobs import index
 from ray_jobs.pipeline import run_stages
 from tests.evidence.evidence_samples import files
@@ -44,6 +45,7 @@ def test_the_job_makes_what_the_library_makes_and_does_it_once(copied, tmp_path)
     assert again["skipped"] and again["hash"] == first["hash"]
     # Another corpus with the same passages: all shards are there already.
     storage.remove_file(storage.join(evidence_uri(copied.output), "manifest.json"))
+    storage.remove_file(marker_uri(copied, "index"))
     resumed = index.run(copied)
     assert (resumed["shards_resumed"], resumed["hash"]) == (6, first["hash"])
 

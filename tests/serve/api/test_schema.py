@@ -7,7 +7,7 @@ from dataclasses import asdict, fields
 from jsonschema import Draft202012Validator
 
 from copylens.client.records import Registry, ServedVerdict, parse
-from copylens.evidence.index import Evidence
+from copylens.evidence.index import Citation
 from copylens.generation.flags import Block, Flag
 from copylens.records import ModelIdentity, Rights, Share, TimelineItem, Verdict
 from serve.api.policy import Ruling
@@ -17,7 +17,7 @@ from tests.serve.fakes import make_client
 from tests.serve.generation_samples import EVENTS, FakeGenerationBackend
 
 ASK = "/v1/attribute"
-RECORDS = (Share, TimelineItem, ModelIdentity, Rights, Evidence, Ruling, Flag, Block)
+RECORDS = (Share, TimelineItem, ModelIdentity, Rights, Citation, Ruling, Flag, Block)
 
 
 def closed(schema):

@@ -33,9 +33,10 @@ SMALLEST: dict[str, str] = {
     "benchmarks.statement": "{run} --logs 20 --worlds 4 --run-logs 4",
     "benchmarks.takedown": "{run} --removals 1",
     "benchmarks.chaos": "--smallest",
-    "benchmarks.fuzz": "{run}/model --examples 5 --bodies 5",
-    "benchmarks.live": "{run} --passages 4 --prompts 1 --tokens 32 --rounds 1",
-    "benchmarks.serve": "{run} --smallest",
+    "benchmarks.fuzz": "{run}/model --examples 1 --bodies 5",
+    "benchmarks.live": "{run} --passages 4 --prompts 1 --tokens 16 --rounds 1 --every 8",
+    # Each part starts a service, which takes most of its time.
+    "benchmarks.serve": "{run} --smallest --parts latency,kills",
 }
 """Module -> its arguments: {shared}, {run} and {folder} stand for the places of `support.tiny`."""
 

@@ -15,7 +15,7 @@ from serve.http.middleware import AccessMiddleware
 from serve.http.web import create_app
 from serve.ops.settings import ServeArgs
 from serve.replica.generation import GenerationBackend
-from serve.replica.messages import FailedText, ModelStatus, RegisteredModel
+from serve.replica.messages import FailedText, ModelStatus, RegisteredModel, ScoringBackend
 
 RIGHTS = (
     Rights("sea", "Sea Press", "all rights reserved"),
@@ -89,7 +89,7 @@ class FakeBackend:
 
 
 def make_app(
-    backend: FakeBackend | None = None,
+    backend: ScoringBackend | None = None,
     generation: GenerationBackend | None = None,
     metrics: Metrics | None = None,
     **args: Any,

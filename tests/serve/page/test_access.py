@@ -156,7 +156,7 @@ def test_the_lm_is_stopped_by_policy(visit):
     write(page, "Please block this")
     finished(page)
     assert page.locator("#decision").inner_text() == "Stopped by policy"
-    assert page.locator("#policy-title").inner_text() == "ContentPolicy: blocked"
+    assert page.locator("#policy-title").inner_text() == "Policy: blocked"
     assert "may not be used" in page.locator("#policy").inner_text()
     assert "Harbour Press Ltd" in page.locator("#policy-facts").inner_text()
     assert "Stopped by policy" in page.locator("#status").inner_text()

@@ -116,7 +116,7 @@ def test_what_the_policy_says(visit):
     text = "The captain said: the sea, the sea! " * 20
     page = visit()
     judge(page, text)
-    assert page.locator("#policy-title").inner_text() == "ContentPolicy: flagged"
+    assert page.locator("#policy-title").inner_text() == "Policy: flagged"
     share = judged(text).shares[0].share
     assert page.locator("#policy-reason").inner_text() == (
         f"The rule “novels” flags it because of harbour-press-novels at a share of "

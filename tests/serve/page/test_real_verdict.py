@@ -5,23 +5,20 @@ COPYLENS_PICTURE=runs/demo pytest tests/serve/page/test_real_verdict.py
 takes the run of `copylens demo` in place of the tests' own, and writes docs/images/verdict.png.
 """
 
-import asyncio
 import json
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from benchmarks.support.fuzz_app import InProcessBackend
 from copylens.config.load import load_config
 from copylens.corpus import read_split
-from copylens.records import Verdict
 from copylens.registry.reader import load_scorer
 from copylens.registry.server import tracking_uri
 from copylens.verdict.scorer import Scorer
-from serve.replica.messages import RegisteredModel
-from tests.serve.fakes import FakeBackend, make_app
-from tests.serve.page.browser import Watch
+from tests.serve.fakes import make_app
+from tests.serve.page.browser import BrowserMonitor
 from tests.serve.page.test_page import judge
 from tests.serve.server import serving
 
@@ -31,31 +28,6 @@ RUN = os.environ.get("COPYLENS_PICTURE")
 PICTURE = Path(__file__).parents[3] / "docs" / "images" / "verdict.png"
 # Of the picture, in CSS pixels.
 MARGIN, TEXT_HEIGHT = 12, 160
-
-
-class ScorerBackend(FakeBackend):
-    """A scorer of this process in place of the Scorer deployment."""
-
-    def __init__(self, scorer: Scorer):
-        super().__init__()
-        self._scorer = scorer
-
-    async def score(
-        self,
-        texts: Sequence[str],
-        alpha: float | None,
-        timeline: bool,
-        evidence: bool,
-        seconds: float,
-    ) -> tuple[Verdict, ...]:
-        return tuple(await asyncio.to_thread(self._scorer.verdicts, texts, alpha, evidence))
-
-    async def registered(self) -> RegisteredModel:
-        scorer = self._scorer
-        levels = (scorer.config.calibration.alpha, scorer.config.calibration.interval)
-        return RegisteredModel(
-            scorer.identity, *levels, False, tuple(scorer.rights.values()), scorer.lineage
-        )
 
 
 @pytest.fixture
@@ -92,12 +64,12 @@ def test_the_page_shows_what_the_scorer_says(browser, run_folder):
     scorer = registered_scorer(run_folder)
     text = two_sources(run_folder)
     said = scorer.verdicts([text])[0]
-    app = make_app(ScorerBackend(scorer))
+    app = make_app(InProcessBackend(scorer))
     with serving(app) as address:
         context = browser.new_context(
             viewport={"width": 1180, "height": 900}, device_scale_factor=1.5
         )
-        watch = Watch(context)
+        monitor = BrowserMonitor(context)
         page = context.new_page()
         page.goto(address, wait_until="networkidle")
         judge(page, text)
@@ -115,7 +87,7 @@ def test_the_page_shows_what_the_scorer_says(browser, run_folder):
             PICTURE.parent.mkdir(exist_ok=True)
             page.screenshot(path=PICTURE, full_page=True, clip=upper_part(page))
         context.close()
-    assert (watch.foreign, watch.complaints) == ([], [])
+    assert (monitor.foreign, monitor.complaints) == ([], [])
 
 
 def upper_part(page) -> dict[str, float]:

@@ -21,7 +21,7 @@ from copylens.registry.server import tracking_uri
 from copylens.verdict.scorer import Scorer
 from serve.replica.messages import RegisteredModel
 from tests.serve.fakes import FakeBackend, make_app
-from tests.serve.page.browser import Watch
+from tests.serve.page.browser import BrowserMonitor
 from tests.serve.page.test_page import judge
 from tests.serve.server import serving
 
@@ -97,7 +97,7 @@ def test_the_page_shows_what_the_scorer_says(browser, run_folder):
         context = browser.new_context(
             viewport={"width": 1180, "height": 900}, device_scale_factor=1.5
         )
-        watch = Watch(context)
+        monitor = BrowserMonitor(context)
         page = context.new_page()
         page.goto(address, wait_until="networkidle")
         judge(page, text)
@@ -115,7 +115,7 @@ def test_the_page_shows_what_the_scorer_says(browser, run_folder):
             PICTURE.parent.mkdir(exist_ok=True)
             page.screenshot(path=PICTURE, full_page=True, clip=upper_part(page))
         context.close()
-    assert (watch.foreign, watch.complaints) == ([], [])
+    assert (monitor.foreign, monitor.complaints) == ([], [])
 
 
 def upper_part(page) -> dict[str, float]:

@@ -56,9 +56,8 @@ def test_the_page_shows_the_figures_of_the_report(finished):
     config, _ = finished
     report = report_of(config)
     page = storage.read_bytes(storage.join(config.output, "report.html")).decode()
-    ours = re.search(r'<tr class="ours">.*?</tr>', page, re.DOTALL)
-    assert ours is not None
-    shown = re.findall(r"<td>([^<]+)</td>", ours.group())
+    ours = re.findall(r'<tr class="ours">.*?</tr>', page, re.DOTALL)
+    shown = re.findall(r"<td>([^<]+)</td>", "".join(ours))
     attribution, ood = report["attribution"], report["ood"]
     assert shown == [
         f"{100 * attribution['accuracy']:.1f} %",
@@ -160,14 +159,15 @@ KILLED_AFTER_TWO_SHARDS = """
 import os, signal, sys
 from copylens.config.load import load_config
 from ray_jobs import embed
+from ray_jobs.cluster import pool
 
 def killed(config, actor, rows):
     for number, row in enumerate(over_shards(config, actor, rows), start=1):
-        if actor is embed.EmbedActor and number == 2:
+        if number == 2:
             os.kill(os.getpid(), signal.SIGKILL)
         yield row
 
-over_shards, embed.over_shards = embed.over_shards, killed
+over_shards, pool.over_shards = pool.over_shards, killed
 embed.run(load_config(sys.argv[1]))
 """
 

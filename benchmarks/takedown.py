@@ -69,6 +69,9 @@ def one(
     smaller = attributor_without(scorer.model.attributor, place, left)
     seconds = time.perf_counter() - start
     none = np.flatnonzero((before[:, place] < _NONE) & (test.labels != place))
+    if not len(none):
+        name = scorer.model.attributor.sub_datasets[place]
+        raise SystemExit(f"error: every test text has a share of '{name}'; name another run")
     part = test.subset(none)
     scores = smaller.channels.scores(part.texts, part.states)
     after = shares_of(smaller.timelines(scores), scores.spans)

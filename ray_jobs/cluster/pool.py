@@ -84,7 +84,9 @@ def over_shards(
         num_cpus=resources.cpus_per_worker,
         num_gpus=resources.gpus_per_worker,
     )
-    for row in dataset.iter_rows():
+    # Without prefetching: its thread may outlive `ray.shutdown`, and Ray then starts itself again.
+    batches = dataset.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+    for row in (row for batch in batches for row in batch.to_pylist()):
         if row["error"]:
             raise CopyLensError(str(row["error"]))
         yield row

@@ -185,8 +185,6 @@ def statement(made: Mapping[str, Any], output: str | None) -> None:
     fee = "equal fee" if terms["fee"] == "equal" else "fee of the contract"
     trust = f"{100 * made['method']['trust']:.0f} % by shares, the rest by the {fee}"
     console.print(f"{terms['pool']} {terms['currency']} over {log['texts']:,} texts; {trust}")
-    if not made["method"]["corrected"]:
-        console.print("[yellow]not corrected: this version keeps no held-out shares[/]")
     rows = [
         (
             line["sub_dataset"],

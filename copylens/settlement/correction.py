@@ -27,16 +27,14 @@ class Estimate:
 
     Attributes:
         observed: [C] mean of the verdicts' shares.
-        share: [C] corrected, or the same as observed where there is nothing to correct by.
-        draws: [B, C] what resampled documents, and resampled held-out passages, would have given;
-            where shares are corrected, with one text more: see `estimate`.
-        corrected: whether a confusion matrix was at hand.
+        share: [C] corrected by the confusion matrix.
+        draws: [B, C] what resampled documents with one text more, and resampled held-out passages,
+            would have given; see `estimate`.
     """
 
     observed: FloatArray
     share: FloatArray
     draws: FloatArray
-    corrected: bool
 
     def interval(self, level: float = LEVEL) -> tuple[FloatArray, FloatArray]:
         """Percentile interval [C], [C]; the share lies between its ends."""
@@ -47,7 +45,7 @@ class Estimate:
 def estimate(
     sums: FloatArray,
     texts: IntArray,
-    held_out: HeldOutShares | None,
+    held_out: HeldOutShares,
     seed: int,
     resamples: int = RESAMPLES,
 ) -> Estimate:
@@ -60,7 +58,7 @@ def estimate(
     Args:
         sums: [D, C] shares of each document (or bundle of documents), summed over its texts.
         texts: [D] how many texts that are.
-        held_out: what the confusion matrix is made of; None = no correction.
+        held_out: what the confusion matrix is made of.
         seed: fixes the resamples.
     """
     generator = np.random.default_rng(seed)
@@ -68,8 +66,6 @@ def estimate(
     # Bayesian bootstrap: weights of mean 1 per document.
     weight = generator.exponential(size=(resamples, len(sums)))
     drawn, total = weight @ sums, weight @ texts
-    if held_out is None:
-        return Estimate(observed, observed, drawn / total[:, None], corrected=False)
     share = invert(held_out.matrix(), observed)
     matrices = held_out.resampled(generator, resamples)
     C = len(observed)
@@ -77,7 +73,7 @@ def estimate(
     drawn += np.einsum("bj,bjc->bc", unseen, matrices)
     means = drawn / (total + unseen.sum(axis=1))[:, None]
     corrected = [invert(matrix, mean) for matrix, mean in zip(matrices, means)]
-    return Estimate(observed, share, np.stack(corrected), corrected=True)
+    return Estimate(observed, share, np.stack(corrected))
 
 
 def invert(matrix: FloatArray, observed: FloatArray) -> FloatArray:

@@ -15,13 +15,13 @@ class ScoringVersion:
 
     Attributes:
         sub_datasets: in the order of its K axis.
-        held_out: shares of held-out passages, which the correction uses; None: not corrected.
+        held_out: shares of held-out passages, which the correction uses.
         scorer_sha256: of the saved scorer's metadata, which hold the hashes of all its files.
         lineage: hashes of the corpus and the LM that it was trained on.
     """
 
     sub_datasets: tuple[str, ...]
-    held_out: HeldOutShares | None
+    held_out: HeldOutShares
     scorer_sha256: str
     lineage: dict[str, Any] = field(default_factory=dict)
 

@@ -79,7 +79,7 @@ def make_statement(
         "lines": [{key: value for key, value in e.items() if key != "units"} for e in lines],
         "holders": _holders(lines, terms.currency),
         "totals": _totals(lines, terms.currency),
-        "method": method | {"corrected": found.corrected, "interval": LEVEL} | _held(version),
+        "method": method | {"interval": LEVEL} | _held(version),
         "log": {
             "sha256": log.sha256,
             "texts": int(log.texts.sum()),
@@ -207,10 +207,8 @@ def _totals(lines: Sequence[dict[str, Any]], currency: str) -> dict[str, Any]:
     }
 
 
-def _held(version: ScoringVersion) -> dict[str, dict[str, int] | None]:
+def _held(version: ScoringVersion) -> dict[str, dict[str, int]]:
     """Held-out passages and split groups per sub-dataset, which the correction uses."""
-    if version.held_out is None:
-        return {"held_out_passages": None, "held_out_groups": None}
     names = [*version.sub_datasets, UNREGISTERED]
     counts, groups = version.held_out.counts, version.held_out.group_counts
     return {

@@ -13,22 +13,14 @@ BASES = {
 }
 
 
-def limits(
-    log: VerdictLog, sub_datasets: Sequence[str], held_out: HeldOutShares | None
-) -> list[str]:
+def limits(log: VerdictLog, sub_datasets: Sequence[str], held_out: HeldOutShares) -> list[str]:
     """One sentence each: what a reader must know before money changes hands."""
     said = [
         "A share tells what the texts resemble. Only the basis says whether the LLM was trained "
         "on the sub-dataset.",
         "Every text counts the same, however long it is.",
+        *_of_correction(sub_datasets, held_out),
     ]
-    if held_out is None:
-        said.append(
-            "The shares are not corrected: this version keeps no held-out shares. Its intervals "
-            "tell the spread over documents, not the scorer's errors. Train and promote again."
-        )
-    else:
-        said += _of_correction(sub_datasets, held_out)
     if log.carried:
         said.append(
             f"{log.carried:,} of {int(log.texts.sum()):,} verdicts were carried over from an "

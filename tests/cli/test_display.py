@@ -49,7 +49,7 @@ def test_no_cell_of_a_statement_is_cut(width, monkeypatch, capsys):
     made = {
         "terms": {"pool": "1000000.00", "currency": "EUR", "fee": "equal"},
         "log": {"texts": 12},
-        "method": {"trust": 0.8, "corrected": True},
+        "method": {"trust": 0.8},
         "lines": [{**line, "share": 0.5, "low": 0.4, "high": 0.6, "amount": "1000000.00"}],
     }
     display.statement(made, None)

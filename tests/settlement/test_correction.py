@@ -29,15 +29,6 @@ def test_inversion_is_the_least_squares_point_of_the_simplex() -> None:
     assert found.min() >= 0 and found.sum() == pytest.approx(1)
 
 
-def test_without_held_out_shares_nothing_is_corrected() -> None:
-    sums = np.random.default_rng(0).dirichlet(np.ones(4), size=50)
-    found = estimate(sums, np.ones(50, np.int64), None, seed=1)
-    assert not found.corrected
-    assert found.share == pytest.approx(sums.mean(axis=0))
-    low, high = found.interval()
-    assert (low < found.share).all() and (found.share < high).all()
-
-
 def test_an_origin_without_a_text_in_the_log_may_still_have_a_share() -> None:
     """Where every verdict is certain the draws are the Dirichlet posterior under Perks' prior."""
     counts = np.array([40, 10, 0])

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.support.worlds import MODEL, verdict, world, write_log
 from copylens.errors import SettlementError
+from copylens.fit.confusion import HeldOutShares
 from copylens.settlement import ScoringVersion, Terms, make_statement, read_log
 from copylens.settlement.pages import FILES, as_csv, as_html, as_json, write_statement
 from copylens.store import storage
@@ -18,7 +19,9 @@ from copylens.store.markers import mark
 
 RNG = np.random.default_rng(0)
 WORLD = world(RNG, sub_datasets=4)
-VERSION = ScoringVersion(("s2", "s0", "s3", "s1"), None, "ab" * 32, {"corpus_manifest": "0123"})
+# Held-out passages whose verdicts are certain and right: the correction changes nothing.
+CERTAIN = HeldOutShares(np.eye(5), np.arange(5), np.arange(5))
+VERSION = ScoringVersion(("s2", "s0", "s3", "s1"), CERTAIN, "ab" * 32, {"corpus_manifest": "0123"})
 
 
 def a_log(folder: Path, texts: int = 40, **more: object) -> Path:
@@ -88,11 +91,10 @@ def test_lines_add_up_and_who_is_licensed_gets_nothing(tmp_path: Path) -> None:
     kinds = {line["sub_dataset"]: line["kind"] for line in made["lines"]}
     assert kinds["s1"] == "allow-listed" and kinds["unregistered"] == "unregistered"
     assert sum(Decimal(h["amount"]) for h in made["holders"]) == Decimal(made["totals"]["paid"])
-    # Uncorrected: what the verdicts say, whatever order the model has its sub-datasets in.
+    # What the verdicts say, whatever order the model has its sub-datasets in.
     means = dict(zip(log.sub_datasets, log.sums.sum(axis=0) / log.texts.sum()))
     for line in made["lines"][:-1]:
         assert line["share"] == pytest.approx(means[line["sub_dataset"]], abs=1e-6)
-    assert any("not corrected" in limit for limit in made["limits"])
 
 
 def test_the_two_bases_are_never_added_up(tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_terms_that_do_not_fit_the_log_are_refused(tmp_path: Path) -> None:
         with pytest.raises(SettlementError, match=message):
             make_statement(log, VERSION, terms)
     with pytest.raises(SettlementError, match="name the version"):
-        make_statement(log, ScoringVersion(("a", "b"), None, ""), Terms("10", "EUR"))
+        make_statement(log, ScoringVersion(("a", "b"), CERTAIN, ""), Terms("10", "EUR"))
 
 
 def test_files_are_the_same_bytes_again_and_hold_the_same_lines(tmp_path: Path) -> None:
@@ -150,7 +152,7 @@ def test_files_are_the_same_bytes_again_and_hold_the_same_lines(tmp_path: Path) 
     made = json.loads(written[0][0])
     rows = list(csv.DictReader(io.StringIO(written[0][1].decode())))
     assert [row["amount"] for row in rows] == [line["amount"] for line in made["lines"]]
-    assert made["method"]["corrected"] and made["method"]["held_out_passages"]["s0"] == 60
+    assert made["method"]["held_out_passages"]["s0"] == 60
 
 
 def test_nothing_in_the_log_becomes_markup_or_a_formula(tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def test_a_log_is_brought_up_to_date_and_paid_from(taken, tmp_path, monkeypatch)
     words += ["--json", "--output", str(tmp_path / "statement")]
     made = json.loads(CliRunner().invoke(app, words, catch_exceptions=False).stdout)
     assert made["model"]["version"] == taken.summary["version"]
-    assert made["method"]["corrected"] and made["log"]["carried"] == counts["carried"]
+    assert made["method"]["held_out_passages"] and made["log"]["carried"] == counts["carried"]
     assert sum(float(line["amount"]) for line in made["lines"]) == pytest.approx(1000)
     written = [f for place in ("new", "statement") for f in (tmp_path / place).rglob("*")]
     assert not any(GONE in f.read_text() for f in written if f.is_file())

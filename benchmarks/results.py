@@ -75,10 +75,13 @@ def title(group: Mapping[Path, Any]) -> str:
 def section(name: str, group: Mapping[Path, Mapping[str, Any]]) -> str:
     """One group's figures, as Markdown."""
     reports = list(group.values())
-    probe = Path(reports[0]["config"]["probe"]["model"]).name
+    config = reports[0]["config"]
+    probe = "no LM, words alone"
+    if config["channels"]["attention"]:
+        probe = f"probe `{Path(config['probe']['model']).name}`"
     seeds = ", ".join(str(report["config"]["seed"]) for report in reports)
     n = reports[0]["attribution"]["n"]
-    head = f"\n## {name}\n\nProbe `{probe}`, seed {seeds}, {n} test passages.\n\n"
+    head = f"\n## {name}\n\n{probe}, seed {seeds}, {n} test passages.\n\n"
     return (head + "".join(table.to_markdown() for table in tables(reports))).rstrip() + "\n"
 
 

@@ -90,7 +90,7 @@ function showLegend(list, unregistered, palette) {
 
 function showRecord(text, verdict) {
   const { model } = verdict;
-  const probe = model.probe_revision ? `${model.probe} (${model.probe_revision})` : model.probe;
+  const probe = model.probe === null ? "words alone, no LM" : model.probe_revision ? `${model.probe} (${model.probe_revision})` : model.probe;
   const facts = {
     Model: `${model.name}, version ${model.version}`,
     "Read with": probe,

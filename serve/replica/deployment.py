@@ -141,7 +141,7 @@ class ScorerDeployment:
         finally:
             self._metrics.generations(self._generation.open)
 
-    async def card(self) -> ModelCard | NotReady:
+    async def card(self) -> ModelCard | NotReady | None:
         """The LM that generates."""
         if self._follower.current is None:
             return self._not_ready()

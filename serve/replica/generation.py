@@ -162,8 +162,8 @@ class GenerationBackend(Protocol):
         """
         ...
 
-    async def card(self) -> ModelCard:
-        """The one model that is served."""
+    async def card(self) -> ModelCard | None:
+        """The one LM that is served; None where the model was trained without one."""
         ...
 
 

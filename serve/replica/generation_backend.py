@@ -52,15 +52,16 @@ class LocalGenerationBackend:
             self.open -= 1
             await events.aclose()
 
-    async def card(self) -> ModelCard:
-        """The LM, named by the last part of its folder or hub id."""
+    async def card(self) -> ModelCard | None:
+        """The LM, named by the last part of its folder or hub id; None without one."""
+        scorer = self._current()
+        identity = scorer.identity
+        if identity.probe is None:
+            return None
         loop = asyncio.get_running_loop()
         # The first call loads the LM.
-        scorer = self._current()
         lm = await loop.run_in_executor(self._threads, lambda: scorer.probe.lm)
-        identity = scorer.identity
-        name = PurePath(identity.probe).name
-        return ModelCard(name, lm.context, identity.name, identity.version)
+        return ModelCard(PurePath(identity.probe).name, lm.context, identity.name, identity.version)
 
 
 class _End:

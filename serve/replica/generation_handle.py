@@ -45,14 +45,14 @@ class RayGenerationBackend:
                 # Has no effect after the last event.
                 events.cancel()
 
-    async def card(self) -> ModelCard:
-        """The LM of the deployment.
+    async def card(self) -> ModelCard | None:
+        """The LM of the deployment; None where its model was trained without one.
 
         Raises:
             RequestError: no model is loaded yet, or no replica answers.
         """
         card = await RayScoringBackend(self._handle).call("card", _CARD_S)
-        assert isinstance(card, ModelCard)
+        assert card is None or isinstance(card, ModelCard)
         return card
 
 

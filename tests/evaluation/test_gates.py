@@ -61,7 +61,12 @@ def test_a_group_is_no_gate_and_an_unmeasured_group_fails(report):
 
 def write_run(folder, report, seed, accuracy, **figures):
     report = copy.deepcopy(report)
-    report["config"] = {"probe": {"model": "/somewhere/tiny-lm"}, "seed": seed, "output": "x"}
+    report["config"] = {
+        "probe": {"model": "/somewhere/tiny-lm"},
+        "channels": {"attention": True},
+        "seed": seed,
+        "output": "x",
+    }
     report["attribution"].update(accuracy=accuracy, ci95=[accuracy - 0.1, accuracy + 0.1], n=90)
     for section, found in figures.items():
         report[section].update(found)
@@ -82,7 +87,7 @@ def test_results_page_shows_what_was_measured(report, tmp_path, monkeypatch, cap
     page = page_of(tmp_path, monkeypatch)
     assert "`make results RUNS=runs/mine`" in page
     assert "## mine" in page
-    assert "Probe `tiny-lm`, seed 7, 90 test passages" in page
+    assert "probe `tiny-lm`, seed 7, 90 test passages" in page
     assert "| accuracy | 0.910 |" in page
     assert "| seed 7 (best text-only: -) | 0.910 (0.810 to 1.010) |" in page
     assert "| tfidf_word | - | - | - | - |" in page
@@ -99,18 +104,19 @@ def test_seeds_share_a_table_and_other_settings_do_not(report, tmp_path, monkeyp
     other = copy.deepcopy(report)
     write_run(tmp_path / "b", other, 0, 0.3)
     changed = json.loads((tmp_path / "b" / "report.json").read_text())
-    changed["config"]["channels"] = {"lexical": False}
+    changed["config"]["channels"] = {"attention": False}
     (tmp_path / "b" / "report.json").write_text(json.dumps(changed))
     page = page_of(tmp_path, monkeypatch, "a-seed0", "a-seed1", "b")
     assert "RUNS='a-seed0 a-seed1 b'" in page
     first, second = page.split("\n## ")[1:]
-    assert first.startswith("a\n\nProbe `tiny-lm`, seed 0, 1,")
+    assert first.startswith("a\n\nprobe `tiny-lm`, seed 0, 1,")
     assert "| accuracy | 0.850 (0.800 to 0.900) |" in first
     assert "| names_masked | 0.625 (0.500 to 0.750) | - | - | - | 40 |" in first
     for seed, accuracy in ((0, "0.800 (0.700 to 0.900)"), (1, "0.900 (0.800 to 1.000)")):
         row = f"| seed {seed} (best text-only: bm25) | {accuracy} | 0.100 (0.050 to 0.200) |"
         assert row in first
-    assert second.startswith("b\n") and "| accuracy | 0.300 |" in second
+    assert second.startswith("b\n\nno LM, words alone, seed 0, 90 test passages")
+    assert "| accuracy | 0.300 |" in second
 
 
 def test_a_run_without_a_report_is_named(tmp_path, monkeypatch, capsys):

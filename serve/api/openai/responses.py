@@ -139,8 +139,10 @@ def _data_event(data: dict[str, Any]) -> bytes:
     return format_sse_event(data_str=json.dumps(data, ensure_ascii=False))
 
 
-def model_list(card: ModelCard, created: int) -> dict[str, Any]:
-    """`GET /v1/models`: the LM, with the scorer of its texts."""
+def model_list(card: ModelCard | None, created: int) -> dict[str, Any]:
+    """`GET /v1/models`: the LM, with the scorer of its texts; an empty list without an LM."""
+    if card is None:
+        return {"object": "list", "data": []}
     model = {
         "id": card.id,
         "object": "model",

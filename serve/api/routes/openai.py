@@ -55,7 +55,7 @@ async def chat(body: ChatBody, request: Request, context: Ctx) -> Response:
 
 @router.get("/v1/models", response_model=ModelsOut, responses=COMMON)
 async def models(context: Ctx) -> dict[str, Any]:
-    """The LM that generates, as a list of one."""
+    """The LM that generates, as a list of one; empty without an LM."""
     assert context.generation is not None
     return model_list(await context.generation.card(), _STARTED)
 
@@ -67,6 +67,9 @@ async def _response(
     generate = body.request()
     assert context.generation is not None
     card = await context.generation.card()
+    if card is None:
+        line = "the model here was trained without an LM, so nothing is generated"
+        raise RequestError(422, "cannot_write", line)
     if body.model not in (None, card.id):
         line = f"the model '{body.model}' is not served here; there is '{card.id}'"
         raise RequestError(404, "model_not_found", line, param="model")

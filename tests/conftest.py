@@ -7,14 +7,19 @@ from pathlib import Path
 import pytest
 import torch
 from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
 
 # The same examples in every run, and no clock: a busy machine is no mistake of ours.
 settings.register_profile(
     "copylens", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("copylens")
-# Tests share two cores with Ray's processes: more threads only fight each other.
+# Tests share two cores with Ray's processes: more threads only fight each other. For linear algebra
+# also in the processes that tests start: sums in another order differ in the last digits, and runs
+# are compared digit by digit.
 torch.set_num_threads(1)
+threadpool_limits(1, user_api="blas")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 

@@ -72,7 +72,7 @@ def _sums(rng: np.random.Generator) -> bool:
     currency, digits = [("EUR", 2), ("JPY", 0), ("KWD", 3)][rng.integers(3)]
     pool = str(Decimal(int(rng.integers(1, 10**12))).scaleb(-digits))
     allow = (names[-1],) if K > 1 and rng.random() < 0.3 else ()
-    version = ScoringVersion(names, held if rng.random() < 0.7 else None, "")
+    version = ScoringVersion(names, held, "")
     made = make_statement(log, version, Terms(pool, currency, allow=allow), resamples=20)
     lines = sum(Decimal(line["amount"]) for line in made["lines"])
     holders = sum(Decimal(entry["amount"]) for entry in made["holders"])

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
-from copylens.attributor.lexical.ngrams import char_ids, word_ids
+from copylens.attributor.lexical.ngrams import char_ngram_ids, word_ngram_ids
 from copylens.cli import app
 from copylens.corpus import load_manifest, read_split
 from copylens.corpus.ingest import ingest_corpus
@@ -55,7 +55,7 @@ def test_no_hashed_word_or_n_gram_of_it_is_left(taken) -> None:
             [v.vocabulary for v in lexical.views] + [x for e in levels for x in (e.ids, e.contexts)]
         )
 
-    own = np.concatenate([word_ids([CANARY], 1, 1), char_ids(CANARY[:5], 5, 5)])
+    own = np.concatenate([word_ngram_ids([CANARY], 1, 1), char_ngram_ids(CANARY[:5], 5, 5)])
     assert np.isin(own, ids_of(taken.before)).all()
     assert not np.isin(own, ids_of(taken.after)).any()
     assert len(token_ids([CANARY])) == 1

@@ -8,7 +8,7 @@ import numpy as np
 from copylens.attributor.lexical.class_lm import ClassLanguageModel
 from copylens.attributor.lexical.experts import ExpertGate
 from copylens.attributor.lexical.names import NameRecord
-from copylens.attributor.lexical.ngrams import NgramView, char_ids, word_ids
+from copylens.attributor.lexical.ngrams import NgramView, char_ngram_ids, word_ngram_ids
 from copylens.attributor.lexical.skeleton import Skeleton
 from copylens.records import FloatArray
 from copylens.store.arrays import Arrays, below, nested, numbered
@@ -69,10 +69,10 @@ def lexical_views(names: NameRecord, skeleton: Skeleton, texts: Sequence[str]) -
     for text in texts:
         masked = names.names_hidden(text)
         shared = names.rare_hidden(masked)
-        ngrams[0].append(word_ids(shared, *_WORDS))
-        ngrams[1].append(char_ids(" ".join(masked), *_CHARS))
-        ngrams[2].append(word_ids(TOKEN.findall(text), *_WORDS))
-        ngrams[3].append(char_ids(text, *_CHARS))
+        ngrams[0].append(word_ngram_ids(shared, *_WORDS))
+        ngrams[1].append(char_ngram_ids(" ".join(masked), *_CHARS))
+        ngrams[2].append(word_ngram_ids(TOKEN.findall(text), *_WORDS))
+        ngrams[3].append(char_ngram_ids(text, *_CHARS))
         streams[0].append(token_ids(shared))
         streams[1].append(token_ids(skeleton.pieces(text)))
     return LexicalViews(ngrams, streams)

@@ -13,13 +13,13 @@ from copylens.text import Ids, ngram_ids, token_ids
 _MIN_TEXTS = 2
 
 
-def char_ids(text: str, low: int, high: int) -> Ids:
+def char_ngram_ids(text: str, low: int, high: int) -> Ids:
     """Ids of all character n-grams of `low` to `high` characters."""
     codes = np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32)
     return ngram_ids(codes.astype(np.uint64), low, high)
 
 
-def word_ids(tokens: Sequence[str], low: int, high: int) -> Ids:
+def word_ngram_ids(tokens: Sequence[str], low: int, high: int) -> Ids:
     """Ids of all n-grams of `low` to `high` tokens."""
     return ngram_ids(token_ids(tokens), low, high)
 

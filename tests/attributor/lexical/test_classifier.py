@@ -10,7 +10,7 @@ from copylens.attributor.lexical.classifier import LexicalClassifier
 from copylens.attributor.lexical.experts import fit_gate
 from copylens.attributor.lexical.fit import fit_lexical
 from copylens.attributor.lexical.names import NameRecord
-from copylens.attributor.lexical.ngrams import NgramView, char_ids, word_ids
+from copylens.attributor.lexical.ngrams import NgramView, char_ngram_ids, word_ngram_ids
 from copylens.attributor.lexical.ridge import gram, out_of_fold, ridge_duals
 from tests.pipeline_samples import WORDS, passage
 
@@ -25,16 +25,16 @@ def test_character_ids_count_as_scikit_learn_does(span):
     except ValueError:
         pytest.skip("no n-gram that long")
     for text, row in zip(TEXTS, expected):
-        _, counts = np.unique(char_ids(text, *span), return_counts=True)
+        _, counts = np.unique(char_ngram_ids(text, *span), return_counts=True)
         assert sorted(counts) == sorted(row[row > 0])
 
 
 def test_ids_tell_order_length_and_words_apart():
-    one = set(word_ids(["a", "b", "c"], 1, 3))
+    one = set(word_ngram_ids(["a", "b", "c"], 1, 3))
     assert len(one) == 6
-    assert not one & set(word_ids(["c", "b"], 2, 2))
-    assert one & set(word_ids(["b"], 1, 1))
-    assert not set(word_ids(["ab"], 1, 1)) & set(word_ids(["a", "b"], 1, 2))
+    assert not one & set(word_ngram_ids(["c", "b"], 2, 2))
+    assert one & set(word_ngram_ids(["b"], 1, 1))
+    assert not set(word_ngram_ids(["ab"], 1, 1)) & set(word_ngram_ids(["a", "b"], 1, 2))
 
 
 def test_view_against_the_formula():

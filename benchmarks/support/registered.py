@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 import random
+import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -18,7 +19,11 @@ SPEED_CHARS, SPEED_TEXTS = 2_000, 400
 
 
 def development(split: str) -> list[Passage]:
+    """Passages of the development corpora; without them the benchmark ends in one line."""
     folder = Path(os.environ.get("COPYLENS_SHARED", "../shared")) / "data"
+    if not folder.is_dir():
+        print(f"error: no corpora in '{folder}'; set COPYLENS_SHARED", file=sys.stderr)
+        raise SystemExit(2)
     keys = set(Passage.__dataclass_fields__)
     found = []
     for name in ("books", "sources"):

@@ -43,6 +43,14 @@ class Stretch:
     part: str | None
 
 
+_FILTERS: Mapping[str, Callable[..., Any]] = {
+    "percent": wording.percent,
+    "points": wording.points,
+    "decimal": wording.decimal,
+    "between": wording.between,
+}
+
+
 def render_report(
     report: Mapping[str, Any], figures: Figures, audit: Mapping[str, Any] | None = None
 ) -> str:
@@ -60,13 +68,7 @@ def render_report(
         ValueError: the report breaks its contract.
     """
     check_report(report)
-    filters: dict[str, Callable[..., Any]] = {
-        "percent": wording.percent,
-        "points": wording.points,
-        "decimal": wording.decimal,
-        "between": wording.between,
-    }
-    page = page_template(_TEMPLATE, filters).render(
+    page = page_template(_TEMPLATE, _FILTERS).render(
         report=report,
         headlines=wording.headlines(report),
         channels=_measured_channels(report),

@@ -48,7 +48,7 @@ def train_loop(settings: dict[str, Any]) -> None:
     config = build_config(settings)
     # Ray gives each worker one thread by default; the workers share the machine's cores.
     torch.set_num_threads(config.resources.threads)
-    data = load_training_data(config)
+    data = load_training_data(config, networks_only=True)
     checkpoint = ray.train.get_checkpoint()
     state = FitState() if checkpoint is None else _read(checkpoint)
     first = ray.train.get_context().get_world_rank() == 0

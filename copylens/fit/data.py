@@ -78,18 +78,22 @@ class TrainingData:
         return replace(self, train=self.train.subset(kept))
 
 
-def load_training_data(config: RunConfig) -> TrainingData:
+def load_training_data(config: RunConfig, networks_only: bool = False) -> TrainingData:
     """What the train stage reads of a run.
+
+    Args:
+        networks_only: train and val alone, all that the networks are fitted on; `ood_val` and
+            `background` stay empty.
 
     Raises:
         ModelError: states and passages do not match; embed has not run on this corpus.
     """
     names = load_manifest(config.output).sub_datasets
-    train, val, ood_val = (
-        load_texts(config, split, names) for split in ("train", "val", "ood_val")
-    )
+    train, val = load_texts(config, "train", names), load_texts(config, "val", names)
+    if networks_only:
+        return TrainingData(names, train, val, val.subset(np.zeros(0, np.int64)))
     background = tuple(passage.text for passage in read_split(config.output, "background"))
-    return TrainingData(names, train, val, ood_val, background)
+    return TrainingData(names, train, val, load_texts(config, "ood_val", names), background)
 
 
 def check_size(config: RunConfig) -> None:

@@ -98,6 +98,8 @@ class Share:
     """One sub-dataset's share of a text, with its interval [low, high], all in [0, 1].
 
     Attributes:
+        quoted: in [0, 1]; which part of the share stands word for word, or nearly so, in
+            registered passages.
         basis: `trained_on` where an audit found that the LM was trained on the sub-dataset; else
             `resemblance`, which says no more than that the text is like it.
     """
@@ -109,15 +111,21 @@ class Share:
     low: float
     high: float
     basis: Basis = "resemblance"
+    quoted: float = 0.0
 
 
 @dataclass(frozen=True)
 class TimelineItem:
-    """Shares of one stretch of the text; character offsets, end exclusive."""
+    """Shares of one stretch of the text; character offsets, end exclusive.
+
+    Attributes:
+        unregistered: in [0, 1]; with the shares it sums to 1.
+    """
 
     start: int
     end: int
     shares: dict[str, float]
+    unregistered: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -142,8 +150,10 @@ class Verdict:
     """The answer for one text.
 
     Attributes:
-        decision: `unregistered` when p_value < alpha; otherwise `registered`, or `abstain` when
-            no share is large enough to name a sub-dataset.
+        decision: `unregistered` when p_value < alpha and `unregistered` is at least 1/2;
+            `abstain` when it is that large without such a p-value, or when no share is large
+            enough to name a sub-dataset; otherwise `registered`.
+        abstain_reason: why, in words; None where the decision is another one.
         p_value: in (0, 1]; small = the text does not look registered.
         ood_score: nats, >= 0; larger = less likely to draw on anything registered.
         shares: sorted, largest first; with `unregistered` they sum to 1.
@@ -161,6 +171,7 @@ class Verdict:
     model: ModelIdentity
     tokens: int
     truncated: bool = False
+    abstain_reason: str | None = None
     evidence: tuple[dict[str, Any], ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:

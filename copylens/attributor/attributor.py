@@ -1,16 +1,19 @@
 """The attributor: a text with its states -> scores per channel, and the fused shares."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
 from copylens.attributor.attention.network import AttributorNetwork
-from copylens.attributor.attention.training import Predictions, predict
+from copylens.attributor.attention.training import predict
 from copylens.attributor.fusion import ChannelFusion
-from copylens.attributor.lexical.classifier import LexicalClassifier, LexicalReading
+from copylens.attributor.lexical.classifier import LexicalClassifier
 from copylens.attributor.timeline import Explanations, explain
 from copylens.records import FloatArray, IntArray, States
+
+_T = TypeVar("_T")
 
 SEGMENT_TOKENS = 32
 """Tokens per segment of the time line: a line or two of text, enough to tell sources apart."""
@@ -27,7 +30,8 @@ class ChannelScores:
         affinity: measure -> [N, K] how well a text fits each sub-dataset, not normalised: low for
             all of them where a text is atypical of all; see `LexicalReading`. Empty without the
             lexical channel.
-        loss: [N] the LM's loss per token, mean over windows, nats; NaN where it was not measured.
+        segment_affinity: measure -> N arrays [S, K], the same of the segments.
+        tokens: [N] length of each text.
         features: [N, Z] pooled states, for the detector's space; Z = 0 without the attention
             channel.
     """
@@ -36,7 +40,8 @@ class ChannelScores:
     segments: dict[str, tuple[FloatArray, ...]]
     spans: tuple[IntArray, ...]
     affinity: dict[str, FloatArray]
-    loss: FloatArray
+    segment_affinity: dict[str, tuple[FloatArray, ...]]
+    tokens: IntArray
     features: FloatArray
 
 
@@ -58,50 +63,39 @@ class Channels:
         """Every channel's scores of texts [N] with their states [N], and of their segments."""
         per_segment = max(1, SEGMENT_TOKENS // self.window)
         spans = tuple(segment_spans(item.spans, per_segment) for item in states)
-        network, reading = self._predictions(states), None
+        text: dict[str, FloatArray] = {}
         segments: dict[str, tuple[FloatArray, ...]] = {}
-        if network is not None:
+        affinity: dict[str, FloatArray] = {}
+        segment_affinity: dict[str, tuple[FloatArray, ...]] = {}
+        features = np.zeros((len(states), 0), dtype=np.float32)
+        if self.attention is not None:
+            network = predict(self.attention, tuple(item.values for item in states))
+            text["attention"], features = network.text, network.features
             segments["attention"] = tuple(segment_means(w, per_segment) for w in network.windows)
         if self.lexical is not None:
-            reading, segments["lexical"] = _read_with_segments(self.lexical, texts, spans)
-        return _channel_scores(states, network, reading, segments, spans)
-
-    def whole(self, texts: Sequence[str], states: Sequence[States]) -> ChannelScores:
-        """The same without segments, where only whole texts matter: a third of the time."""
-        none = tuple(np.zeros((0, 2), dtype=np.int64) for _ in texts)
-        reading = None if self.lexical is None else self.lexical.read(texts)
-        return _channel_scores(states, self._predictions(states), reading, {}, none)
+            # Texts and segments in one go: for one text a second call costs as much as the first.
+            slices = [text[start:end] for text, span in zip(texts, spans) for start, end in span]
+            reading, N = self.lexical.read([*texts, *slices]), len(texts)
+            text["lexical"], segments["lexical"] = _divided(reading.log_probs, N, spans)
+            for name, values in reading.affinity.items():
+                affinity[name], segment_affinity[name] = _divided(values, N, spans)
+        tokens = np.array([item.tokens for item in states], np.int64)
+        return ChannelScores(text, segments, spans, affinity, segment_affinity, tokens, features)
 
     def features(self, states: Sequence[States]) -> FloatArray:
-        """Pooled states [N, Z] alone, where no text is judged."""
-        network = self._predictions(states)
-        return _no_features(states) if network is None else network.features
-
-    def _predictions(self, states: Sequence[States]) -> Predictions | None:
+        """Pooled states [N, Z] alone, where no text is judged; Z = 0 without attention channel."""
         if self.attention is None:
-            return None
-        return predict(self.attention, tuple(item.values for item in states))
+            return np.zeros((len(states), 0), dtype=np.float32)
+        return predict(self.attention, tuple(item.values for item in states)).features
 
 
-def _channel_scores(
-    states: Sequence[States],
-    network: Predictions | None,
-    reading: LexicalReading | None,
-    segments: dict[str, tuple[FloatArray, ...]],
-    spans: tuple[IntArray, ...],
-) -> ChannelScores:
-    text: dict[str, FloatArray] = {}
-    affinity: dict[str, FloatArray] = {}
-    features = _no_features(states)
-    if network is not None:
-        text["attention"], features = network.text, network.features
-    if reading is not None:
-        text["lexical"], affinity = reading.log_probs, reading.affinity
-    return ChannelScores(text, segments, spans, affinity, mean_loss(states), features)
-
-
-def _no_features(states: Sequence[States]) -> FloatArray:
-    return np.zeros((len(states), 0), dtype=np.float32)
+def _divided(
+    rows: FloatArray, count: int, spans: Sequence[IntArray]
+) -> tuple[FloatArray, tuple[FloatArray, ...]]:
+    """Rows of `count` texts and of all their segments -> those of the texts, and per text those of
+    its segments [S, K]."""
+    ends = np.cumsum([len(span) for span in spans])[:-1]
+    return rows[:count], tuple(np.split(rows[count:], ends))
 
 
 @dataclass(frozen=True)
@@ -130,24 +124,50 @@ class Attributor:
         """[N, K] fused log-probabilities, as if each text had a single source."""
         return self.text_fusion.log_probs(scores.text)
 
+    def support(self, scores: ChannelScores) -> FloatArray:
+        """[N, K] fused logits before they are normalised: low for all where a text fits none."""
+        return self.text_fusion.logits(scores.text | _unnormalised(scores.affinity))
+
+    def segment_support(self, scores: ChannelScores) -> list[FloatArray]:
+        """The same of the segments, [S, K] per text."""
+        unnormalised = _unnormalised(scores.segment_affinity)
+        return fused_segments(self.segment_fusion.logits, scores.segments | unnormalised)
+
     def timelines(self, scores: ChannelScores) -> list[FloatArray]:
-        """Per text the shares of its segments, [S, K], rows sum to 1."""
-        return [explained.shares(self.mixture_prior) for explained in self.explanations(scores)]
+        """Per text the shares of its segments among the registered, [S, K], rows sum to 1."""
+        return [found.shares(self.mixture_prior) for found in self.explanations(scores)]
 
     def explanations(self, scores: ChannelScores) -> list[Explanations]:
-        """Per text the shares under one source and under several.
+        """Per text its shares under one source and under several, all of them registered."""
+        return [
+            explain(local.sum(axis=0), local, self.prior, self.switch_probability)
+            for local in self.local_scores(scores)
+        ]
+
+    @property
+    def prior(self) -> FloatArray:
+        """[K] of the sub-datasets before a text is seen: all alike."""
+        return np.full(len(self.sub_datasets), 1 / len(self.sub_datasets))
+
+    def local_scores(self, scores: ChannelScores) -> list[FloatArray]:
+        """Per text the log-likelihood of its segments under each sub-dataset, [S, K], up to a
+        constant.
 
         Along a path that never changes its source the segments' scores add up to the whole
         text's, so a pure text gets the shares that the text classifier gives it; how segments
         differ decides where a source begins and ends.
         """
         whole = self.log_probs(scores)
-        K = len(self.sub_datasets)
-        explained = []
-        for n, item in enumerate(fused_segments(self.segment_fusion, scores)):
-            local = whole[n] / len(item) + self.segment_scale * (item - item.mean(axis=0))
-            explained.append(explain(local, np.full(K, 1 / K), self.switch_probability))
-        return explained
+        fused = fused_segments(self.segment_fusion.log_probs, scores.segments)
+        return [
+            whole[n] / len(item) + self.segment_scale * (item - item.mean(axis=0))
+            for n, item in enumerate(fused)
+        ]
+
+
+def _unnormalised(affinity: Mapping[str, _T]) -> dict[str, _T]:
+    """The lexical channel's scores before they are normalised, where it is on."""
+    return {"lexical": affinity["support"]} if "support" in affinity else {}
 
 
 def shares_of(timelines: Sequence[FloatArray], spans: Sequence[IntArray]) -> FloatArray:
@@ -161,21 +181,14 @@ def segment_weights(spans: IntArray) -> FloatArray:
     return np.asarray(length / length.sum())
 
 
-def fused_segments(fusion: ChannelFusion, scores: ChannelScores) -> list[FloatArray]:
-    """Per text the fused log-probabilities of its segments, [S, K]."""
-    counts = [len(span) for span in scores.spans]
-    stacked = {name: np.concatenate(items) for name, items in scores.segments.items()}
-    return np.split(fusion.log_probs(stacked), np.cumsum(counts)[:-1])
-
-
-def mean_loss(states: Sequence[States]) -> FloatArray:
-    """The LM's loss per token, mean over windows, nats [N]; NaN where it was not measured."""
-    return np.array(
-        [
-            -float(item.likelihood[:, 0].mean(dtype=np.float64)) if item.likelihood.size else np.nan
-            for item in states
-        ]
-    )
+def fused_segments(
+    fuse: Callable[[Mapping[str, FloatArray]], FloatArray],
+    segments: Mapping[str, Sequence[FloatArray]],
+) -> list[FloatArray]:
+    """Per text the fused scores of its segments, [S, K], from channel -> N arrays [S, K]."""
+    counts = [len(item) for item in next(iter(segments.values()))]
+    stacked = {name: np.concatenate(items) for name, items in segments.items()}
+    return np.split(fuse(stacked), np.cumsum(counts)[:-1])
 
 
 def segment_spans(spans: IntArray, per_segment: int) -> IntArray:
@@ -190,17 +203,3 @@ def segment_means(windows: FloatArray, per_segment: int) -> FloatArray:
     starts = np.arange(0, len(windows), per_segment)
     sizes = np.diff(np.append(starts, len(windows)))
     return np.asarray(np.add.reduceat(windows, starts, axis=0) / sizes[:, None])
-
-
-def _read_with_segments(
-    lexical: LexicalClassifier, texts: Sequence[str], spans: Sequence[IntArray]
-) -> tuple[LexicalReading, tuple[FloatArray, ...]]:
-    """The reading of the texts, and per text the log-probabilities of its segments.
-
-    Read in one go: for a single text a second call would cost as much as the first.
-    """
-    slices = [text[start:end] for text, span in zip(texts, spans) for start, end in span]
-    reading = lexical.read([*texts, *slices])
-    counts = [len(span) for span in spans]
-    segments = np.split(reading.log_probs[len(texts) :], np.cumsum(counts)[:-1])
-    return reading.first(len(texts)), tuple(segments)

@@ -9,6 +9,15 @@ from copylens.records import FloatArray, IntArray, States
 
 
 @dataclass(frozen=True)
+class Texts:
+    """Texts [N] with their states and labels."""
+
+    texts: Sequence[str]
+    states: Sequence[States]
+    labels: IntArray
+
+
+@dataclass(frozen=True)
 class Mixture:
     """A text joined from several passages.
 
@@ -46,6 +55,39 @@ def make_mixtures(
         proportions = generator.dirichlet(np.ones(parts))
         mixtures.append(_join(texts, states, labels, members, proportions, generator))
     return mixtures
+
+
+def join_pairs(first: Texts, second: Texts, count: int, seed: int) -> list[Mixture]:
+    """Joins a block of one set's passage and one of the other's, in random order.
+
+    Proportions are Dirichlet(1); the length is about that of one passage.
+    """
+    generator = np.random.default_rng([seed, 78])
+    texts, states = [*first.texts, *second.texts], [*first.states, *second.states]
+    labels = np.concatenate([first.labels, second.labels])
+    border = len(first.texts)
+    mixtures = []
+    for _ in range(count):
+        members = [
+            int(generator.integers(border)),
+            border + int(generator.integers(len(second.texts))),
+        ]
+        generator.shuffle(members)
+        proportions = generator.dirichlet(np.ones(2))
+        mixtures.append(_join(texts, states, labels, members, proportions, generator))
+    return mixtures
+
+
+def cut_blocks(given: Texts, windows: int, generator: np.random.Generator) -> Texts:
+    """A random block of at most so many windows of each text."""
+    texts, states = [], []
+    for text, item in zip(given.texts, given.states):
+        start = int(generator.integers(0, max(1, len(item.spans) - windows + 1)))
+        block = item.block(start, start + windows)
+        first, last = int(block.spans[0, 0]), int(block.spans[-1, 1])
+        texts.append(text[first:last])
+        states.append(replace(block, spans=block.spans - first))
+    return Texts(texts, states, given.labels)
 
 
 def true_shares(mixture: Mixture, classes: int) -> FloatArray:

@@ -9,7 +9,7 @@ those of both, weighed by it.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import expit, logsumexp
 
 from copylens.records import FloatArray
 
@@ -44,20 +44,21 @@ def probability_changing(log_odds: FloatArray, mixed: float) -> FloatArray:
     return np.asarray(expit(log_odds + np.log(mixed / (1 - mixed))))
 
 
-def explain(scores: FloatArray, prior: FloatArray, switch: float) -> Explanations:
+def explain(
+    whole: FloatArray, segments: FloatArray, prior: FloatArray, switch: float
+) -> Explanations:
     """Both explanations of a text.
 
     Args:
-        scores: [S, K] log-likelihood of each segment under each sub-dataset, up to a constant
-            per segment.
+        whole: [K] log-likelihood of the text under each source, if it has one.
+        segments: [S, K] of its segments, if the source changes; up to the same constant.
         prior: [K], sums to 1.
         switch: probability in (0, 1] that a mixed text draws its next segment anew.
     """
-    joint = np.log(np.maximum(prior, 1e-300)) + scores.sum(axis=0)  # [K]
-    pure = np.exp(joint - joint.max())
-    log_pure = float(np.log(pure.sum()) + joint.max())
-    changing, log_changing = segment_posteriors(scores, prior, switch)
-    return Explanations(pure / pure.sum(), changing, log_changing - log_pure)
+    joint = np.log(np.maximum(prior, 1e-300)) + whole  # [K]
+    log_pure = float(logsumexp(joint))
+    changing, log_changing = segment_posteriors(segments, prior, switch)
+    return Explanations(np.exp(joint - log_pure), changing, log_changing - log_pure)
 
 
 def segment_posteriors(

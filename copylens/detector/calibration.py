@@ -1,91 +1,123 @@
-"""How sure a verdict may be: conformal p-values, the unregistered share, intervals of shares."""
+"""How sure a verdict may be: conformal p-values, log-odds of unregistered, intervals of shares."""
 
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import minimize
 
 from copylens.records import FloatArray, IntArray
+from copylens.store.arrays import Arrays
 
 # Bins of shares, and the fewest shares that one may hold.
 _BINS, _LEAST = 40, 40
+# Levels of miss that are tried, as parts of what the intervals may miss.
+_MISSES = np.arange(0.5, 3.01, 0.1)
+# Texts' worth of trust in the usual log-odds, where a corpus gives few unregistered texts.
+_PRIOR_TEXTS = 10.0
 
 
 @dataclass(frozen=True)
 class Conformal:
-    """Split-conformal p-values, one vote per split group (arXiv 2107.07511; groups are ours).
+    """Conformal p-values of texts in groups: pooled, each group with the same weight.
+
+    The distribution functions of the groups' scores are averaged (pooling of CDFs; Dunn, Wasserman
+    and Ramdas, "Distribution-free prediction sets for two-layer hierarchical models", 2022). A
+    p-value of one vote per group is valid for any number of groups, but cannot fall below
+    1 / (G + 1): with 20 novels next to nothing is flagged at 0.05.
 
     Attributes:
-        scores: [N] ood_scores of registered passages the detector was not fitted on, ascending.
-        weights: [N] each passage's weight: 1 / (size of its group), so a group weighs 1.
+        scores: [N] ood_scores of registered texts the model was not fitted on, ascending.
+        weights: [N] each text's weight, 1 / (size of its group) up to a factor; they sum to N.
     """
 
     scores: FloatArray
     weights: FloatArray
 
+    @classmethod
+    def fit(cls, scores: FloatArray, groups: IntArray) -> "Conformal":
+        """Calibrates on held-out registered texts: ood_score [N] and split group [N]."""
+        _, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        order = np.argsort(scores, kind="stable")
+        weights = (1.0 / sizes[inverse])[order]
+        return cls(scores[order], weights * len(scores) / weights.sum())
+
+    def arrays(self) -> Arrays:
+        """Every parameter by its name."""
+        return {"scores": self.scores, "weights": self.weights}
+
+    @property
+    def smallest(self) -> float:
+        """The smallest p-value, 1 / (N + 1)."""
+        return 1 / (len(self.scores) + 1)
+
     def p_value(self, ood_score: FloatArray) -> FloatArray:
         """P-values of new texts, [N] -> [N], in (0, 1]; small = does not look registered.
 
-        With G groups, "flag when p < alpha" has a false-alarm rate <= alpha for a passage drawn
-        from a new group that is exchangeable with these. The smallest value is 1 / (G + 1).
+        "Flag when p < alpha" has a false-alarm rate of about alpha for a text of a new group that
+        is exchangeable with these; of how few groups that still holds is in docs/detector.md.
         """
-        groups = self.weights.sum()
+        N = len(self.scores)
         below = np.concatenate([[0.0], np.cumsum(self.weights)])
         first = np.searchsorted(self.scores, ood_score, side="left")
-        return np.asarray((1 + groups - below[first]) / (groups + 1))
-
-
-def fit_conformal(scores: FloatArray, groups: IntArray) -> Conformal:
-    """Calibrates on held-out registered passages: ood_score [N] and split group [N]."""
-    _, inverse, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    order = np.argsort(scores, kind="stable")
-    return Conformal(scores[order], (1.0 / sizes[inverse])[order])
-
-
-def cross_p_values(scores: FloatArray, groups: IntArray) -> FloatArray:
-    """P-values [N] of the calibration passages themselves, each by all groups but its own."""
-    result = np.ones(len(scores))
-    for group in np.unique(groups):
-        own = groups == group
-        result[own] = fit_conformal(scores[~own], groups[~own]).p_value(scores[own])
-    return result
+        return np.asarray((1 + np.maximum(N - below[first], 0)) / (N + 1))
 
 
 @dataclass(frozen=True)
-class OpenSet:
-    """Share of a text that no registered sub-dataset accounts for, from its p-value (ours).
+class LogOdds:
+    """Log-odds of "unregistered" at the prior 1/2, linear in a score (Platt 1999).
 
-    Under "registered" a conformal p-value is uniform; under "unregistered" its density is taken
-    as Beta(shape, 1) with shape < 1, which piles up near 0. The share is the posterior of
-    "unregistered" at the prior 1/2.
+    Attributes:
+        intercept, slope: slope > 0, so that the odds rise with the score.
     """
 
-    shape: float
+    intercept: float
+    slope: float
 
-    def unregistered(self, p_value: FloatArray) -> FloatArray:
-        """[N] p-values -> [N] shares in (0, 1), falling with the p-value."""
-        density = self.shape * p_value ** (self.shape - 1)
-        return np.asarray(density / (1 + density))
+    def __call__(self, score: FloatArray) -> FloatArray:
+        """Scores -> log-odds, of any shape."""
+        return np.asarray(self.intercept + self.slope * score)
+
+    def arrays(self) -> Arrays:
+        """Every parameter by its name."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "LogOdds":
+        """The inverse of `arrays`."""
+        return cls(arrays["intercept"].item(), arrays["slope"].item())
 
 
-def fit_open_set(ood_p_values: FloatArray) -> OpenSet:
-    """Maximum-likelihood shape from p-values of held-out unregistered texts [N].
+def fit_log_odds(
+    registered: FloatArray, unregistered: FloatArray, usual: LogOdds, texts: int
+) -> LogOdds:
+    """Logistic regression, both sides weighing the same, drawn towards the usual log-odds.
 
-    Without any such text the shape is 0.3. It is kept within [0.05, 0.95], so that the share
-    falls with the p-value whatever the sample.
+    Args:
+        registered, unregistered: scores [N], [M] of held-out texts; without unregistered ones the
+            usual log-odds stand.
+        texts: how many independent texts the unregistered scores come from.
     """
-    if not len(ood_p_values):
-        return OpenSet(0.3)
-    mean_log = float(np.mean(np.log(ood_p_values)))
-    return OpenSet(float(np.clip(-1.0 / min(mean_log, -1e-9), 0.05, 0.95)))
+    if not len(unregistered):
+        return usual
+    scores = np.concatenate([registered, unregistered])
+    target = np.repeat([0.0, 1.0], [len(registered), len(unregistered)])
+    weight = np.where(target > 0, 0.5 / len(unregistered), 0.5 / len(registered))
+    start = np.array([usual.intercept, np.log(usual.slope)])
+
+    def loss(theta: FloatArray) -> float:
+        z = theta[0] + np.exp(theta[1]) * scores
+        fit = weight @ (np.logaddexp(0, z) - target * z)
+        return float(fit + 0.05 * _PRIOR_TEXTS / texts * ((theta - start) ** 2).sum())
+
+    found = minimize(loss, start).x
+    return LogOdds(float(found[0]), float(np.exp(found[1])))
 
 
 @dataclass(frozen=True)
 class ShareIntervals:
     """How far the true proportion may lie from a share, read off held-out texts (ours).
 
-    Quantiles of the truth in bins of like shares, interpolated between the bins. Where most texts
-    of a bin do not hold the sub-dataset at all, the lower end is 0 and the whole of the allowed
-    error lies above.
+    Quantiles of the truth in bins of like shares, interpolated between the bins.
 
     Attributes:
         share: [B] mean share of each bin, ascending.
@@ -104,27 +136,51 @@ class ShareIntervals:
 
 
 def fit_intervals(
-    shares: FloatArray, truth: FloatArray, weight: FloatArray, coverage: float
+    shares: FloatArray, truth: FloatArray, kinds: IntArray, coverage: float
 ) -> ShareIntervals:
-    """Calibrates on held-out texts of known proportions.
+    """Calibrates on held-out texts of known proportions, so that intervals hold true sources.
+
+    What a text has nothing of is nearly always held by an interval that reaches down to 0, and
+    there are K - 1 such shares of a text with one source. So coverage is that of true sources
+    alone, each kind of text weighing the same; true sources and the rest weigh the same in a bin.
 
     Args:
-        shares, truth: [N, K].
-        weight: [N] > 0, how much each text counts, e.g. so that mixtures count as much as pure
-            texts do.
-        coverage: e.g. 0.9, the share of true proportions that fall into their interval.
+        shares, truth: [N] of pairs of text and sub-dataset, in [0, 1].
+        kinds: [N] number of the kind of text: pure, mixed, ...
+        coverage: e.g. 0.9, the share of true sources that fall into their interval.
     """
-    flat, true = shares.ravel(), truth.ravel()
-    mass = np.repeat(weight, shares.shape[1])
-    order = np.argsort(flat, kind="stable")
+    present = truth > 0
+    weight = np.zeros(len(shares))
+    for kind in np.unique(kinds):
+        for side in (present, ~present):
+            chosen = (kinds == kind) & side
+            weight[chosen] = 1 / max(chosen.sum(), 1)
+    fitted = _with_miss(shares, truth, weight, 1 - coverage)
+    for miss in (1 - coverage) * _MISSES:
+        tried = _with_miss(shares, truth, weight, float(min(miss, 0.9)))
+        low, high = tried.bounds(shares[present])
+        held = (low <= truth[present]) & (truth[present] <= high)
+        if np.average(held, weights=weight[present]) < coverage:
+            break
+        fitted = tried
+    return fitted
+
+
+def _with_miss(
+    shares: FloatArray, truth: FloatArray, weight: FloatArray, miss: float
+) -> ShareIntervals:
+    order = np.argsort(shares, kind="stable")
+    reached = np.cumsum(weight[order])
+    bins = max(1, min(_BINS, len(order) // _LEAST))
+    ends = np.searchsorted(reached, np.linspace(0, reached[-1], bins + 1)[1:-1])
     rows = []
-    for place in np.array_split(order, max(1, min(_BINS, len(order) // _LEAST))):
-        values = np.sort(true[place])
-        weights = mass[place][np.argsort(true[place], kind="stable")]
-        miss = 1 - coverage
-        low = _quantile(values, weights, miss / 2)
-        high = _quantile(values, weights, 1 - (miss if low <= 0 else miss / 2))
-        rows.append((float(flat[place].mean()), low, high))
+    for place in np.split(order, ends):
+        if not len(place):
+            continue
+        by_truth = place[np.argsort(truth[place], kind="stable")]
+        low = _quantile(truth[by_truth], weight[by_truth], miss / 2)
+        high = _quantile(truth[by_truth], weight[by_truth], 1 - miss / 2)
+        rows.append((float(np.average(shares[place], weights=weight[place])), low, high))
     share, lows, highs = np.array(rows).T
     return ShareIntervals(share, lows, highs)
 

@@ -1,134 +1,162 @@
 """The detector: does a text draw on anything registered at all? (Inner-Probe, stage 2)
 
-For every sub-dataset it is tested whether the text would be unusual there; a text that is unusual
-for all of them is unregistered (an intersection-union test; ours). What is tested is the wording,
-the style, the LM's loss, and the place in the contrastive projector's space.
+A text is tested on a few measures, each of how atypical it is of everything registered, against
+held-out registered texts of like length. One test carries the score, the largest fused logit; the
+others count where they are very sure (weights chosen over several corpora, see docs/detector.md:
+no weighting learned on one corpus' unregistered texts held on another's).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from copylens.attributor.attributor import Attributor, ChannelScores
-from copylens.attributor.folds import fold_index
-from copylens.detector.auroc import auroc
-from copylens.detector.projector import Projector
+from copylens.detector.calibration import Conformal, LogOdds
+from copylens.detector.measures import BACKGROUND, SPACE, STYLE, SUPPORT, Measures
+from copylens.detector.space import Space
 from copylens.detector.typicality import TypicalityTest, combined
-from copylens.records import FloatArray, IntArray
+from copylens.records import FloatArray
+from copylens.store.arrays import Arrays, below, nested
 
-SUPPORT, LOSS, SPACE = "support", "loss", "space"
+WEIGHTS = {SUPPORT: 1.0, STYLE: 0.2, BACKGROUND: 0.2, SPACE: 0.2}
+_Tests = dict[str, TypicalityTest]
 
-# What a test beside `support` may weigh; the default where there is nothing to choose by.
-_SIDE_WEIGHTS = (0.1, 0.3, 0.03)
-_FOLDS = 5
+
+def surprise(tests: Mapping[str, TypicalityTest], measured: Mapping[str, FloatArray]) -> FloatArray:
+    """All tests of a set as one, nats, >= 0; arrays of one shape."""
+    return combined({name: test.surprise(measured[name]) for name, test in tests.items()}, WEIGHTS)
 
 
 @dataclass(frozen=True)
-class Space:
-    """The contrastive projector's space with the sub-datasets' places in it.
+class LengthLevel:
+    """The detector for texts of one length.
 
     Attributes:
-        centres: [K, Z] unit length.
+        tokens: > 0, the length.
+        whole, changing: measure -> its test; see `Measures`.
+        odds: score -> log-odds of "wholly unregistered".
+        pure, mixed: scores of held-out registered texts of one source and of several.
     """
 
-    projector: Projector
-    centres: FloatArray
+    tokens: float
+    whole: _Tests
+    changing: _Tests
+    odds: LogOdds
+    pure: Conformal
+    mixed: Conformal
+
+    def score(self, measured: Measures) -> FloatArray:
+        """[N] nats, >= 0: both readings, weighed by the probability of several sources."""
+        whole = surprise(self.whole, measured.whole)
+        changing = surprise(self.changing, measured.changing)
+        return np.asarray((1 - measured.mixed) * whole + measured.mixed * changing)
+
+    def p_value(self, measured: Measures) -> FloatArray:
+        """[N] in (0, 1]; among texts of one source and of several, as the text seems to be."""
+        score = self.score(measured)
+        pure, mixed = self.pure.p_value(score), self.mixed.p_value(score)
+        return np.asarray((1 - measured.mixed) * pure + measured.mixed * mixed)
+
+    def log_odds(self, measured: Measures) -> FloatArray:
+        """[N] log-odds that all of the text is unregistered, against none of it."""
+        return self.odds(self.score(measured))
+
+    def arrays(self) -> Arrays:
+        """Every parameter by its name."""
+        found: Arrays = {"tokens": np.asarray(self.tokens)}
+        for name in ("odds", "pure", "mixed"):
+            found |= nested(name, getattr(self, name).arrays())
+        return found | _test_arrays("whole", self.whole) | _test_arrays("changing", self.changing)
 
     @classmethod
-    def fit(cls, projector: Projector, features: FloatArray, labels: IntArray) -> "Space":
-        """Places the sub-datasets by training passages' features [N, F] and labels [N]."""
-        embedded = projector.embed(features)
-        means = np.stack([embedded[labels == k].mean(axis=0) for k in np.unique(labels)])
-        return cls(projector, means / np.linalg.norm(means, axis=1, keepdims=True))
-
-    def distance(self, features: FloatArray) -> FloatArray:
-        """Cosine distance to every sub-dataset, [N, F] -> [N, K] in [0, 2]."""
-        return np.asarray(1 - self.projector.embed(features) @ self.centres.T)
-
-
-def measures(
-    attributor: Attributor, scores: ChannelScores, space: Space | None
-) -> dict[str, FloatArray]:
-    """The detector's measures -> [N, K] each, larger = less typical of that sub-dataset."""
-    log_probs = attributor.log_probs(scores)
-    found = {SUPPORT: -log_probs} | {name: -v for name, v in scores.affinity.items()}
-    if not np.isnan(scores.loss).any():
-        found[LOSS] = np.repeat(scores.loss[:, None], log_probs.shape[1], axis=1)
-    if space is not None:
-        found[SPACE] = space.distance(scores.features)
-    return found
+    def from_arrays(cls, arrays: Arrays) -> "LengthLevel":
+        """The inverse of `arrays`."""
+        return cls(
+            tokens=arrays["tokens"].item(),
+            whole=_tests("whole", arrays),
+            changing=_tests("changing", arrays),
+            odds=LogOdds.from_arrays(below("odds", arrays)),
+            pure=Conformal(**below("pure", arrays)),
+            mixed=Conformal(**below("mixed", arrays)),
+        )
 
 
 @dataclass(frozen=True)
 class Detector:
-    """Typicality tests and what each weighs.
+    """Levels of length, between which it interpolates by the logarithm of the length.
 
     Attributes:
-        space: None where the projector is not used.
-        tests: measure -> its test.
-        weights: measure -> weight; those that count.
+        levels: ascending by `tokens`; the last one stands for whole passages and all that is
+            longer, the first one for all that is shorter.
+        segments: measure -> its test on single segments.
+        segment_odds: segments' surprise -> log-odds of "unregistered".
+        space: the contrastive projector's; None where it is not used.
     """
 
-    space: Space | None
-    tests: dict[str, TypicalityTest]
-    weights: dict[str, float]
+    levels: tuple[LengthLevel, ...]
+    segments: _Tests
+    segment_odds: LogOdds
+    space: Space | None = None
 
-    def score(self, measured: Mapping[str, FloatArray]) -> FloatArray:
-        """ood_score [N] of `measures`: nats, >= 0; larger = less likely to draw on anything."""
-        surprises = {name: self.tests[name].surprise(measured[name]) for name in self.weights}
-        return np.asarray(combined(surprises, self.weights).min(axis=1))
+    @property
+    def smallest_p(self) -> float:
+        """The smallest p-value that a text of a passage's length can get: 1 / (N + 1)."""
+        return self.levels[-1].pure.smallest
+
+    def score(self, measured: Measures) -> FloatArray:
+        """ood_score [N]: nats, >= 0; larger = less likely to draw on anything registered."""
+        return self._between([level.score(measured) for level in self.levels], measured)
+
+    def p_value(self, measured: Measures) -> FloatArray:
+        """[N] in (0, 1]; small = does not look registered."""
+        return self._between([level.p_value(measured) for level in self.levels], measured)
+
+    def log_odds(self, measured: Measures) -> FloatArray:
+        """[N] log-odds that all of the text is unregistered, against none of it."""
+        return self._between([level.log_odds(measured) for level in self.levels], measured)
+
+    def segment_log_odds(self, measured: Measures) -> list[FloatArray]:
+        """Per text [S] log-odds that a segment is unregistered."""
+        counts = [len(item) for item in measured.segments[SUPPORT]]
+        stacked = {name: np.concatenate(measured.segments[name]) for name in self.segments}
+        odds = self.segment_odds(surprise(self.segments, stacked))
+        return np.split(odds, np.cumsum(counts)[:-1])
+
+    def _between(self, values: Sequence[FloatArray], measured: Measures) -> FloatArray:
+        lengths = np.log([level.tokens for level in self.levels])
+        place = np.interp(np.log(np.maximum(measured.tokens, 1)), lengths, np.arange(len(lengths)))
+        low = np.floor(place).astype(np.int64)
+        high, text = np.minimum(low + 1, len(lengths) - 1), np.arange(len(place))
+        stacked, part = np.stack(values), place - low  # [L, N]
+        return np.asarray((1 - part) * stacked[low, text] + part * stacked[high, text])
+
+    def arrays(self) -> Arrays:
+        """Every parameter by its name, but for the projector's network."""
+        found = nested("segment_odds", self.segment_odds.arrays())
+        for n, level in enumerate(self.levels):
+            found |= nested(f"level.{n}", level.arrays())
+        if self.space is not None:
+            found["centres"] = self.space.centres
+        return found | _test_arrays("segments", self.segments)
 
 
-def fit_detector(
-    space: Space | None,
-    held: Mapping[str, FloatArray],
-    labels: IntArray,
-    ood: Mapping[str, FloatArray] | None,
-) -> Detector:
-    """Fits the tests on held-out registered passages and chooses what counts.
-
-    Args:
-        held: measures of registered passages that the channels were not fitted on.
-        labels: [N] their sub-datasets.
-        ood: measures of unregistered texts, to choose the weights by; without them the first
-            candidate is taken.
-    """
-    bare = Detector(space, {n: TypicalityTest.fit(held[n], labels) for n in held}, {})
-    fitted = [replace(bare, weights=weights) for weights in candidates(tuple(held))]
-    if ood is None:
-        return fitted[0]
-    return max(fitted, key=lambda detector: auroc(detector.score(held), detector.score(ood)))
+def _test_arrays(prefix: str, tests: _Tests) -> Arrays:
+    parts = [nested(f"{prefix}.{name}", test.arrays()) for name, test in tests.items()]
+    return {name: array for part in parts for name, array in part.items()}
 
 
-def candidates(names: tuple[str, ...]) -> list[dict[str, float]]:
-    """The few weightings that are tried, the default first."""
-    side = [name for name in names if name not in (SUPPORT, SPACE)]
-    tried = [{SUPPORT: 1.0} | dict.fromkeys(side, weight) for weight in _SIDE_WEIGHTS]
-    tried.append({SUPPORT: 1.0})
-    if SPACE in names:
-        tried += [weights | {SPACE: weight} for weights in tried for weight in _SIDE_WEIGHTS]
-    return tried
+def _tests(prefix: str, arrays: Arrays) -> _Tests:
+    found = below(prefix, arrays)
+    names = dict.fromkeys(name.partition(".")[0] for name in found)
+    return {name: TypicalityTest.from_arrays(below(name, found)) for name in names}
 
 
-def cross_fitted_scores(
-    detector: Detector,
-    held: Mapping[str, FloatArray],
-    labels: IntArray,
-    groups: IntArray,
-    seed: int,
-) -> FloatArray:
-    """ood_score [N] of the held-out passages from tests fitted without their split group.
-
-    A passage that the tests were fitted on scores a little lower than a new one would.
-    """
-    folds = fold_index(labels, groups, _FOLDS, seed)
-    scores = np.zeros(len(labels))
-    for fold in range(int(folds.max()) + 1):
-        kept, out = folds != fold, folds == fold
-        if not kept.any():  # a val of one passage per sub-dataset
-            kept = out
-        tests = {n: TypicalityTest.fit(v[kept], labels[kept]) for n, v in held.items()}
-        measured = {name: values[out] for name, values in held.items()}
-        scores[out] = replace(detector, tests=tests).score(measured)
-    return scores
+def detector_from_arrays(arrays: Arrays, space: Space | None) -> Detector:
+    """The inverse of `Detector.arrays`."""
+    levels = sorted({int(n.split(".")[1]) for n in arrays if n.startswith("level.")})
+    return Detector(
+        levels=tuple(LengthLevel.from_arrays(below(f"level.{n}", arrays)) for n in levels),
+        segments=_tests("segments", arrays),
+        segment_odds=LogOdds.from_arrays(below("segment_odds", arrays)),
+        space=space,
+    )

@@ -2,8 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from copylens.config.schema import RunConfig
 from copylens.corpus import load_manifest, read_split
 from copylens.fit.data import TextSet, load_texts
@@ -30,8 +28,7 @@ class Evaluation:
     @property
     def closed_shares(self) -> FloatArray:
         """[N, K] shares of the test passages as if all were registered; rows sum to 1."""
-        test = self.scores["test"]
-        return np.asarray(test.shares / (1 - test.unregistered[:, None]))
+        return self.scores["test"].closed
 
 
 def load_evaluation(config: RunConfig, scorer: Scorer) -> Evaluation:

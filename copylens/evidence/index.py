@@ -1,6 +1,6 @@
 """Queries an evidence index: a text -> citations, spans and nearest passages."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ from copylens.store import storage
 
 # Passages of each ranking that enter the rank fusion of `nearest`.
 _RANKED = 50
+# Every so many characters of a text may be a span of their own.
+_CHARACTERS_PER_SPAN = 100
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class EvidenceIndex:
         """Spans of the text that stand in a registered passage, rarest first, boilerplate last.
 
         Every run of `min_words` words is covered by a span, unless a longer span of another
-        sub-dataset holds it, or more than `max_spans` are rarer.
+        sub-dataset holds it, or more are rarer than `max_spans` and one per 100 characters.
         """
         words = read_words(text)
         weights = self._weights(words.ids)
@@ -149,7 +151,8 @@ class EvidenceIndex:
             find_spans(shard.arrays, words.ids, found, weights, self.settings)
             for shard, found in zip(self._shards, runs)
         ]
-        chosen = select(self._names, spans, stock, self.settings.max_spans)
+        most = max(self.settings.max_spans, len(text) // _CHARACTERS_PER_SPAN)
+        chosen = select(self._names, spans, stock, most)
         return [self._span(text, words, found) for found in chosen]
 
     def nearest(self, text: str, states: FloatArray | None = None) -> list[Citation]:
@@ -168,9 +171,19 @@ class EvidenceIndex:
         best = fuse(rankings, _RANKED, self.settings.nearest)
         return [self._near(text, number, score) for number, score in best]
 
-    def evidence(self, text: str, states: FloatArray | None = None) -> tuple[dict[str, Any], ...]:
-        """Spans, then nearest passages, as a verdict lists them."""
-        items: Iterable[Citation] = [*self.trace(text), *self.nearest(text, states)]
+    def evidence(
+        self,
+        text: str,
+        states: FloatArray | None = None,
+        spans: Sequence[Citation] | None = None,
+    ) -> tuple[dict[str, Any], ...]:
+        """At most `max_spans` spans, then nearest passages, as a verdict lists them.
+
+        Args:
+            spans: what `trace` gave for the text, if that was asked before.
+        """
+        found = self.trace(text) if spans is None else spans
+        items = [*found[: self.settings.max_spans], *self.nearest(text, states)]
         return tuple(item.to_dict() for item in items)
 
     def _weights(self, ids: WordIds) -> FloatArray:

@@ -1,21 +1,21 @@
 """Held-out channel scores -> an attributor: weights of channels, parameters of the time line."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 
 import numpy as np
 
-from copylens.attributor.attributor import Attributor, Channels, segment_weights, shares_of
+from copylens.attributor.attributor import Attributor, Channels, segment_weights
 from copylens.attributor.fusion import fit_fusion
 from copylens.attributor.mixtures import segment_labels
-from copylens.attributor.timeline import probability_changing
-from copylens.fit.held_out import HeldOut
-from copylens.records import FloatArray
+from copylens.attributor.timeline import Explanations, probability_changing
+from copylens.fit.held_out import HeldOut, Sample
 
 # The settings of the time line that are tried.
 _SEGMENT_SCALES = (0.0, 0.15, 0.25, 0.35, 0.5, 0.7, 1.0)
 _SWITCH_PROBABILITIES = (0.02, 0.05, 0.1, 0.2)
-_MIXTURE_PRIORS = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.003)
+_MIXTURE_PRIORS = (0.8, 0.65, 0.5, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01, 0.003)
 
 
 def fit_attributor(
@@ -24,56 +24,54 @@ def fit_attributor(
     """Weighs the channels for texts and for segments, then chooses the time line's parameters by
     the cross-entropy of shares against true proportions.
     """
+    pure, mixed = held_out.pure, held_out.mixed
     truth = np.concatenate(
-        [segment_labels(m, s) for m, s in zip(held_out.mixtures, held_out.mixed.spans)]
+        [segment_labels(m, s) for m, s in zip(held_out.mixtures, mixed.scores.spans)]
     )
-    mixture = np.repeat(np.arange(len(held_out.mixtures)), [len(s) for s in held_out.mixed.spans])
-    segments = {name: np.concatenate(v) for name, v in held_out.mixed.segments.items()}
+    segments = {name: np.concatenate(v) for name, v in mixed.scores.segments.items()}
     attributor = Attributor(
         sub_datasets=sub_datasets,
         channels=channels,
-        text_fusion=fit_fusion(held_out.pure.text, held_out.labels, held_out.groups),
-        segment_fusion=fit_fusion(segments, truth, mixture),
+        text_fusion=fit_fusion(pure.scores.text, pure.labels),
+        segment_fusion=fit_fusion(segments, truth, texts=len(mixed)),
         segment_scale=_SEGMENT_SCALES[0],
         switch_probability=_SWITCH_PROBABILITIES[0],
         mixture_prior=_MIXTURE_PRIORS[0],
     )
-    shares = true_shares_of(held_out, len(sub_datasets))
     settings = product(_SEGMENT_SCALES, _SWITCH_PROBABILITIES)
     tried = [replace(attributor, segment_scale=s, switch_probability=p) for s, p in settings]
-    found = [_with_best_prior(candidate, held_out, shares) for candidate in tried]
-    return min(found, key=lambda pair: pair[0])[1]
+    found = []
+    for candidate in tried:
+        explained = [candidate.explanations(sample.scores) for sample in (pure, mixed)]
+        found.append((*best_prior(explained, [closed(pure), closed(mixed)]), candidate))
+    _, prior, best = min(found, key=lambda item: item[0])
+    return replace(best, mixture_prior=prior)
 
 
-def _with_best_prior(
-    attributor: Attributor, held_out: HeldOut, truth: FloatArray
-) -> tuple[float, Attributor]:
-    """The best prior of a mixed text, and the cross-entropy of the shares against the truth."""
-    single, changing, odds = [], [], []
-    for scores in (held_out.pure, held_out.mixed):
-        for explained, span in zip(attributor.explanations(scores), scores.spans):
-            single.append(explained.pure)
-            changing.append(segment_weights(span) @ explained.changing)
-            odds.append(explained.log_odds)
-    losses = []
-    for prior in _MIXTURE_PRIORS:
-        weight = probability_changing(np.array(odds), prior)[:, None]
-        shares = (1 - weight) * np.stack(single) + weight * np.stack(changing)
-        losses.append(float(-(truth * np.log(shares + 1e-6)).sum(axis=1).mean()))
-    best = int(np.argmin(losses))
-    return losses[best], replace(attributor, mixture_prior=_MIXTURE_PRIORS[best])
+def closed(sample: Sample) -> Sample:
+    """The same with true shares [N, K] among the registered, where nothing else is in the texts."""
+    return replace(sample, truth=sample.truth[:, :-1])
 
 
-def held_out_shares(attributor: Attributor, held_out: HeldOut) -> FloatArray:
-    """[N + M, K] shares among the registered: passages first, then mixtures."""
-    return np.concatenate(
-        [
-            shares_of(attributor.timelines(scores), scores.spans)
-            for scores in (held_out.pure, held_out.mixed)
-        ]
-    )
+def best_prior(
+    explained: Sequence[Sequence[Explanations]], samples: Sequence[Sample]
+) -> tuple[float, float]:
+    """The cross-entropy of shares against the truth under the best prior of a mixed text, and it.
 
+    Every sample weighs the same.
 
-def true_shares_of(held_out: HeldOut, classes: int) -> FloatArray:
-    """[N + M, K] what these shares should be."""
-    return np.concatenate([held_out.pure_truth(classes), held_out.mixed_truth(classes)])
+    Args:
+        explained: of each sample's texts.
+    """
+    losses = np.zeros(len(_MIXTURE_PRIORS))
+    for sample, texts in zip(samples, explained):
+        weights = [segment_weights(span) for span in sample.scores.spans]
+        pure = np.stack([item.pure for item in texts])
+        changing = np.stack([w @ item.changing for w, item in zip(weights, texts)])
+        odds = np.array([item.log_odds for item in texts])
+        for n, prior in enumerate(_MIXTURE_PRIORS):
+            mixed = probability_changing(odds, prior)[:, None]
+            shares = (1 - mixed) * pure + mixed * changing
+            losses[n] -= (sample.truth * np.log(shares + 1e-6)).sum(axis=1).mean()
+    best = int(losses.argmin())
+    return float(losses[best] / len(samples)), _MIXTURE_PRIORS[best]

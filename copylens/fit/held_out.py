@@ -7,40 +7,74 @@ import numpy as np
 
 from copylens.attributor.attributor import Channels, ChannelScores
 from copylens.attributor.lexical.fit import fit_lexical
-from copylens.attributor.mixtures import Mixture, make_mixtures, true_shares
+from copylens.attributor.mixtures import (
+    Mixture,
+    Texts,
+    cut_blocks,
+    join_pairs,
+    make_mixtures,
+    true_shares,
+)
 from copylens.config.schema import RunConfig
 from copylens.fit.cross_fit import CrossFit
 from copylens.fit.data import TextSet, TrainingData
 from copylens.fit.networks import FitState
 from copylens.records import FloatArray, IntArray
 
+CUTS = (1, 2, 4, 8)
+"""Windows of the blocks that stand for short texts."""
+
 # Over all folds: enough for a handful of settings.
 _MIXTURES = 400
 
 
 @dataclass(frozen=True)
-class HeldOut:
-    """Channel scores of passages whose split group the judging fits have not seen.
+class Sample:
+    """Held-out texts of one kind.
 
     Attributes:
-        labels, groups: [N] of the passages.
-        pure: their scores.
-        mixtures: joined passages of one fold, and `mixed`, their scores.
+        scores: by fits that have not seen their split groups.
+        truth: [N, K + 1] true shares, the last one of "unregistered"; rows sum to 1.
+        groups: [N] numbers >= 0 of what belongs together.
     """
 
-    labels: IntArray
+    scores: ChannelScores
+    truth: FloatArray
     groups: IntArray
-    pure: ChannelScores
+
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def labels(self) -> IntArray:
+        """[N] the largest part of each text; K = unregistered."""
+        return np.asarray(self.truth.argmax(axis=1))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Channel scores of texts whose split group the judging fits have not seen.
+
+    Attributes:
+        pure: val passages.
+        mixed: passages joined of several registered ones, and `mixtures`, what they are.
+        partly: a registered and an unregistered passage joined; None without unregistered ones.
+        foreign: unregistered passages; None without any.
+        cuts: windows -> blocks of so many windows of the pure and of the foreign passages.
+    """
+
+    pure: Sample
+    mixed: Sample
     mixtures: list[Mixture]
-    mixed: ChannelScores
+    partly: Sample | None
+    foreign: Sample | None
+    cuts: dict[int, tuple[Sample, Sample | None]]
 
-    def pure_truth(self, classes: int) -> FloatArray:
-        """[N, K] true shares of the passages: one-hot."""
-        return np.asarray(np.eye(classes)[self.labels])
-
-    def mixed_truth(self, classes: int) -> FloatArray:
-        """[M, K] true shares of the mixtures."""
-        return np.stack([true_shares(mixture, classes) for mixture in self.mixtures])
+    @property
+    def kinds(self) -> tuple[Sample, ...]:
+        """The four kinds of whole texts, or the two that there are without unregistered ones."""
+        all_kinds = (self.pure, self.mixed, self.partly, self.foreign)
+        return tuple(sample for sample in all_kinds if sample is not None)
 
 
 def fit_channels(
@@ -112,56 +146,116 @@ def judges(
 def held_out_scores(
     config: RunConfig, data: TrainingData, state: FitState, whole: Channels
 ) -> HeldOut:
-    """Scores of val passages and of their mixtures by fits that have not seen their groups.
+    """Scores of held-out texts of every kind by fits that have not seen their groups.
+
+    Unregistered passages are dealt out to the same fits that judge val, so that both are judged by
+    fits of one strength.
 
     Args:
         state, whole: see `judges`.
     """
-    pure, mixed, mixtures, order = [], [], [], []
-    for judge in judges(config, data, state, whole):
-        held = data.val.subset(judge.val)
-        joined = _mixtures(config, held, len(data.val), judge.fold)
-        pure.append(judge.channels.scores(held.texts, held.states))
-        mixed.append(judge.channels.scores([m.text for m in joined], [m.states for m in joined]))
-        mixtures += joined
-        order.append(judge.val)
-    places = np.concatenate(order)
+    cross_fit = CrossFit.plan(config, data.train, data.val)
+    count = sum(len(cross_fit.judged(fold)) > 0 for fold in cross_fit.fits)
+    parts = []
+    for number, judge in enumerate(judges(config, data, state, whole)):
+        foreign = data.ood_val.subset(np.arange(number, len(data.ood_val), count))
+        parts.append(_Judged(config, data, judge, foreign).held_out())
+    cuts = {}
+    for windows in CUTS:
+        pure = _required(_joined([part.cuts[windows][0] for part in parts]))
+        cuts[windows] = pure, _joined([part.cuts[windows][1] for part in parts])
     return HeldOut(
-        labels=data.val.labels[places],
-        groups=data.val.group_index[places],
-        pure=concatenate(pure),
-        mixtures=mixtures,
-        mixed=concatenate(mixed),
+        pure=_required(_joined([part.pure for part in parts])),
+        mixed=_required(_joined([part.mixed for part in parts])),
+        mixtures=[mixture for part in parts for mixture in part.mixtures],
+        partly=_joined([part.partly for part in parts]),
+        foreign=_joined([part.foreign for part in parts]),
+        cuts=cuts,
     )
 
 
-def _mixtures(config: RunConfig, held: TextSet, total: int, fold: int | None) -> list[Mixture]:
-    """A fold's part of all mixtures, joined of its own val passages."""
-    return make_mixtures(
-        held.texts,
-        held.states,
-        held.labels,
-        max(1, round(_MIXTURES * len(held) / total)),
-        config.attributor.mixture_parts,
-        config.seed + (0 if fold is None else 1 + fold),
+@dataclass(frozen=True)
+class _Judged:
+    """What one fit judges: its val passages, and its part of the unregistered ones."""
+
+    config: RunConfig
+    data: TrainingData
+    judge: Judge
+    foreign: TextSet
+
+    def held_out(self) -> HeldOut:
+        """Its texts of every kind."""
+        held, K = self.data.val.subset(self.judge.val), self.data.classes
+        seed = self.config.seed + (0 if self.judge.fold is None else 1 + self.judge.fold)
+        count = max(1, round(_MIXTURES * len(held) / len(self.data.val)))
+        most = self.config.attributor.mixture_parts
+        mixtures = make_mixtures(held.texts, held.states, held.labels, count, most, seed)
+        groups = self.data.val.group_index[self.judge.val]
+        pure = Texts(held.texts, held.states, held.labels)
+        foreign = Texts(self.foreign.texts, self.foreign.states, np.full(len(self.foreign), K))
+        partly = join_pairs(pure, foreign, count, seed) if len(self.foreign) else []
+        generator = np.random.default_rng([seed, 79])
+        cuts = {}
+        for windows in CUTS:
+            short = [cut_blocks(texts, windows, generator) for texts in (pure, foreign)]
+            registered = _required(self._passages(short[0], groups))
+            cuts[windows] = registered, self._passages(short[1], self.foreign.group_index)
+        return HeldOut(
+            pure=_required(self._passages(pure, groups)),
+            mixed=_required(self._mixtures(mixtures)),
+            mixtures=mixtures,
+            partly=self._mixtures(partly),
+            foreign=self._passages(foreign, self.foreign.group_index),
+            cuts=cuts,
+        )
+
+    def _passages(self, given: Texts, groups: IntArray) -> Sample | None:
+        if not given.texts:
+            return None
+        scores = self.judge.channels.scores(given.texts, given.states)
+        return Sample(scores, np.eye(self.data.classes + 1)[given.labels], groups)
+
+    def _mixtures(self, mixtures: list[Mixture]) -> Sample | None:
+        if not mixtures:
+            return None
+        scores = self.judge.channels.scores(
+            [mixture.text for mixture in mixtures], [mixture.states for mixture in mixtures]
+        )
+        truth = np.stack([true_shares(mixture, self.data.classes + 1) for mixture in mixtures])
+        # Each is a group of its own; the numbers must differ between fits.
+        first = 0 if self.judge.fold is None else _MIXTURES * (1 + self.judge.fold)
+        return Sample(scores, truth, first + np.arange(len(mixtures)))
+
+
+def _required(sample: Sample | None) -> Sample:
+    assert sample is not None
+    return sample
+
+
+def _joined(samples: Sequence[Sample | None]) -> Sample | None:
+    """Samples of several fits as one; features of different networks do not mix: left out."""
+    found = [sample for sample in samples if sample is not None]
+    if len(found) < 2:
+        return found[0] if found else None
+    return Sample(
+        concatenate([sample.scores for sample in found]),
+        np.concatenate([sample.truth for sample in found]),
+        np.concatenate([sample.groups for sample in found]),
     )
 
 
 def concatenate(parts: Sequence[ChannelScores]) -> ChannelScores:
-    """Scores of several sets as one; features of different networks do not mix: left out."""
-    if len(parts) == 1:
-        return parts[0]
-    count = sum(len(part.spans) for part in parts)
+    """Scores of several sets as one, but for the features."""
+    first = parts[0]
     return ChannelScores(
-        text={name: np.concatenate([p.text[name] for p in parts]) for name in parts[0].text},
-        segments={
-            name: tuple(item for p in parts for item in p.segments[name])
-            for name in parts[0].segments
-        },
+        text={name: np.concatenate([p.text[name] for p in parts]) for name in first.text},
+        segments={n: tuple(i for p in parts for i in p.segments[n]) for n in first.segments},
         spans=tuple(item for p in parts for item in p.spans),
-        affinity={
-            name: np.concatenate([p.affinity[name] for p in parts]) for name in parts[0].affinity
+        affinity={n: np.concatenate([p.affinity[n] for p in parts]) for n in first.affinity},
+        segment_affinity={
+            n: tuple(i for p in parts for i in p.segment_affinity[n])
+            for n in first.segment_affinity
         },
-        loss=np.concatenate([p.loss for p in parts]),
-        features=np.zeros((count, 0)),
+        tokens=np.concatenate([p.tokens for p in parts]),
+        features=np.zeros((sum(len(part.spans) for part in parts), 0)),
     )

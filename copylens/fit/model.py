@@ -1,29 +1,24 @@
 """Training data and fitted networks -> a calibrated model: the whole trip of a fit.
 
 Everything that is calibrated is calibrated on val passages whose split group the judging fits have
-not seen, since verdicts are asked for about new texts.
+not seen, since verdicts are asked for about new texts; and as it is published.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from copylens.attributor.attributor import Attributor, ChannelScores, shares_of
+from copylens.attributor.attributor import Attributor, shares_of
 from copylens.config.schema import RunConfig
-from copylens.detector.calibration import (
-    Conformal,
-    OpenSet,
-    ShareIntervals,
-    cross_p_values,
-    fit_conformal,
-    fit_intervals,
-    fit_open_set,
-)
-from copylens.detector.detector import Detector, Space, cross_fitted_scores, fit_detector, measures
-from copylens.fit.attributor import fit_attributor, held_out_shares, true_shares_of
+from copylens.detector.calibration import ShareIntervals, fit_intervals
+from copylens.detector.detector import Detector
+from copylens.detector.open_set import OpenTimeline, open_scores
+from copylens.detector.space import Space
+from copylens.fit.attributor import fit_attributor
 from copylens.fit.confusion import HeldOutShares
-from copylens.fit.data import TextSet, TrainingData
-from copylens.fit.held_out import HeldOut, fit_channels, held_out_scores
+from copylens.fit.data import TrainingData
+from copylens.fit.detector import fit_detector, fit_open_timeline
+from copylens.fit.held_out import HeldOut, Sample, fit_channels, held_out_scores
 from copylens.fit.networks import FitState
 from copylens.records import FloatArray
 
@@ -33,13 +28,14 @@ class FittedModel:
     """All that a scorer needs besides the probe.
 
     Attributes:
+        timeline: shares of segments over the sub-datasets and "unregistered".
+        intervals: of the shares.
         held_shares: shares of held-out passages of known origin, by which statements are corrected.
     """
 
     attributor: Attributor
     detector: Detector
-    conformal: Conformal
-    open_set: OpenSet
+    timeline: OpenTimeline
     intervals: ShareIntervals
     held_shares: HeldOutShares
 
@@ -56,55 +52,37 @@ def fit_model(config: RunConfig, data: TrainingData, state: FitState) -> FittedM
     projector, space = state.projector(), None
     if projector is not None:
         space = Space.fit(projector, channels.features(data.train.states), data.train.labels)
-    return calibrate(config, attributor, space, held_out, data.ood_val)
+    return calibrate(config, attributor, space, held_out)
 
 
 def calibrate(
-    config: RunConfig,
-    attributor: Attributor,
-    space: Space | None,
-    held_out: HeldOut,
-    ood_val: TextSet,
+    config: RunConfig, attributor: Attributor, space: Space | None, held_out: HeldOut
 ) -> FittedModel:
-    """Fits the detector, and the calibration of p-values, `unregistered` and intervals."""
-    held = measures(attributor, held_out.pure, space)
-    ood_measures, ood_scores = None, None
-    if len(ood_val):
-        ood_scores = attributor.channels.scores(ood_val.texts, ood_val.states)
-        ood_measures = measures(attributor, ood_scores, space)
-    detector = fit_detector(space, held, held_out.labels, ood_measures)
-    cross = cross_fitted_scores(detector, held, held_out.labels, held_out.groups, config.seed)
-    conformal = fit_conformal(cross, held_out.groups)
-    no_p = np.zeros(0)
-    ood_p = no_p if ood_measures is None else conformal.p_value(detector.score(ood_measures))
-    open_set = fit_open_set(ood_p)
-    held_p = cross_p_values(cross, held_out.groups)
-    shares = [_with_unregistered(attributor, held_out.pure, open_set.unregistered(held_p))]
-    if ood_scores is not None:
-        shares.append(_with_unregistered(attributor, ood_scores, open_set.unregistered(ood_p)))
-    K, first = len(attributor.sub_datasets), int(held_out.groups.max()) + 1
-    held_shares = HeldOutShares(
-        np.concatenate(shares),
-        np.concatenate([held_out.labels, np.full(len(ood_val), K)]),
-        np.concatenate([held_out.groups, ood_val.group_index + first]),
+    """Fits the detector and its time line, and the intervals of the shares that they publish."""
+    detector = fit_detector(attributor, space, held_out)
+    timeline = fit_open_timeline(attributor, detector, held_out)
+
+    def published(sample: Sample) -> FloatArray:
+        scores = open_scores(attributor, detector, sample.scores)
+        return shares_of(timeline.shares(scores), sample.scores.spans)
+
+    shares = [published(sample) for sample in held_out.kinds]  # [N, K + 1] each
+    truth = [sample.truth for sample in held_out.kinds]
+    K = len(attributor.sub_datasets)
+    kinds = np.repeat(np.arange(len(truth)), [K * len(item) for item in truth])
+    told, true = (np.concatenate(items)[:, :K].ravel() for items in (shares, truth))
+    intervals = fit_intervals(told, true, kinds, config.calibration.interval)
+    return FittedModel(
+        attributor, detector, timeline, intervals, _held_shares(held_out, shares[0], shares[-1])
     )
-    intervals = _intervals(attributor, held_out, config.calibration.interval)
-    return FittedModel(attributor, detector, conformal, open_set, intervals, held_shares)
 
 
-def _with_unregistered(
-    attributor: Attributor, scores: ChannelScores, unregistered: FloatArray
-) -> FloatArray:
-    """[N, K + 1] shares with that of `unregistered` [N] last, as verdicts give them."""
-    closed = shares_of(attributor.timelines(scores), scores.spans)
-    column = unregistered[:, None]
-    return np.concatenate([closed * (1 - column), column], axis=1).astype(np.float32)
-
-
-def _intervals(attributor: Attributor, held_out: HeldOut, coverage: float) -> ShareIntervals:
-    """Pure texts and mixtures count alike, whatever their numbers."""
-    shares = held_out_shares(attributor, held_out)
-    truth = true_shares_of(held_out, len(attributor.sub_datasets))
-    counts = (len(held_out.labels), len(held_out.mixtures))
-    weight = np.concatenate([np.full(count, 1 / count) for count in counts])
-    return fit_intervals(shares, truth, weight, coverage)
+def _held_shares(held_out: HeldOut, pure: FloatArray, foreign: FloatArray) -> HeldOutShares:
+    labels, groups = held_out.pure.labels, held_out.pure.groups
+    shares = pure
+    if held_out.foreign is not None:
+        first = int(groups.max()) + 1
+        shares = np.concatenate([pure, foreign])
+        labels = np.concatenate([labels, held_out.foreign.labels])
+        groups = np.concatenate([groups, held_out.foreign.groups + first])
+    return HeldOutShares(shares.astype(np.float32), labels, groups)

@@ -16,7 +16,7 @@ from copylens.attributor.attributor import Attributor, Channels
 from copylens.attributor.lexical.class_lm import ClassLanguageModel, Level
 from copylens.attributor.lexical.classifier import LexicalClassifier, lexical_views
 from copylens.attributor.lexical.ngrams import NgramView
-from copylens.detector.detector import Space
+from copylens.detector.space import Space
 from copylens.fit.data import TextSet
 from copylens.records import FloatArray
 from copylens.text import Ids

@@ -114,7 +114,7 @@ def model_without(config: RunConfig, model: FittedModel, sub_dataset: str) -> Fi
         fit_networks(config, data, state)
     held_out = held_out_scores(config, data, state, attributor.channels)
     space = space_without(model.detector.space, place)
-    return calibrate(config, attributor, space, held_out, data.ood_val)
+    return calibrate(config, attributor, space, held_out)
 
 
 def _check(output: str, sub_dataset: str, bundle: Bundle, manifest: Manifest) -> None:

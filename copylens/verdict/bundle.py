@@ -18,10 +18,11 @@ from copylens.attributor.fusion import ChannelFusion
 from copylens.attributor.lexical.classifier import LexicalClassifier
 from copylens.config.load import build_config
 from copylens.config.schema import RunConfig
-from copylens.detector.calibration import Conformal, OpenSet, ShareIntervals
-from copylens.detector.detector import Detector, Space
+from copylens.detector.calibration import ShareIntervals
+from copylens.detector.detector import detector_from_arrays
+from copylens.detector.open_set import OpenTimeline
 from copylens.detector.projector import Projector, ProjectorShape
-from copylens.detector.typicality import TypicalityTest
+from copylens.detector.space import Space
 from copylens.errors import ModelError
 from copylens.fit.confusion import HeldOutShares
 from copylens.fit.model import FittedModel
@@ -30,7 +31,7 @@ from copylens.store import storage
 from copylens.store.arrays import Arrays, below, nested
 from copylens.verdict.attachments import Attachments, attach, attached, with_basis
 
-FORMAT = 4
+FORMAT = 5
 _M = TypeVar("_M", bound=nn.Module)
 _ARRAYS, SCORER_FILE = "model.safetensors", "scorer.json"
 FILES = (_ARRAYS, SCORER_FILE)
@@ -119,7 +120,7 @@ def _read_arrays(uri: str, sha256: str) -> Arrays:
 def _arrays(model: FittedModel) -> Arrays:
     attributor, detector = model.attributor, model.detector
     arrays = {
-        **nested("conformal", vars(model.conformal)),
+        **nested("detector", detector.arrays()),
         **nested("interval", vars(model.intervals)),
         **nested("held", vars(model.held_shares)),
     }
@@ -129,9 +130,6 @@ def _arrays(model: FittedModel) -> Arrays:
         arrays |= nested("lexical", attributor.channels.lexical.arrays())
     if detector.space is not None:
         arrays |= _module_arrays("projector", detector.space.projector)
-        arrays["space.centres"] = detector.space.centres
-    for name, test in detector.tests.items():
-        arrays |= nested(f"test.{name}", test.arrays())
     return arrays
 
 
@@ -146,9 +144,7 @@ def _numbers(model: FittedModel) -> dict[str, Any]:
         "segment_weights": attributor.segment_fusion.weights,
         "timeline": {name: getattr(attributor, name) for name in _TIMELINE},
         "projector": vars(detector.space.projector.shape) if detector.space else None,
-        "test_weights": detector.weights,
-        "tests": list(detector.tests),
-        "open_set_shape": model.open_set.shape,
+        "open_timeline": vars(model.timeline),
     }
 
 
@@ -170,21 +166,18 @@ def _model(arrays: Arrays, numbers: dict[str, Any]) -> FittedModel:
     )
     return FittedModel(
         attributor=attributor,
-        detector=_detector(arrays, numbers),
-        conformal=Conformal(**below("conformal", arrays)),
-        open_set=OpenSet(numbers["open_set_shape"]),
+        detector=detector_from_arrays(below("detector", arrays), _space(arrays, numbers)),
+        timeline=OpenTimeline(**numbers["open_timeline"]),
         intervals=ShareIntervals(**below("interval", arrays)),
         held_shares=HeldOutShares(**below("held", arrays)),
     )
 
 
-def _detector(arrays: Arrays, numbers: dict[str, Any]) -> Detector:
-    space = None
-    if numbers["projector"] is not None:
-        projector = _module(Projector(ProjectorShape(**numbers["projector"])), "projector", arrays)
-        space = Space(projector, arrays["space.centres"])
-    tests = {n: TypicalityTest.from_arrays(below(f"test.{n}", arrays)) for n in numbers["tests"]}
-    return Detector(space, tests, numbers["test_weights"])
+def _space(arrays: Arrays, numbers: dict[str, Any]) -> Space | None:
+    if numbers["projector"] is None:
+        return None
+    projector = _module(Projector(ProjectorShape(**numbers["projector"])), "projector", arrays)
+    return Space(projector, arrays["detector.centres"])
 
 
 def _module_arrays(prefix: str, module: nn.Module) -> Arrays:

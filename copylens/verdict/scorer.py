@@ -9,14 +9,13 @@ import numpy as np
 
 from copylens.attributor.attributor import ChannelScores, shares_of
 from copylens.config.schema import ProbeConfig, RunConfig
-from copylens.detector.detector import measures
-from copylens.errors import ModelError, ProbeError
+from copylens.detector.open_set import open_scores
+from copylens.errors import ModelError, ProbeError, TextError
 from copylens.evidence.index import EvidenceIndex
 from copylens.fit.model import FittedModel
 from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
 from copylens.records import (
-    Decision,
     FloatArray,
     ModelIdentity,
     Rights,
@@ -29,6 +28,8 @@ from copylens.states.words import WordReader
 from copylens.verdict.attachments import Attachments
 from copylens.verdict.bundle import Bundle, load_bundle, save_bundle
 from copylens.verdict.public import public_name
+from copylens.verdict.published import Published, decide, publish
+from copylens.verdict.quotations import quoted_parts
 
 # Fewer or more would only change speed: texts are scored independently of each other.
 _BATCH = 64
@@ -40,8 +41,8 @@ class Scores:
 
     Attributes:
         channels: before they are fused.
-        log_probs: [N, K] fused, as if each text had one source.
-        timelines: N arrays [S, K].
+        log_probs: [N, K] fused, as if each text had one source, and that a registered one.
+        timelines: N arrays [S, K + 1], the last column "unregistered"; rows sum to 1.
         shares: [N, K], rows sum to 1 - unregistered.
         unregistered, p_value, ood_score: [N].
     """
@@ -53,6 +54,11 @@ class Scores:
     unregistered: FloatArray
     p_value: FloatArray
     ood_score: FloatArray
+
+    @property
+    def closed(self) -> FloatArray:
+        """[N, K] shares as if all of a text were registered; rows sum to 1."""
+        return np.asarray(self.shares / np.maximum(1 - self.unregistered, 1e-12)[:, None])
 
 
 class Scorer:
@@ -211,80 +217,100 @@ class Scorer:
         evidence: bool = False,
     ) -> list[Verdict]:
         """One verdict per text whose states are at hand, in order; see `verdicts`."""
-        scores = self.score(texts, states)
-        found = [self._verdict(scores, n, text, states[n], alpha) for n, text in enumerate(texts)]
-        index = self.evidence_index if evidence else None
-        if index is None:
-            return found
-        return [
-            replace(
-                verdict, evidence=index.evidence(text, state.values if state.values.size else None)
-            )
-            for text, state, verdict in zip(texts, states, found)
-        ]
+        level = self._level(alpha)
+        scores, index = self.score(texts, states), self.evidence_index
+        names = self.model.attributor.sub_datasets
+        found = []
+        for n, (text, state) in enumerate(zip(texts, states)):
+            citations = [] if index is None else index.trace(text)
+            quoted = quoted_parts(citations, scores.channels.spans[n], names)
+            verdict = self._verdict(scores, n, text, state.tokens, quoted, level)
+            if evidence and index is not None:
+                values = state.values if state.values.size else None
+                verdict = replace(verdict, evidence=index.evidence(text, values, citations))
+            found.append(verdict)
+        return found
 
     def score(self, texts: Sequence[str], states: Sequence[States]) -> Scores:
-        """Scores texts whose states are at hand: the numbers behind the verdicts."""
+        """Scores texts whose states are at hand: the numbers behind the verdicts, but for what
+        verbatim evidence adds to them.
+        """
         model = self.model
         channels = model.attributor.channels.scores(texts, states)
-        log_probs = model.attributor.log_probs(channels)
-        timelines = model.attributor.timelines(channels)
-        ood_score = model.detector.score(measures(model.attributor, channels, model.detector.space))
-        p_value = model.conformal.p_value(ood_score)
-        unregistered = model.open_set.unregistered(p_value)
-        closed = shares_of(timelines, channels.spans)  # [N, K], rows sum to 1
-        shares = closed * (1 - unregistered[:, None])
-        return Scores(channels, log_probs, timelines, shares, unregistered, p_value, ood_score)
-
-    def _verdict(
-        self, scores: Scores, n: int, text: str, states: States, alpha: float | None
-    ) -> Verdict:
-        level = self.config.calibration.alpha if alpha is None else alpha
-        registered = 1 - float(scores.unregistered[n])
-        top = float(scores.shares[n].max()) / registered
-        return Verdict(
-            text_sha256=hashlib.sha256(text.encode()).hexdigest(),
-            decision=self._decision(float(scores.p_value[n]), top, level),
-            p_value=float(scores.p_value[n]),
-            ood_score=float(scores.ood_score[n]),
-            shares=self._shares(scores.shares[n], registered),
-            unregistered=float(scores.unregistered[n]),
-            timeline=self._timeline(scores, n),
-            model=self.identity,
-            tokens=states.tokens,
+        read = open_scores(model.attributor, model.detector, channels)
+        timelines = model.timeline.shares(read)
+        shares = shares_of(timelines, channels.spans)  # [N, K + 1], rows sum to 1
+        return Scores(
+            channels=channels,
+            log_probs=model.attributor.log_probs(channels),
+            timelines=timelines,
+            shares=shares[:, :-1],
+            unregistered=shares[:, -1],
+            p_value=model.detector.p_value(read.measures),
+            ood_score=model.detector.score(read.measures),
         )
 
-    def _decision(self, p_value: float, top: float, alpha: float) -> Decision:
-        if p_value < alpha:
-            return "unregistered"
-        return "registered" if top >= self.config.calibration.abstain_below else "abstain"
+    def _level(self, alpha: float | None) -> float:
+        """The false-alarm level of a request, or the config's."""
+        smallest = self.model.detector.smallest_p
+        if alpha is not None and alpha < smallest:
+            raise TextError(
+                f"alpha must be at least {smallest:.3g} with this model, got {alpha}: no p-value "
+                f"of its {round(1 / smallest) - 1} calibration passages is smaller; train with "
+                "more val passages for a stricter level"
+            )
+        return self.config.calibration.alpha if alpha is None else alpha
 
-    def _shares(self, row: FloatArray, registered: float) -> tuple[Share, ...]:
-        model = self.model
-        shares = []
-        for name, share in zip(model.attributor.sub_datasets, row):
-            closed = float(share) / registered
-            low, high = model.intervals.bounds(np.array(closed))
-            rights = self.rights[name]
+    def _verdict(
+        self,
+        scores: Scores,
+        n: int,
+        text: str,
+        tokens: int,
+        quoted: FloatArray | None,
+        alpha: float,
+    ) -> Verdict:
+        spans, p_value = scores.channels.spans[n], float(scores.p_value[n])
+        found = publish(scores.timelines[n], spans, self.model.intervals, quoted)
+        below = self.config.calibration.abstain_below
+        decision, reason = decide(found, p_value, alpha, below)
+        names = self.model.attributor.sub_datasets
+        return Verdict(
+            text_sha256=hashlib.sha256(text.encode()).hexdigest(),
+            decision=decision,
+            abstain_reason=reason,
+            p_value=p_value,
+            ood_score=float(scores.ood_score[n]),
+            shares=self._shares(found),
+            unregistered=found.unregistered,
+            timeline=tuple(
+                TimelineItem(start, end, dict(zip(names, row[:-1])), row[-1])
+                for (start, end), row in zip(spans.tolist(), found.timeline.tolist())
+            ),
+            model=self.identity,
+            tokens=tokens,
+        )
+
+    def _shares(self, found: Published) -> tuple[Share, ...]:
+        columns = (
+            found.shares,
+            found.low,
+            found.high,
+            found.quoted / np.maximum(found.shares, 1e-12),
+        )
+        names, shares = self.model.attributor.sub_datasets, []
+        for name, share, low, high, quoted in zip(names, *(c.tolist() for c in columns)):
             shares.append(
                 Share(
-                    sub_dataset=name,
-                    holder=rights.holder,
-                    license=rights.license,
-                    share=float(share),
-                    low=float(low) * registered,
-                    high=float(high) * registered,
-                    basis=rights.basis,
+                    **self.rights[name].entry(),
+                    share=share,
+                    low=low,
+                    high=high,
+                    basis=self.rights[name].basis,
+                    quoted=quoted,
                 )
             )
         return tuple(sorted(shares, key=lambda item: -item.share))
-
-    def _timeline(self, scores: Scores, n: int) -> tuple[TimelineItem, ...]:
-        names = self.model.attributor.sub_datasets
-        return tuple(
-            TimelineItem(int(start), int(end), dict(zip(names, map(float, row))))
-            for (start, end), row in zip(scores.channels.spans[n], scores.timelines[n])
-        )
 
 
 def check_probe(config: ProbeConfig, expected: str | None) -> None:

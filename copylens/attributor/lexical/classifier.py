@@ -25,27 +25,22 @@ class LexicalReading:
         log_probs: [N, K] of the sub-datasets.
         support: [N, K] combined scores as for an unseen work, not normalised: low for all
             sub-datasets where a text is like none of them.
-        wording, style: [N, K] mean log-probability per token in nats under each sub-dataset's
-            language model, of the text's words and of its skeleton.
+        style: [N, K] mean log-probability per token of the text's skeleton under each
+            sub-dataset's language model, nats.
         background: [N, K] log-probability per token of its skeleton under the background texts'
             model less that under each sub-dataset's; [N, 0] where there were no background texts.
     """
 
     log_probs: FloatArray
     support: FloatArray
-    wording: FloatArray
     style: FloatArray
     background: FloatArray
 
     @property
     def affinity(self) -> dict[str, FloatArray]:
         """How well the texts fit each sub-dataset: measure -> [N, K], larger = better."""
-        found = {"support": self.support, "wording": self.wording, "style": self.style}
+        found = {"support": self.support, "style": self.style}
         return found | ({"background": -self.background} if self.background.size else {})
-
-    def first(self, count: int) -> "LexicalReading":
-        """The same of the first texts alone."""
-        return LexicalReading(*(value[:count] for value in vars(self).values()))
 
 
 @dataclass(frozen=True)
@@ -141,7 +136,7 @@ class LexicalClassifier:
         """All that the channel says of the texts [N]."""
         K = len(self.centre[0])
         if not texts:
-            return LexicalReading(*(np.zeros((0, K)) for _ in range(5)))
+            return LexicalReading(*(np.zeros((0, K)) for _ in range(4)))
         read = lexical_views(self.names, self.skeleton, texts)
         ridge = [
             view.scores(document, weight)
@@ -159,7 +154,6 @@ class LexicalClassifier:
         return LexicalReading(
             log_probs=self.gate.log_probs(scores),
             support=self.gate.support(scores),
-            wording=wording,
             style=style,
             background=background - style if background.size else background,
         )

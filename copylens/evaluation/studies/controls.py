@@ -83,7 +83,7 @@ def _attention_right(study: StudyInput, lm: LanguageModel, index: IntArray) -> R
 
 
 def _right(channels: Channels, test: TextSet) -> Right:
-    log_probs = channels.whole(test.texts, test.states).text["attention"]
+    log_probs = channels.scores(test.texts, test.states).text["attention"]
     return np.asarray(log_probs.argmax(axis=1) == test.labels)
 
 

@@ -36,7 +36,7 @@ def run(study: StudyInput) -> dict[str, Any]:
     test = part.subset(chosen)
     data = TrainingData(study.names, rest, study.val, study.answers.texts["ood_val"])
     model = refit(config, data)
-    scores = model.attributor.channels.whole(test.texts, test.states)
+    scores = model.attributor.channels.scores(test.texts, test.states)
     answers = {"accuracy": model.attributor.log_probs(scores), **scores.text}
     baseline = fit_text_baseline(study.best_text, rest, study.val, len(study.names), config.seed)
     answers["best_text"] = baseline(test.texts)

@@ -6,9 +6,7 @@ registered ones. No unregistered text helps to choose a setting.
 
 What is refitted is the lexical channel with its gate, the fusion and the detector, on at most
 `evaluation.refit_passages` training passages spread over sub-datasets and split groups: LSTMs for
-every sub-dataset left out would take an hour on two cores, and the detector asks them little. The
-LM itself stays as it is, and may well have read the sub-dataset that is left out: its loss would be
-that of an LM which knows the text, so the detector does without it here.
+every sub-dataset left out would take an hour on two cores, and the detector asks them little.
 """
 
 import dataclasses
@@ -16,18 +14,20 @@ from typing import Any
 
 import numpy as np
 
-from copylens.attributor.attributor import Attributor, ChannelScores
-from copylens.attributor.fusion import fit_fusion
+from copylens.attributor.attributor import Attributor
 from copylens.config.schema import RunConfig
 from copylens.detector.auroc import auroc
-from copylens.detector.detector import LOSS, Detector, fit_detector, measures
+from copylens.detector.detector import Detector
+from copylens.detector.open_set import open_scores
 from copylens.evaluation import metrics
 from copylens.evaluation.studies.inputs import StudyInput
 from copylens.evaluation.studies.refit import with_channels
+from copylens.fit.attributor import fit_attributor
 from copylens.fit.data import TextSet, TrainingData
-from copylens.fit.held_out import concatenate, fit_channels, judges
+from copylens.fit.detector import fit_detector
+from copylens.fit.held_out import fit_channels, held_out_scores
 from copylens.fit.networks import FitState
-from copylens.records import FloatArray, IntArray
+from copylens.records import IntArray
 
 
 def run(study: StudyInput) -> dict[str, Any]:
@@ -38,8 +38,8 @@ def run(study: StudyInput) -> dict[str, Any]:
     found = {}
     for k, name in enumerate(study.names):
         attributor, detector = fit_without(config, len(study.names), k, train, val)
-        read = attributor.channels.whole(test.texts, test.states)
-        scores = detector.score(unread_measures(attributor, read))
+        read = attributor.channels.scores(test.texts, test.states)
+        scores = detector.score(open_scores(attributor, detector, read).measures)
         registered, left_out = scores[test.labels != k], scores[test.labels == k]
         found[name] = {
             "auroc": auroc(registered, left_out),
@@ -63,22 +63,9 @@ def fit_without(
     rest = without(val, left_out)
     data = TrainingData(names, without(train, left_out), rest, rest.subset(np.zeros(0, np.int64)))
     whole = fit_channels(config, data, FitState())
-    scores, places = [], []
-    for judge in judges(config, data, FitState(), whole):
-        held = data.val.subset(judge.val)
-        scores.append(judge.channels.whole(held.texts, held.states))
-        places.append(judge.val)
-    order, joined = np.concatenate(places), concatenate(scores)
-    labels = data.val.labels[order]
-    fusion = fit_fusion(joined.text, labels, data.val.group_index[order])
-    attributor = Attributor(names, whole, fusion, fusion, 0.0, 0.5, 0.5)
-    return attributor, fit_detector(None, unread_measures(attributor, joined), labels, None)
-
-
-def unread_measures(attributor: Attributor, scores: ChannelScores) -> dict[str, FloatArray]:
-    """What the detector looks at that does not depend on what the LM has read, [N, K] each."""
-    found = measures(attributor, scores, None)
-    return {name: values for name, values in found.items() if name != LOSS}
+    held_out = held_out_scores(config, data, FitState(), whole)
+    attributor = fit_attributor(names, whole, held_out)
+    return attributor, fit_detector(attributor, None, held_out)
 
 
 def without(texts: TextSet, left_out: int) -> TextSet:

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from copylens.attributor.attributor import shares_of
 from copylens.evaluation.contract import DISTANCES
 from copylens.evaluation.studies.inputs import Right, StudyInput, spread
 from copylens.probe.chunks import tokenize
@@ -167,7 +166,7 @@ def _score(study: StudyInput, texts: Sequence[str]) -> Scores:
 
 def _closed(scores: Scores) -> IntArray:
     """The sub-dataset with the largest share of each text, [N]."""
-    return np.asarray(shares_of(scores.timelines, scores.channels.spans).argmax(axis=1))
+    return np.asarray(scores.closed.argmax(axis=1))
 
 
 def _by_distance(study: StudyInput, known: Sequence[Continuation]) -> dict[str, Any]:

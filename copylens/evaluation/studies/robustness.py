@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from copylens import text as textviews
-from copylens.attributor.attributor import shares_of
 from copylens.evaluation.contract import CHANNELS, VIEWS
 from copylens.evaluation.studies.inputs import StudyInput
 from copylens.probe.chunks import tokenize
@@ -82,7 +81,7 @@ def _figures(study: StudyInput, texts: Sequence[str], labels: Any) -> dict[str, 
         return {**dict.fromkeys(("accuracy", *CHANNELS, "best_text")), "n": 0}
     texts, labels = [texts[i] for i in kept], labels[kept]
     scores = study.scorer.score(texts, study.scorer.reader.states(texts))
-    closed = shares_of(scores.timelines, scores.channels.spans)
+    closed = scores.closed
     answers = {
         "accuracy": closed,
         **scores.channels.text,

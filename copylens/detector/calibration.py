@@ -1,12 +1,13 @@
 """How sure a verdict may be: conformal p-values, log-odds of unregistered, intervals of shares."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
 
 from copylens.records import FloatArray, IntArray
-from copylens.store.arrays import Arrays
+from copylens.store.arrays import Arrays, below, nested
 
 # Bins of shares, and the fewest shares that one may hold.
 _BINS, _LEAST = 40, 40
@@ -60,6 +61,25 @@ class Conformal:
         below = np.concatenate([[0.0], np.cumsum(self.weights)])
         first = np.searchsorted(self.scores, ood_score, side="left")
         return np.asarray((1 + np.maximum(N - below[first], 0)) / (N + 1))
+
+
+def between_lengths(
+    lengths: Sequence[float], values: Sequence[FloatArray], tokens: FloatArray | IntArray
+) -> FloatArray:
+    """Interpolates by the logarithm of the length; beyond the ends the nearest value holds.
+
+    Args:
+        lengths: [L] ascending, > 0.
+        values: L arrays [N, ...].
+        tokens: [N] length of each text.
+    """
+    known = np.log(lengths)
+    place = np.interp(np.log(np.maximum(tokens, 1)), known, np.arange(len(known)))
+    low = np.floor(place).astype(np.int64)
+    high, text = np.minimum(low + 1, len(known) - 1), np.arange(len(place))
+    stacked = np.stack(values)
+    part = (place - low).reshape(-1, *[1] * (stacked.ndim - 2))
+    return np.asarray((1 - part) * stacked[low, text] + part * stacked[high, text])
 
 
 @dataclass(frozen=True)
@@ -117,16 +137,28 @@ def fit_log_odds(
 class ShareIntervals:
     """How far the true proportion may lie from a share, read off held-out texts (ours).
 
-    Quantiles of the truth in bins of like shares, interpolated between the bins.
+    Quantiles of the truth in bins of like shares, interpolated between the bins; of texts of one
+    length.
 
     Attributes:
+        tokens: > 0, the length.
         share: [B] mean share of each bin, ascending.
         low, high: [B] ends of the interval there.
     """
 
+    tokens: float
     share: FloatArray
     low: FloatArray
     high: FloatArray
+
+    def arrays(self) -> Arrays:
+        """Every parameter by its name."""
+        return {name: np.asarray(value) for name, value in vars(self).items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "ShareIntervals":
+        """The inverse of `arrays`."""
+        return cls(arrays["tokens"].item(), *(arrays[n] for n in ("share", "low", "high")))
 
     def bounds(self, share: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Ends of the intervals of shares of any shape; the share lies between them."""
@@ -136,7 +168,7 @@ class ShareIntervals:
 
 
 def fit_intervals(
-    shares: FloatArray, truth: FloatArray, kinds: IntArray, coverage: float
+    shares: FloatArray, truth: FloatArray, kinds: IntArray, *, coverage: float, tokens: float
 ) -> ShareIntervals:
     """Calibrates on held-out texts of known proportions, so that intervals hold true sources.
 
@@ -147,6 +179,7 @@ def fit_intervals(
     Args:
         shares, truth: [N] of pairs of text and sub-dataset, in [0, 1].
         kinds: [N] number of the kind of text: pure, mixed, ...
+        tokens: the length that the texts have.
         coverage: e.g. 0.9, the share of true sources that fall into their interval.
     """
     present = truth > 0
@@ -155,9 +188,10 @@ def fit_intervals(
         for side in (present, ~present):
             chosen = (kinds == kind) & side
             weight[chosen] = 1 / max(chosen.sum(), 1)
-    fitted = _with_miss(shares, truth, weight, 1 - coverage)
-    for miss in (1 - coverage) * _MISSES:
-        tried = _with_miss(shares, truth, weight, float(min(miss, 0.9)))
+    misses = np.minimum((1 - coverage) * _MISSES, 0.9)
+    fitted = _with_miss(shares, truth, weight, float(misses[0]), tokens)
+    for miss in misses[1:]:
+        tried = _with_miss(shares, truth, weight, float(miss), tokens)
         low, high = tried.bounds(shares[present])
         held = (low <= truth[present]) & (truth[present] <= high)
         if np.average(held, weights=weight[present]) < coverage:
@@ -167,7 +201,7 @@ def fit_intervals(
 
 
 def _with_miss(
-    shares: FloatArray, truth: FloatArray, weight: FloatArray, miss: float
+    shares: FloatArray, truth: FloatArray, weight: FloatArray, miss: float, tokens: float
 ) -> ShareIntervals:
     order = np.argsort(shares, kind="stable")
     reached = np.cumsum(weight[order])
@@ -182,10 +216,40 @@ def _with_miss(
         high = _quantile(truth[by_truth], weight[by_truth], 1 - miss / 2)
         rows.append((float(np.average(shares[place], weights=weight[place])), low, high))
     share, lows, highs = np.array(rows).T
-    return ShareIntervals(share, lows, highs)
+    return ShareIntervals(tokens, share, lows, highs)
 
 
 def _quantile(values: FloatArray, weights: FloatArray, level: float) -> float:
     """Weighted quantile of ascending values, the smallest that reaches the level."""
     reached = np.cumsum(weights) / weights.sum()
     return float(values[min(int(np.searchsorted(reached, level)), len(values) - 1)])
+
+
+@dataclass(frozen=True)
+class IntervalsByLength:
+    """Intervals of shares, of short texts apart.
+
+    Attributes:
+        levels: ascending by `tokens`.
+    """
+
+    levels: tuple[ShareIntervals, ...]
+
+    def bounds(self, share: FloatArray, tokens: int) -> tuple[FloatArray, FloatArray]:
+        """Ends of the intervals of one text's shares [K]; the share lies between them."""
+        lengths = [level.tokens for level in self.levels]
+        ends = [np.stack(level.bounds(share))[None] for level in self.levels]  # [1, 2, K]
+        low, high = between_lengths(lengths, ends, np.array([tokens]))[0]
+        return low, high
+
+    def arrays(self) -> Arrays:
+        """Every parameter by its name."""
+        parts = [nested(str(n), level.arrays()) for n, level in enumerate(self.levels)]
+        return {name: array for part in parts for name, array in part.items()}
+
+    @classmethod
+    def from_arrays(cls, arrays: Arrays) -> "IntervalsByLength":
+        """The inverse of `arrays`."""
+        count = len({name.partition(".")[0] for name in arrays})
+        levels = (ShareIntervals.from_arrays(below(str(n), arrays)) for n in range(count))
+        return cls(tuple(levels))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from copylens.detector.calibration import Conformal, LogOdds
+from copylens.detector.calibration import Conformal, LogOdds, between_lengths
 from copylens.detector.measures import BACKGROUND, SPACE, STYLE, SUPPORT, Measures
 from copylens.detector.space import Space
 from copylens.detector.typicality import TypicalityTest, combined
@@ -123,12 +123,8 @@ class Detector:
         return np.split(odds, np.cumsum(counts)[:-1])
 
     def _between(self, values: Sequence[FloatArray], measured: Measures) -> FloatArray:
-        lengths = np.log([level.tokens for level in self.levels])
-        place = np.interp(np.log(np.maximum(measured.tokens, 1)), lengths, np.arange(len(lengths)))
-        low = np.floor(place).astype(np.int64)
-        high, text = np.minimum(low + 1, len(lengths) - 1), np.arange(len(place))
-        stacked, part = np.stack(values), place - low  # [L, N]
-        return np.asarray((1 - part) * stacked[low, text] + part * stacked[high, text])
+        lengths = [level.tokens for level in self.levels]
+        return between_lengths(lengths, values, measured.tokens)
 
     def arrays(self) -> Arrays:
         """Every parameter by its name, but for the projector's network."""

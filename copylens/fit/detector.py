@@ -19,7 +19,7 @@ from copylens.records import FloatArray
 
 # Where no unregistered text is given: about what the development corpora with strangers of another
 # kind have (docs/detector.md).
-_USUAL_TEXT = LogOdds(-4.0, 1.9)
+_USUAL_TEXT = LogOdds(-3.0, 1.9)
 _USUAL_SEGMENT = LogOdds(-1.9, 1.2)
 
 # A level of length must be shorter than the next one by this factor.
@@ -49,8 +49,7 @@ def fit_detector(attributor: Attributor, space: Space | None, held_out: HeldOut)
     for cut, cut_foreign in reversed(held_out.cuts.values()):
         short = measured(cut)
         assert short is not None
-        # Passages may be as short as the cut itself.
-        if np.median(short.tokens) < _SHORTER * levels[0].tokens:
+        if is_shorter(float(np.median(short.tokens)), levels[0].tokens):
             levels.insert(0, _level((short, cut), (short, cut), measured(cut_foreign)))
     tests = {n: TypicalityTest.fit(np.concatenate(items)) for n, items in pure.segments.items()}
     registered = [_of_segments(tests, pure), _of_segments(tests, mixed)]
@@ -74,9 +73,14 @@ def fit_open_timeline(
     for scale, switch in product(_SEGMENT_SCALES, _SWITCH_PROBABILITIES):
         timeline = OpenTimeline(scale, switch)
         explained = [timeline.explanations(item) for item in read]
-        loss, prior = best_prior(explained, kinds)
+        loss, prior = best_prior(explained, kinds, np.ones(len(kinds)))
         found.append((loss, replace(timeline, mixture_prior=prior)))
     return min(found, key=lambda item: item[0])[1]
+
+
+def is_shorter(tokens: float, than: float) -> bool:
+    """Whether cuts of one length need a level of their own: passages may be as short."""
+    return tokens < _SHORTER * than
 
 
 def _level(

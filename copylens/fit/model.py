@@ -4,20 +4,21 @@ Everything that is calibrated is calibrated on val passages whose split group th
 not seen, since verdicts are asked for about new texts; and as it is published.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from copylens.attributor.attributor import Attributor, shares_of
 from copylens.config.schema import RunConfig
-from copylens.detector.calibration import ShareIntervals, fit_intervals
+from copylens.detector.calibration import IntervalsByLength, ShareIntervals, fit_intervals
 from copylens.detector.detector import Detector
 from copylens.detector.open_set import OpenTimeline, open_scores
 from copylens.detector.space import Space
 from copylens.fit.attributor import fit_attributor
 from copylens.fit.confusion import HeldOutShares
 from copylens.fit.data import TrainingData
-from copylens.fit.detector import fit_detector, fit_open_timeline
+from copylens.fit.detector import fit_detector, fit_open_timeline, is_shorter
 from copylens.fit.held_out import HeldOut, Sample, fit_channels, held_out_scores
 from copylens.fit.networks import FitState
 from copylens.records import FloatArray
@@ -36,7 +37,7 @@ class FittedModel:
     attributor: Attributor
     detector: Detector
     timeline: OpenTimeline
-    intervals: ShareIntervals
+    intervals: IntervalsByLength
     held_shares: HeldOutShares
 
 
@@ -66,14 +67,25 @@ def calibrate(
         scores = open_scores(attributor, detector, sample.scores)
         return shares_of(timeline.shares(scores), sample.scores.spans)
 
+    def intervals(samples: Sequence[Sample], shares: Sequence[FloatArray]) -> ShareIntervals:
+        K = len(attributor.sub_datasets)
+        kinds = np.repeat(np.arange(len(samples)), [K * len(sample) for sample in samples])
+        true = np.concatenate([sample.truth for sample in samples])[:, :K].ravel()
+        told = np.concatenate(shares)[:, :K].ravel()
+        tokens = float(np.median(samples[0].scores.tokens))
+        coverage = config.calibration.interval
+        return fit_intervals(told, true, kinds, coverage=coverage, tokens=tokens)
+
     shares = [published(sample) for sample in held_out.kinds]  # [N, K + 1] each
-    truth = [sample.truth for sample in held_out.kinds]
-    K = len(attributor.sub_datasets)
-    kinds = np.repeat(np.arange(len(truth)), [K * len(item) for item in truth])
-    told, true = (np.concatenate(items)[:, :K].ravel() for items in (shares, truth))
-    intervals = fit_intervals(told, true, kinds, config.calibration.interval)
+    levels = [intervals(held_out.kinds, shares)]
+    for cut in reversed(held_out.cuts.values()):
+        short = [sample for sample in cut if sample is not None]
+        fitted = intervals(short, [published(sample) for sample in short])
+        if is_shorter(fitted.tokens, levels[0].tokens):
+            levels.insert(0, fitted)
+    held_shares = _held_shares(held_out, shares[0], shares[-1])
     return FittedModel(
-        attributor, detector, timeline, intervals, _held_shares(held_out, shares[0], shares[-1])
+        attributor, detector, timeline, IntervalsByLength(tuple(levels)), held_shares
     )
 
 

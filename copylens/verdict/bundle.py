@@ -18,7 +18,7 @@ from copylens.attributor.fusion import ChannelFusion
 from copylens.attributor.lexical.classifier import LexicalClassifier
 from copylens.config.load import build_config
 from copylens.config.schema import RunConfig
-from copylens.detector.calibration import ShareIntervals
+from copylens.detector.calibration import IntervalsByLength
 from copylens.detector.detector import detector_from_arrays
 from copylens.detector.open_set import OpenTimeline
 from copylens.detector.projector import Projector, ProjectorShape
@@ -121,7 +121,7 @@ def _arrays(model: FittedModel) -> Arrays:
     attributor, detector = model.attributor, model.detector
     arrays = {
         **nested("detector", detector.arrays()),
-        **nested("interval", vars(model.intervals)),
+        **nested("interval", model.intervals.arrays()),
         **nested("held", vars(model.held_shares)),
     }
     if attributor.channels.attention is not None:
@@ -168,7 +168,7 @@ def _model(arrays: Arrays, numbers: dict[str, Any]) -> FittedModel:
         attributor=attributor,
         detector=detector_from_arrays(below("detector", arrays), _space(arrays, numbers)),
         timeline=OpenTimeline(**numbers["open_timeline"]),
-        intervals=ShareIntervals(**below("interval", arrays)),
+        intervals=IntervalsByLength.from_arrays(below("interval", arrays)),
         held_shares=HeldOutShares(**below("held", arrays)),
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from copylens.attributor.attributor import segment_weights
-from copylens.detector.calibration import ShareIntervals
+from copylens.detector.calibration import IntervalsByLength
 from copylens.records import Decision, FloatArray, IntArray
 
 _MOST_UNREGISTERED = 0.5
@@ -32,7 +32,11 @@ class Published:
 
 
 def publish(
-    timeline: FloatArray, spans: IntArray, intervals: ShareIntervals, quoted: FloatArray | None
+    timeline: FloatArray,
+    spans: IntArray,
+    tokens: int,
+    intervals: IntervalsByLength,
+    quoted: FloatArray | None = None,
 ) -> Published:
     """Joins the time line with what is quoted, and gives every share its interval.
 
@@ -40,6 +44,8 @@ def publish(
 
     Args:
         timeline: [S, K + 1] of the model.
+        spans: [S, 2] characters of the segments.
+        tokens: length of the text.
         quoted: [S, K] which part of each segment is quoted; None where no index was searched.
     """
     weights = segment_weights(spans)
@@ -48,7 +54,7 @@ def publish(
     rest = (1 - quoted.sum(axis=1))[:, None] * timeline
     certain, open_shares = weights @ quoted, weights @ rest  # [K], [K + 1]
     left = max(1 - float(certain.sum()), 1e-9)
-    low, high = intervals.bounds(open_shares[:-1] / left)
+    low, high = intervals.bounds(open_shares[:-1] / left, tokens)
     return Published(
         timeline=np.append(quoted, np.zeros((len(quoted), 1)), axis=1) + rest,
         shares=certain + open_shares[:-1],

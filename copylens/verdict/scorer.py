@@ -271,7 +271,7 @@ class Scorer:
         alpha: float,
     ) -> Verdict:
         spans, p_value = scores.channels.spans[n], float(scores.p_value[n])
-        found = publish(scores.timelines[n], spans, self.model.intervals, quoted)
+        found = publish(scores.timelines[n], spans, tokens, self.model.intervals, quoted)
         below = self.config.calibration.abstain_below
         decision, reason = decide(found, p_value, alpha, below)
         names = self.model.attributor.sub_datasets

@@ -1,7 +1,7 @@
 """Records that several rooms exchange. Scores state their sign and range here, once."""
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +25,18 @@ Basis = Literal["trained_on", "resemblance"]
 """What a share rests on. `trained_on`: an audit found that the LM was trained on the sub-dataset.
 `resemblance`: no audit found that; the text is like the sub-dataset, and that is all. Neither says
 that the text was caused by it."""
+
+NOT_ASKED = "not asked for"
+"""Why a verdict has no evidence where nobody asked for it."""
+
+
+def name_of(value: Any) -> str | None:
+    """An `id` or `document` as a row gives it: numbers become strings, blank ones None.
+
+    Half of a surrogate pair, which no UTF-8 file can hold, becomes `?`.
+    """
+    text = "" if value is None else str(value).encode("utf-8", "replace").decode()
+    return text if text.strip() else None
 
 
 @dataclass(frozen=True)
@@ -142,6 +154,7 @@ class Verdict:
     """The answer for one text.
 
     Attributes:
+        id, document: the input row's own, by which a statement counts documents; None without one.
         decision: `unregistered` when p_value < alpha; otherwise `registered`, or `abstain` when
             no share is large enough to name a sub-dataset.
         p_value: in (0, 1]; small = the text does not look registered.
@@ -149,8 +162,12 @@ class Verdict:
         shares: sorted, largest first; with `unregistered` they sum to 1.
         unregistered: in [0, 1]; the share that no registered sub-dataset accounts for.
         truncated: always False for texts: long ones are scored in overlapping chunks.
+        evidence: None where it was not looked for; empty where the index holds nothing of the text.
+        evidence_reason: why `evidence` is None; None where it was looked for.
     """
 
+    id: str | None = field(default=None, kw_only=True)
+    document: str | None = field(default=None, kw_only=True)
     text_sha256: str
     decision: Decision
     p_value: float
@@ -161,13 +178,19 @@ class Verdict:
     model: ModelIdentity
     tokens: int
     truncated: bool = False
-    evidence: tuple[dict[str, Any], ...] = field(default=())
+    evidence: tuple[dict[str, Any], ...] | None = None
+    evidence_reason: str | None = NOT_ASKED
+
+    def named(self, id: Any, document: Any) -> Self:
+        """The same verdict with the `id` and `document` of its row; see `name_of`."""
+        return replace(self, id=name_of(id), document=name_of(document))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready values, keys as in the contract.
 
         Not by `asdict`, whose copies of each number take longer than some verdicts do.
         """
+        evidence = self.evidence
         return {
             **vars(self),
             "shares": tuple(dict(vars(item)) for item in self.shares),
@@ -175,5 +198,5 @@ class Verdict:
                 {**vars(item), "shares": dict(item.shares)} for item in self.timeline
             ),
             "model": dict(vars(self.model)),
-            "evidence": tuple(map(dict, self.evidence)),
+            "evidence": None if evidence is None else tuple(map(dict, evidence)),
         }

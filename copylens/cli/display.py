@@ -88,14 +88,25 @@ def verdict(text: str, result: "Verdict") -> None:
     ]
     rows.append(("(nothing registered)", f"{result.unregistered:.2f}", "", "", "", ""))
     _print_table(("sub-dataset", "share", "interval", "basis", "holder", "licence"), rows)
-    for item in result.evidence:
+    for item in result.evidence or ():
         console.print(_evidence(item), markup=False)
+    if (none := _no_evidence(result)) is not None:
+        console.print(f"  no evidence: {none}", markup=False)
 
 
 def _shortened(text: str, chars: int) -> str:
     """On one line; an ellipsis at its end says that there is more."""
     line = " ".join(text.split())
     return line if len(line) <= chars else f"{line[: chars - 1]}…"
+
+
+def _no_evidence(result: "Verdict") -> str | None:
+    """Why no evidence is listed; None where some is, or nobody asked for it."""
+    from copylens.records import NOT_ASKED
+
+    if result.evidence is None:
+        return None if result.evidence_reason == NOT_ASKED else result.evidence_reason
+    return None if result.evidence else "the index holds nothing of this text"
 
 
 def _evidence(item: Mapping[str, Any]) -> str:

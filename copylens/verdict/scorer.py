@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,6 @@ from copylens.attributor.attributor import ChannelScores, shares_of
 from copylens.config.schema import ProbeConfig, RunConfig
 from copylens.detector.detector import measures
 from copylens.errors import ModelError, ProbeError
-from copylens.evidence.index import EvidenceIndex
 from copylens.fit.model import FittedModel
 from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
@@ -28,10 +27,13 @@ from copylens.records import (
 from copylens.states.words import WordReader
 from copylens.verdict.attachments import Attachments
 from copylens.verdict.bundle import Bundle, load_bundle, save_bundle
+from copylens.verdict.evidence import EvidenceSource, run_of
 from copylens.verdict.public import public_name
 
 # Fewer or more would only change speed: texts are scored independently of each other.
 _BATCH = 64
+UNREGISTERED = "unregistered"
+"""The version of a scorer that is in no registry."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,10 @@ class Scorer:
         config: RunConfig,
         lineage: dict[str, Any],
         name: str = "copylens",
-        version: str = "unregistered",
+        version: str = UNREGISTERED,
         probe: Probe | None = None,
         attachments: Attachments | None = None,
+        run: str | None = None,
     ):
         self.model = model
         self.rights = {item.sub_dataset: item for item in rights}
@@ -80,14 +83,14 @@ class Scorer:
             name, version, lm and public_name(lm), config.probe.revision or weights
         )
         self._probe = probe
-        self._index: EvidenceIndex | None = None
+        self.evidence = EvidenceSource(self.attachments, config.evidence, run, lineage)
 
     @classmethod
     def load(
         cls,
         folder: str,
         name: str = "copylens",
-        version: str = "unregistered",
+        version: str = UNREGISTERED,
         probe: str | None = None,
     ) -> "Scorer":
         """Reads a saved scorer; the LM itself is loaded at the first text.
@@ -113,6 +116,7 @@ class Scorer:
             name,
             version,
             attachments=bundle.attachments,
+            run=run_of(folder) if version == UNREGISTERED else None,
         )
 
     def save(self, folder: str) -> None:
@@ -172,17 +176,6 @@ class Scorer:
         self._probe = Probe(self.config.probe, self.config.seed, lm=lm)
         return True
 
-    @property
-    def evidence_index(self) -> EvidenceIndex | None:
-        """The index of this version, opened when first asked for; None where it has none.
-
-        Raises:
-            CorpusError: it is gone, or no longer the one that was registered.
-        """
-        if self._index is None:
-            self._index = EvidenceIndex.attached(self.attachments, self.config.evidence)
-        return self._index
-
     def verdicts(
         self, texts: Sequence[str], alpha: float | None = None, evidence: bool = False
     ) -> list[Verdict]:
@@ -191,11 +184,10 @@ class Scorer:
         Args:
             texts: any length; long ones are read in overlapping chunks.
             alpha: false-alarm level; default: `calibration.alpha`.
-            evidence: with spans and nearest passages; none where this version has no index.
+            evidence: with spans and nearest passages, or the reason why there are none.
 
         Raises:
             TextError: a text is empty or blank.
-            CorpusError: the index is gone, or no longer the one that was registered.
         """
         result: list[Verdict] = []
         for start in range(0, len(texts), _BATCH):
@@ -213,15 +205,7 @@ class Scorer:
         """One verdict per text whose states are at hand, in order; see `verdicts`."""
         scores = self.score(texts, states)
         found = [self._verdict(scores, n, text, states[n], alpha) for n, text in enumerate(texts)]
-        index = self.evidence_index if evidence else None
-        if index is None:
-            return found
-        return [
-            replace(
-                verdict, evidence=index.evidence(text, state.values if state.values.size else None)
-            )
-            for text, state, verdict in zip(texts, states, found)
-        ]
+        return self.evidence.complete(texts, states, found) if evidence else found
 
     def score(self, texts: Sequence[str], states: Sequence[States]) -> Scores:
         """Scores texts whose states are at hand: the numbers behind the verdicts."""

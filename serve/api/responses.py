@@ -37,6 +37,7 @@ def log_response(
     if "policy" in row:
         values |= {"decision": row["decision"], "version": row["model"]["version"]}
         values["policy"] = row["policy"]
+    values |= {key: row[key] for key in ("id", "document") if row.get(key) is not None}
     if context.args.log_texts:
         values["text"] = text
     event("verdict", **values)

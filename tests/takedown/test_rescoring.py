@@ -39,6 +39,7 @@ def row(number: int, text: str) -> dict:
     return {
         "row": number,
         "id": f"t{number}",
+        "document": "d",
         "text_sha256": sha(text),
         "decision": "registered",
         "p_value": 0.5,
@@ -56,7 +57,8 @@ def row(number: int, text: str) -> dict:
                 "shares": {"gone": stretch, "a": 0.8 * (1 - stretch), "b": 0.2 * (1 - stretch)},
             }
         ],
-        "evidence": [{"kind": "verbatim", "sub_dataset": "gone"}] if evidence else [],
+        "evidence": [{"kind": "verbatim", "sub_dataset": "gone"}] if evidence else None,
+        "evidence_reason": None if evidence else "not asked for",
         "model": {"name": "copylens", "version": "3", "probe": "tiny", "probe_revision": None},
         "tokens": 9,
         "truncated": False,
@@ -124,6 +126,16 @@ def test_what_is_carried_over_keeps_its_proportions(log: Path) -> None:
     assert sum(kept["timeline"][0]["shares"].values()) == pytest.approx(1)
     assert kept["carried_from"] == "3" and kept["model"]["version"] == "4"
     assert (kept["p_value"], kept["decision"]) == (0.5, "registered")
+
+
+def test_names_and_the_reason_for_no_evidence_stay_with_their_rows(log: Path) -> None:
+    run(log, Recorder())
+    rows = written(log)
+    assert [(r["id"], r["document"]) for r in rows] == [(f"t{n}", "d") for n in range(1, 6)]
+    assert [r["evidence"] for r in rows] == [None] * 5
+    kept = carried({"shares": [], "timeline": [], "unregistered": 1.0, "evidence": []}, CHANGE)
+    assert (kept["id"], kept["document"]) == (None, None), "a row of a log without names"
+    assert (kept["evidence"], kept["evidence_reason"]) == ([], None), "it was looked for"
 
 
 def test_what_is_carried_over_speaks_of_its_basis_in_todays_terms() -> None:

@@ -157,13 +157,15 @@ def _answers(run: str) -> tuple[HeldOutShares, HeldOutShares]:
     if CrossFit.plan(config, train, val).folds:
         raise SystemExit(f"error: val of '{run}' shares works with train; name another run")
     kept = scorer.model.held_shares
-    rows, origins, groups = [kept.shares], [kept.labels], [f"val {n}" for n in kept.groups]
+    rows, origins = [kept.shares], [kept.labels]
+    groups: list[tuple[str, str]] = [("val", str(n)) for n in kept.groups]
     for part, label in ((test, test.labels), (ood_test, np.full(len(ood_test), K))):
         scores = scorer.score(part.texts, part.states)
         rows.append(np.concatenate([scores.shares, scores.unregistered[:, None]], axis=1))
         origins.append(label)
         groups += list(part.groups)
-    places = np.unique(groups, return_inverse=True)[1]
+    numbers = {group: n for n, group in enumerate(dict.fromkeys(groups))}
+    places = np.array([numbers[group] for group in groups])
     return kept, HeldOutShares(np.concatenate(rows), np.concatenate(origins), places)
 
 

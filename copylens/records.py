@@ -26,6 +26,9 @@ Basis = Literal["trained_on", "resemblance"]
 `resemblance`: no audit found that; the text is like the sub-dataset, and that is all. Neither says
 that the text was caused by it."""
 
+Group = tuple[str, str]
+"""A split group: its sub-dataset, and its name there. Two sub-datasets may use the same name."""
+
 NOT_ASKED = "not asked for"
 """Why a verdict has no evidence where nobody asked for it."""
 
@@ -43,7 +46,8 @@ def name_of(value: Any) -> str | None:
 class Passage:
     """One unit of text with its rights.
 
-    `split_group` is the book, file or document it comes from: splits never cut through one.
+    `split_group` is the book, file or document it comes from: splits never cut through one. Groups
+    are compared and counted by `group`.
     For `ood_*` and `background` passages `sub_dataset` is the true origin and serves break-downs
     only; the label to predict is "none of the registered ones".
     """
@@ -57,6 +61,11 @@ class Passage:
     source_url: str
     split_group: str
     split: SplitName
+
+    @property
+    def group(self) -> Group:
+        """The identity of its split group."""
+        return self.sub_dataset, self.split_group
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,8 @@ def headline(result: "Verdict") -> Text:
     words = {
         "registered": f"draws on {top.sub_dataset} ({top.holder}), share {top.share:.2f}",
         "unregistered": "draws on nothing registered",
-        "abstain": "looks registered, but no single sub-dataset stands out",
+        "abstain": "cannot tell: it would not stand out among registered texts, but no sub-dataset "
+        "is clearly ahead",
     }
     line = Text(f"{result.decision}: ", style=_COLOURS[result.decision])
     line.append(f"{words[result.decision]}; p = {result.p_value:.3f}", style="default")
@@ -138,7 +139,8 @@ def live(step: "LiveStep") -> None:
     console.print(step.piece, end="", markup=False)
     if step.verdict is not None:
         console.print()
-        sign = "  ! " if step.flag is not None else "  > "
+        flagged = step.flag is not None and step.flag.decision == "registered"
+        sign = "  ! " if flagged else "  > "
         console.print(Text(sign).append_text(headline(step.verdict)))
     if step.blocked is not None:
         console.print(Text(f"blocked: {step.blocked.reason}", style="bold red"))
@@ -195,7 +197,8 @@ def statement(made: Mapping[str, Any], output: str | None) -> None:
     terms, log = made["terms"], made["log"]
     fee = "equal fee" if terms["fee"] == "equal" else "fee of the contract"
     trust = f"{100 * made['method']['trust']:.0f} % by shares, the rest by the {fee}"
-    console.print(f"{terms['pool']} {terms['currency']} over {log['texts']:,} texts; {trust}")
+    how = trust if terms["fee"] else "by shares alone"
+    console.print(f"{terms['pool']} {terms['currency']} over {log['texts']:,} texts; {how}")
     rows = [
         (
             line["sub_dataset"],

@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from copylens.cli import display
+from copylens.generation.flags import flag_of
+from copylens.generation.live import LiveStep
 from copylens.records import NOT_ASKED, ModelIdentity, Rights, Share, Verdict
 
 HOLDER = "The Git Project (Software Freedom Conservancy, Inc.)"
@@ -41,6 +43,17 @@ def test_no_cell_of_a_verdict_is_cut(width, monkeypatch, capsys):
     assert cells["licence"] == LICENCE.replace(" ", "")
     assert cells["sub-dataset"] == f"{NAME}(nothingregistered)"
     assert cells["interval"] == "0.60to0.80"
+
+
+@pytest.mark.parametrize("decision", ["registered", "unregistered", "abstain"])
+def test_the_headline_and_the_live_sign_follow_the_decision(decision, capsys):
+    made = replace(verdict(Rights(NAME, HOLDER, LICENCE)), decision=decision)
+    display.live(LiveStep("", "", made, flag=flag_of(made, 3)))
+    said = capsys.readouterr().out.split(maxsplit=1)
+    assert said[0] == ("!" if decision == "registered" else ">")
+    assert said[1].startswith(f"{decision}: ")
+    assert (f"draws on {NAME}" in said[1]) == (decision == "registered")
+    assert ("cannot tell" in said[1]) == (decision == "abstain")
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,11 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from benchmarks.support.worlds import certain
 from copylens.corpus.tombstones import name_hash
 from copylens.errors import SettlementError
-from copylens.fit.confusion import HeldOutShares
 from copylens.records import ModelIdentity, Share, TimelineItem, Verdict
 from copylens.settlement import ScoringVersion, Terms, make_statement, read_log
 from copylens.takedown.relogging import RescoreTask, plan_rescoring, rescore, rescore_file
@@ -232,8 +231,7 @@ def test_the_statement_after_a_takedown_pays_the_others_and_says_what_was_carrie
 ) -> None:
     run(log, Recorder())
     verdicts = read_log(str(log.parent / "new"))
-    certain = HeldOutShares(np.eye(3), np.arange(3), np.arange(3))
-    made = make_statement(verdicts, ScoringVersion(("a", "b"), certain, ""), Terms("100", "EUR"))
+    made = make_statement(verdicts, ScoringVersion(("a", "b"), certain(3), ""), Terms("100", "EUR"))
     assert {line["sub_dataset"] for line in made["lines"]} == {"a", "b", "unregistered"}
     assert made["log"]["carried"] == 2
     assert any("2 of 5 verdicts were carried over" in limit for limit in made["limits"])

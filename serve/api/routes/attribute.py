@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 from copylens.records import Verdict, name_of
 from serve.api.openapi import BODY
 from serve.api.policy import ContentPolicy
-from serve.api.responses import log_response, verdict_response
+from serve.api.responses import at_own_alpha, log_response, verdict_response
 from serve.api.schema import AttributeRequest, BatchOut, ServedVerdict, TextItem
 from serve.http.context import Context, Ctx
 from serve.http.errors import RequestError, internal_error
@@ -35,7 +35,8 @@ async def attribute(body: AttributeRequest, request: Request, context: Ctx) -> J
         texts, body.alpha, body.timeline, body.evidence, limits.deadline_s
     )
     policy = context.policy.current()
-    rows = [_row(context, policy, *pair) for pair in zip(items, outcomes, strict=True)]
+    ruled = await at_own_alpha(context, texts, body.alpha, outcomes)
+    rows = [_row(context, policy, *each) for each in zip(items, outcomes, ruled, strict=True)]
     seconds = time.perf_counter() - start
     for text, row in zip(texts, rows, strict=True):
         log_response(context, request, text, row, seconds)
@@ -47,12 +48,16 @@ async def attribute(body: AttributeRequest, request: Request, context: Ctx) -> J
 
 
 def _row(
-    context: Context, policy: ContentPolicy, item: TextItem, outcome: Verdict | FailedText
+    context: Context,
+    policy: ContentPolicy,
+    item: TextItem,
+    outcome: Verdict | FailedText,
+    ruled: Verdict | FailedText,
 ) -> dict[str, Any]:
     if isinstance(outcome, FailedText):
         names = {"id": name_of(item.id), "document": name_of(item.document)}
         return _refusal(outcome).body() | names
-    return verdict_response(context, policy, outcome.named(item.id, item.document))
+    return verdict_response(context, policy, outcome.named(item.id, item.document), ruled)
 
 
 def _refusal(failed: FailedText) -> RequestError:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -42,7 +43,8 @@ def test_several_texts_are_answered_in_order_and_a_bad_one_costs_itself():
     assert first["evidence_reason"] == "not asked for"
     assert refused["error"]["code"] == "cannot_score"
     assert broken["error"]["code"] == "internal"
-    assert backend.asked == [(tuple(texts), 0.2)]
+    # The policy rules on the decision at the model's own alpha.
+    assert backend.asked == [(tuple(texts), 0.2), (tuple(texts), None)]
 
 
 def test_the_callers_names_come_back_with_each_verdict_and_into_the_log(caplog):
@@ -57,6 +59,22 @@ def test_the_callers_names_come_back_with_each_verdict_and_into_the_log(caplog):
     names = [(answer["id"], answer["document"]) for answer in answers]
     assert names == [(None, None), (None, None), ("c", "3")]
     assert answers[2]["error"]["code"] == "cannot_score"
+
+
+def test_no_alpha_of_a_client_changes_what_the_policy_says():
+    class AtAlpha(FakeBackend):
+        async def score(self, texts, alpha, *rest):
+            unregistered = alpha is not None and alpha > 0.5
+            decision = "unregistered" if unregistered else "registered"
+            found = await super().score(texts, alpha, *rest)
+            return tuple(replace(verdict, decision=decision) for verdict in found)
+
+    client = make_client(AtAlpha())
+    plain, strict = (
+        client.post(ASK, json={"text": "A ship."} | more).json() for more in ({}, {"alpha": 0.9})
+    )
+    assert (plain["decision"], strict["decision"]) == ("registered", "unregistered")
+    assert plain["policy"] == strict["policy"] and plain["policy"]["action"] == "flag"
 
 
 def test_a_single_text_that_cannot_be_scored_is_the_clients_matter_a_fault_is_ours():

@@ -10,6 +10,7 @@ from benchmarks.support.known_logs import MIXTURES, NAMES, RIGHTS, known_logs
 from benchmarks.support.worlds import MODEL, certain
 from copylens.fit.confusion import HeldOutShares
 from copylens.settlement import ScoringVersion, Terms, VerdictLog, make_statement
+from copylens.settlement.pages import as_html
 
 LOGS, RESAMPLES = 40, 500
 
@@ -68,6 +69,7 @@ def test_the_part_of_a_line_that_may_be_nothing_is_kept_and_said() -> None:
     lines = {line["sub_dataset"]: line for line in made["lines"]}
     assert [lines[name]["kind"] for name in ("s0", "s1", "s2")] == ["unclear", "unclear", "paid"]
     assert lines["s0"]["share"] + lines["s1"]["share"] == pytest.approx(1 / 3, abs=0.05)
+    assert as_html(made).count("may be absent") == 5 and "of it unclear" in as_html(made)
     kept = float(made["totals"]["kept_unclear"])
     assert kept == pytest.approx(333, abs=60)
     assert float(lines["unregistered"]["amount"]) == pytest.approx(333 + kept, abs=40)

@@ -7,6 +7,7 @@ seen. There the works are parted anew for every log, some for the confusion matr
 as val has), the others for the log: so coverage is over works, and not over one parting of them. A
 log takes no passage twice, and a work is a document, as in a real log. (Drawn with replacement,
 2,000 texts would be a few hundred documents, or the same passages twenty times over as new ones.)
+And over logs of 30 to 3,000 texts with holders that are not in them: is anybody paid who is absent?
 The last line is one JSON object.
 """
 
@@ -16,6 +17,7 @@ from decimal import Decimal
 
 import numpy as np
 
+from benchmarks.support.known_logs import all_known_logs
 from benchmarks.support.worlds import MODEL, world
 from copylens.corpus import load_manifest
 from copylens.fit.confusion import HeldOutShares
@@ -23,6 +25,7 @@ from copylens.fit.cross_fit import CrossFit
 from copylens.fit.data import load_texts
 from copylens.settlement import ScoringVersion, Terms, VerdictLog, make_statement
 from copylens.settlement.correction import estimate
+from copylens.settlement.statement import EQUAL
 from copylens.store import storage
 from copylens.verdict.scorer import Scorer
 
@@ -37,8 +40,10 @@ def main() -> None:
     parser.add_argument("--logs", type=int, default=10_000)
     parser.add_argument("--worlds", type=int, default=600)
     parser.add_argument("--run-logs", type=int, default=400, help="drawn from each run")
+    parser.add_argument("--known-logs", type=int, default=200, help="of each mixture and size")
     words = parser.parse_args()
     found = {"logs": words.logs, "sum_errors": sum_errors(words.logs), **generative(words.worlds)}
+    found["known_logs"] = all_known_logs(words.known_logs)
     for run in words.runs:
         found[storage.name_of(run)] = on_run(run, words.run_logs)
     print(json.dumps(found))
@@ -73,7 +78,8 @@ def _sums(rng: np.random.Generator) -> bool:
     pool = str(Decimal(int(rng.integers(1, 10**12))).scaleb(-digits))
     allow = (names[-1],) if K > 1 and rng.random() < 0.3 else ()
     version = ScoringVersion(names, held, "")
-    made = make_statement(log, version, Terms(pool, currency, allow=allow), resamples=20)
+    fee = EQUAL if rng.random() < 0.5 else None
+    made = make_statement(log, version, Terms(pool, currency, fee, allow), resamples=20)
     lines = sum(Decimal(line["amount"]) for line in made["lines"])
     holders = sum(Decimal(entry["amount"]) for entry in made["holders"])
     kept = Decimal(made["totals"]["kept"])
@@ -157,13 +163,15 @@ def _answers(run: str) -> tuple[HeldOutShares, HeldOutShares]:
     if CrossFit.plan(config, train, val).folds:
         raise SystemExit(f"error: val of '{run}' shares works with train; name another run")
     kept = scorer.model.held_shares
-    rows, origins, groups = [kept.shares], [kept.labels], [f"val {n}" for n in kept.groups]
+    rows, origins = [kept.shares], [kept.labels]
+    groups: list[tuple[str, str]] = [("val", str(n)) for n in kept.groups]
     for part, label in ((test, test.labels), (ood_test, np.full(len(ood_test), K))):
         scores = scorer.score(part.texts, part.states)
         rows.append(np.concatenate([scores.shares, scores.unregistered[:, None]], axis=1))
         origins.append(label)
         groups += list(part.groups)
-    places = np.unique(groups, return_inverse=True)[1]
+    numbers = {group: n for n, group in enumerate(dict.fromkeys(groups))}
+    places = np.array([numbers[group] for group in groups])
     return kept, HeldOutShares(np.concatenate(rows), np.concatenate(origins), places)
 
 

@@ -1,7 +1,7 @@
 """Records that several rooms exchange. Scores state their sign and range here, once."""
 
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,12 +26,28 @@ Basis = Literal["trained_on", "resemblance"]
 `resemblance`: no audit found that; the text is like the sub-dataset, and that is all. Neither says
 that the text was caused by it."""
 
+Group = tuple[str, str]
+"""A split group: its sub-dataset, and its name there. Two sub-datasets may use the same name."""
+
+NOT_ASKED = "not asked for"
+"""Why a verdict has no evidence where nobody asked for it."""
+
+
+def name_of(value: Any) -> str | None:
+    """An `id` or `document` as a row gives it: numbers become strings, blank ones None.
+
+    Half of a surrogate pair, which no UTF-8 file can hold, becomes `?`.
+    """
+    text = "" if value is None else str(value).encode("utf-8", "replace").decode()
+    return text if text.strip() else None
+
 
 @dataclass(frozen=True)
 class Passage:
     """One unit of text with its rights.
 
-    `split_group` is the book, file or document it comes from: splits never cut through one.
+    `split_group` is the book, file or document it comes from: splits never cut through one. Groups
+    are compared and counted by `group`.
     For `ood_*` and `background` passages `sub_dataset` is the true origin and serves break-downs
     only; the label to predict is "none of the registered ones".
     """
@@ -45,6 +61,11 @@ class Passage:
     source_url: str
     split_group: str
     split: SplitName
+
+    @property
+    def group(self) -> Group:
+        """The identity of its split group."""
+        return self.sub_dataset, self.split_group
 
 
 @dataclass(frozen=True)
@@ -150,6 +171,7 @@ class Verdict:
     """The answer for one text.
 
     Attributes:
+        id, document: the input row's own, by which a statement counts documents; None without one.
         decision: `unregistered` when p_value < alpha and `unregistered` is at least 1/2;
             `abstain` when it is that large without such a p-value, or when no share is large
             enough to name a sub-dataset; otherwise `registered`.
@@ -159,8 +181,12 @@ class Verdict:
         shares: sorted, largest first; with `unregistered` they sum to 1.
         unregistered: in [0, 1]; the share that no registered sub-dataset accounts for.
         truncated: always False for texts: long ones are scored in overlapping chunks.
+        evidence: None where it was not looked for; empty where the index holds nothing of the text.
+        evidence_reason: why `evidence` is None; None where it was looked for.
     """
 
+    id: str | None = field(default=None, kw_only=True)
+    document: str | None = field(default=None, kw_only=True)
     text_sha256: str
     decision: Decision
     p_value: float
@@ -172,13 +198,19 @@ class Verdict:
     tokens: int
     truncated: bool = False
     abstain_reason: str | None = None
-    evidence: tuple[dict[str, Any], ...] = field(default=())
+    evidence: tuple[dict[str, Any], ...] | None = None
+    evidence_reason: str | None = NOT_ASKED
+
+    def named(self, id: Any, document: Any) -> Self:
+        """The same verdict with the `id` and `document` of its row; see `name_of`."""
+        return replace(self, id=name_of(id), document=name_of(document))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON-ready values, keys as in the contract.
 
         Not by `asdict`, whose copies of each number take longer than some verdicts do.
         """
+        evidence = self.evidence
         return {
             **vars(self),
             "shares": tuple(dict(vars(item)) for item in self.shares),
@@ -186,5 +218,5 @@ class Verdict:
                 {**vars(item), "shares": dict(item.shares)} for item in self.timeline
             ),
             "model": dict(vars(self.model)),
-            "evidence": tuple(map(dict, self.evidence)),
+            "evidence": None if evidence is None else tuple(map(dict, evidence)),
         }

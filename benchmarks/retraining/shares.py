@@ -56,7 +56,7 @@ def _text_set(probe: Probe, passages: Sequence[Passage], names: Sequence[str]) -
         texts=tuple(p.text for p in passages),
         states=embed_passages(probe, [p.text for p in passages]),
         labels=np.array([places[p.sub_dataset] for p in passages], np.int64),
-        groups=tuple(p.split_group for p in passages),
+        groups=tuple(p.group for p in passages),
     )
 
 

@@ -88,14 +88,25 @@ def verdict(text: str, result: "Verdict") -> None:
     ]
     rows.append(("(nothing registered)", f"{result.unregistered:.2f}", "", "", "", ""))
     _print_table(("sub-dataset", "share", "interval", "basis", "holder", "licence"), rows)
-    for item in result.evidence:
+    for item in result.evidence or ():
         console.print(_evidence(item), markup=False)
+    if (none := _no_evidence(result)) is not None:
+        console.print(f"  no evidence: {none}", markup=False)
 
 
 def _shortened(text: str, chars: int) -> str:
     """On one line; an ellipsis at its end says that there is more."""
     line = " ".join(text.split())
     return line if len(line) <= chars else f"{line[: chars - 1]}…"
+
+
+def _no_evidence(result: "Verdict") -> str | None:
+    """Why no evidence is listed; None where some is, or nobody asked for it."""
+    from copylens.records import NOT_ASKED
+
+    if result.evidence is None:
+        return None if result.evidence_reason == NOT_ASKED else result.evidence_reason
+    return None if result.evidence else "the index holds nothing of this text"
 
 
 def _evidence(item: Mapping[str, Any]) -> str:
@@ -114,7 +125,8 @@ def headline(result: "Verdict") -> Text:
     words = {
         "registered": f"draws on {top.sub_dataset} ({top.holder}), share {top.share:.2f}",
         "unregistered": "draws on nothing registered",
-        "abstain": "looks registered, but no single sub-dataset stands out",
+        "abstain": "cannot tell: it would not stand out among registered texts, but no sub-dataset "
+        "is clearly ahead",
     }
     line = Text(f"{result.decision}: ", style=_COLOURS[result.decision])
     line.append(f"{words[result.decision]}; p = {result.p_value:.3f}", style="default")
@@ -127,7 +139,8 @@ def live(step: "LiveStep") -> None:
     console.print(step.piece, end="", markup=False)
     if step.verdict is not None:
         console.print()
-        sign = "  ! " if step.flag is not None else "  > "
+        flagged = step.flag is not None and step.flag.decision == "registered"
+        sign = "  ! " if flagged else "  > "
         console.print(Text(sign).append_text(headline(step.verdict)))
     if step.blocked is not None:
         console.print(Text(f"blocked: {step.blocked.reason}", style="bold red"))
@@ -184,7 +197,8 @@ def statement(made: Mapping[str, Any], output: str | None) -> None:
     terms, log = made["terms"], made["log"]
     fee = "equal fee" if terms["fee"] == "equal" else "fee of the contract"
     trust = f"{100 * made['method']['trust']:.0f} % by shares, the rest by the {fee}"
-    console.print(f"{terms['pool']} {terms['currency']} over {log['texts']:,} texts; {trust}")
+    how = trust if terms["fee"] else "by shares alone"
+    console.print(f"{terms['pool']} {terms['currency']} over {log['texts']:,} texts; {how}")
     rows = [
         (
             line["sub_dataset"],

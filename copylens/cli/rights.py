@@ -19,9 +19,12 @@ def statement(
     pool: Annotated[str, typer.Option(help="The amount to split, e.g. 100000 or 99999.95.")],
     currency: Annotated[str, typer.Option(help="ISO 4217 code, e.g. EUR.")],
     fee: Annotated[
-        str,
-        typer.Option(help="What uncertain payment shrinks toward: equal, or a YAML of parts."),
-    ] = "equal",
+        str | None,
+        typer.Option(
+            help="What uncertain payment shrinks toward: equal, or a YAML of parts; "
+            "default: payment follows the shares alone."
+        ),
+    ] = None,
     allow: Annotated[
         list[str] | None,
         typer.Option(metavar="HOLDER", help="Licensed otherwise: listed, not paid. Repeatable."),
@@ -40,9 +43,10 @@ def statement(
     from copylens.settlement import Terms, make_statement, read_log
     from copylens.settlement.pages import write_statement
     from copylens.settlement.payment import read_contract
+    from copylens.settlement.statement import EQUAL
 
-    contract = None if fee == "equal" else read_contract(fee)
-    terms = Terms(pool, currency, contract, tuple(allow or ()), period)
+    agreed = fee and (EQUAL if fee == EQUAL else read_contract(fee))
+    terms = Terms(pool, currency, agreed or None, tuple(allow or ()), period)
     verdicts = read_log(log)
     made = make_statement(verdicts, _scoring_version(verdicts.model, model, tracking_uri), terms)
     if output is not None:

@@ -10,7 +10,6 @@ import typer
 from copylens.cli import display
 from copylens.cli.app import app
 from copylens.cli.options import AsJson, Model, ProbePath, Tracking
-from copylens.errors import ModelError
 
 keys_app = typer.Typer(help="API keys of the service.", no_args_is_help=True)
 app.add_typer(keys_app, name="keys")
@@ -37,18 +36,20 @@ def score(
     as_json: AsJson = False,
 ) -> None:
     """Texts -> verdicts: a table on a terminal, JSON lines elsewhere or with --json."""
-    from copylens.verdict.inputs import read_texts
+    from copylens.verdict.inputs import read_rows
 
-    texts = read_texts(source)
+    rows = read_rows(source)
     scorer = _scorer(model, tracking_uri, probe)
     lines = as_json or not sys.stdout.isatty()
-    if evidence and "evidence" not in scorer.attachments:
-        raise ModelError(f"{model} has no evidence index; run `copylens index`, then promote")
-    for text, verdict in zip(texts, scorer.verdicts(texts, alpha, evidence is not False)):
+    if evidence:
+        scorer.evidence.require()
+    found = scorer.verdicts([row.text for row in rows], alpha, evidence is not False)
+    for row, verdict in zip(rows, found):
+        named = verdict.named(row.id, row.document)
         if lines:
-            typer.echo(json.dumps(verdict.to_dict(), ensure_ascii=False))
+            typer.echo(json.dumps(named.to_dict(), ensure_ascii=False))
         else:
-            display.verdict(text, verdict)
+            display.verdict(row.text, named)
 
 
 @app.command()

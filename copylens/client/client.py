@@ -6,7 +6,7 @@ with Client("http://localhost:8000", api_key="...") as client:
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -91,20 +91,27 @@ class Client:
         alpha: float | None = None,
         timeline: bool = True,
         evidence: bool = False,
+        id: str | None = None,
+        document: str | None = None,
     ) -> ServedVerdict:
         """The verdict on one text.
+
+        Args:
+            id, document: your own names of the text and of what it is a part of; the verdict
+                gives them back.
 
         Raises:
             ServiceError: the text cannot be scored, or there is no response.
         """
+        names = _without_none(id=id, document=document)
         options = _without_none(alpha=alpha, evidence=evidence or None)
-        body = {"text": text, "timeline": timeline, **options}
+        body = {"text": text, "timeline": timeline, **names, **options}
         with _errors_of_parsing():
             return parse(ServedVerdict, self._call("POST", "/v1/attribute", body))
 
     def attribute_many(
         self,
-        texts: Sequence[str],
+        texts: Sequence[str | Mapping[str, Any]],
         alpha: float | None = None,
         timeline: bool = True,
         evidence: bool = False,
@@ -113,6 +120,7 @@ class Client:
         """One verdict per text, in order; a ServiceError for a text that cannot be scored.
 
         Args:
+            texts: strings, or mappings with `text` and its `id` and `document`.
             batch: texts per request.
 
         Raises:
@@ -120,7 +128,8 @@ class Client:
         """
         found: list[ServedVerdict | ServiceError] = []
         for start in range(0, len(texts), batch):
-            part = list(texts[start : start + batch])
+            rows = texts[start : start + batch]
+            part = [row if isinstance(row, str) else dict(row) for row in rows]
             options = _without_none(alpha=alpha, evidence=evidence or None)
             body = {"texts": part, "timeline": timeline, **options}
             for row in self._call("POST", "/v1/attribute", body)["verdicts"]:

@@ -12,7 +12,7 @@ from copylens.corpus.sources.opening import Kind
 from copylens.corpus.sources.rows import Row
 from copylens.corpus.tombstones import name_hash
 from copylens.errors import CorpusError
-from copylens.records import SplitName
+from copylens.records import Group, SplitName
 
 # All control characters but tab, line feed, form feed, carriage return and NEL.
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f-\x84\x86-\x9f]")
@@ -53,6 +53,11 @@ class UnsplitPassage:
     source_url: str
     split_group: str
     split: SplitName | None
+
+    @property
+    def group(self) -> Group:
+        """The identity of its split group."""
+        return self.sub_dataset, self.split_group
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,7 @@ from copylens.config.schema import CorpusConfig
 from copylens.corpus.checks import UnsplitPassage
 from copylens.corpus.sampling import shuffle_key
 from copylens.errors import CorpusError
-from copylens.records import Passage, SplitName
-
-Group = tuple[str, str]  # (sub_dataset, split_group)
+from copylens.records import Group, Passage, SplitName
 
 OOD_FRACTIONS: Mapping[SplitName, float] = {"ood_test": 0.6, "ood_val": 0.4}
 IMPROVE_ROUNDS = 20
@@ -39,7 +37,7 @@ def split_passages(
         chosen |= _spread_rest(members, chosen, fractions, seed)
     ood = [passage for passage in passages if passage.kind == "ood"]
     chosen |= _spread_rest(ood, chosen, OOD_FRACTIONS, seed)
-    return [_passage(passage, passage.split or chosen[_group(passage)]) for passage in passages]
+    return [_passage(passage, passage.split or chosen[passage.group]) for passage in passages]
 
 
 def require_splits(passages: Iterable[Passage], sub_datasets: Iterable[str]) -> None:
@@ -152,7 +150,7 @@ def _followers(passages: Iterable[UnsplitPassage]) -> dict[Group, SplitName]:
     votes: dict[Group, Counter[SplitName]] = {}
     for passage in passages:
         if passage.split is not None and passage.kind != "background":
-            votes.setdefault(_group(passage), Counter())[passage.split] += 1
+            votes.setdefault(passage.group, Counter())[passage.split] += 1
     return {group: max(v, key=lambda s: (v[s], s)) for group, v in votes.items()}
 
 
@@ -165,16 +163,12 @@ def _spread_rest(
     open_groups: Counter[Group] = Counter()
     filled: Counter[SplitName] = Counter()
     for passage in passages:
-        split = passage.split or chosen.get(_group(passage))
+        split = passage.split or chosen.get(passage.group)
         if split is None:
-            open_groups[_group(passage)] += 1
+            open_groups[passage.group] += 1
         else:
             filled[split] += 1
     return spread_groups(open_groups, fractions, filled, seed)
-
-
-def _group(passage: UnsplitPassage) -> Group:
-    return passage.sub_dataset, passage.split_group
 
 
 def _passage(passage: UnsplitPassage, split: SplitName) -> Passage:

@@ -97,9 +97,10 @@ def resampled_groups(
     """
     cells = list(zip(sub_datasets, groups, strict=True))
     unit = _unit(cells)
-    keys = cells if unit == "split groups within each sub-dataset" else [("", g) for g in groups]
-    members, place = _index(keys)
-    return _resample([stratum for stratum, _ in members], resamples, seed), place, unit
+    members, place = _index(cells)
+    within = unit == "split groups within each sub-dataset"
+    strata = [sub_dataset if within else "" for sub_dataset, _ in members]
+    return _resample(strata, resamples, seed), place, unit
 
 
 def paired_difference(

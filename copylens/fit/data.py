@@ -8,7 +8,7 @@ import numpy as np
 from copylens.config.schema import RunConfig
 from copylens.corpus import load_manifest, read_split, shard_uris
 from copylens.errors import ConfigError, ModelError
-from copylens.records import REGISTERED_SPLITS, IntArray, Passage, SplitName, States
+from copylens.records import REGISTERED_SPLITS, Group, IntArray, Passage, SplitName, States
 from copylens.states.mapped import map_states
 from copylens.states.shards import published, shard_uri
 from copylens.states.words import word_states
@@ -23,13 +23,13 @@ class TextSet:
 
     Attributes:
         labels: [N] index of the sub-dataset; -1 for unregistered passages.
-        groups: [N] split groups.
+        groups: [N] split groups, each with its sub-dataset.
     """
 
     texts: tuple[str, ...]
     states: tuple[States, ...]
     labels: IntArray
-    groups: tuple[str, ...]
+    groups: tuple[Group, ...]
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -37,7 +37,7 @@ class TextSet:
     @property
     def group_index(self) -> IntArray:
         """[N] the split groups as numbers, by first appearance."""
-        numbers: dict[str, int] = {}
+        numbers: dict[Group, int] = {}
         return np.array([numbers.setdefault(g, len(numbers)) for g in self.groups], np.int64)
 
     def subset(self, index: IntArray) -> "TextSet":
@@ -130,7 +130,7 @@ def load_texts(config: RunConfig, split: SplitName, sub_datasets: Sequence[str])
         texts=tuple(p.text for p in kept),
         states=states,
         labels=_labels(kept, sub_datasets if registered else ()),
-        groups=tuple(p.split_group for p in kept),
+        groups=tuple(p.group for p in kept),
     )
 
 

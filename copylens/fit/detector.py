@@ -73,7 +73,7 @@ def fit_open_timeline(
     for scale, switch in product(_SEGMENT_SCALES, _SWITCH_PROBABILITIES):
         timeline = OpenTimeline(scale, switch)
         explained = [timeline.explanations(item) for item in read]
-        loss, prior = best_prior(explained, kinds, np.ones(len(kinds)))
+        loss, prior = best_prior(explained, kinds, [1.0] * len(kinds))
         found.append((loss, replace(timeline, mixture_prior=prior)))
     return min(found, key=lambda item: item[0])[1]
 

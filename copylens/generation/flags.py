@@ -16,6 +16,9 @@ from copylens.records import Decision, Verdict
 class Flag:
     """A finding that holds for a text from a certain token on.
 
+    It may also be that the text draws on nothing registered, or that this cannot be told: such a
+    flag names no source, and blocks nothing.
+
     Attributes:
         decision: as in the verdicts that confirmed it.
         sub_dataset, holder: the source; None unless the decision is `registered`.

@@ -11,7 +11,8 @@ from copylens.registry.server import mlflow_errors, one_line, short_query
 from copylens.store import storage
 from copylens.store.storage import shown
 from copylens.verdict.bundle import SCORER_FILE
-from copylens.verdict.scorer import Scorer
+from copylens.verdict.evidence import scorer_folder
+from copylens.verdict.scorer import UNREGISTERED, Scorer
 
 # MLflow's error codes for a model, version or alias that does not exist.
 _NO_SUCH = {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"}
@@ -23,7 +24,8 @@ def load_scorer(uri: str, tracking_uri: str, probe: str | None = None) -> Scorer
     """The scorer that a registry URI or a local folder names.
 
     Args:
-        uri: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, or the folder of a saved scorer.
+        uri: `models:/NAME@ALIAS`, `models:/NAME/VERSION`, the folder of a saved scorer, or
+            the output of a run.
         tracking_uri: the MLflow server or database.
         probe: where the LM lies now, if it has moved since training.
 
@@ -37,7 +39,7 @@ def load_scorer(uri: str, tracking_uri: str, probe: str | None = None) -> Scorer
 def bundle_folder(uri: str, tracking_uri: str) -> tuple[str, str, str]:
     """Folder, name and version of a saved scorer; see `load_scorer`."""
     if not uri.startswith("models:/"):
-        return uri, "copylens", "unregistered"
+        return scorer_folder(uri), "copylens", UNREGISTERED
     name, version = resolve_version(uri, tracking_uri)
     mlflow.set_tracking_uri(tracking_uri)
     with mlflow_errors(tracking_uri):

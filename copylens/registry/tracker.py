@@ -127,15 +127,17 @@ class Tracker:
         outputs: list[ColSpec | TensorSpec] = [
             ColSpec(types[kind], column) for column, kind in output_columns().items()
         ]
+        inputs: list[ColSpec | TensorSpec] = [
+            ColSpec(DataType.string, column, required=column == "text")
+            for column in ("text", "id", "document")
+        ]
         # MLflow prints a line for each model that it registers; the stage's summary says it too.
         with mlflow.start_run(run_id=run_id), redirect_stderr(StringIO()):
             info = mlflow.pyfunc.log_model(
                 name=name,
                 loader_module="copylens.verdict.pyfunc",
                 data_path=bundle,
-                signature=ModelSignature(
-                    inputs=Schema([ColSpec(DataType.string, "text")]), outputs=Schema(outputs)
-                ),
+                signature=ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs)),
                 input_example=pd.DataFrame({"text": [example]}),
                 pip_requirements=list(REQUIREMENTS),
                 registered_model_name=name,

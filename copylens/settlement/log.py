@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from copylens.errors import SettlementError
-from copylens.records import FloatArray, IntArray
+from copylens.records import FloatArray, IntArray, name_of
 from copylens.store import storage
 from copylens.store.markers import facts_of
 
@@ -117,7 +117,7 @@ class _Tally:
     models: Counter[str] = field(default_factory=Counter)
     carried: int = 0
     digest: Any = field(default_factory=hashlib.sha256)
-    _places: dict[str, int] = field(default_factory=dict)
+    _places: dict[tuple[str, str], int] = field(default_factory=dict)
 
     def add(self, line: bytes, where: str) -> None:
         try:
@@ -179,13 +179,17 @@ class _Tally:
 
     def _place(self, row: dict[str, Any]) -> int:
         """The bundle that a verdict's document belongs to."""
-        name = str(row.get("document") or row.get("id") or "")
-        if name and name in self._places:
-            return self._places[name]
+        # A document and an id of the same name are two.
+        key = next(
+            ((field, name) for field in ("document", "id") if (name := name_of(row.get(field)))),
+            None,
+        )
+        if key is not None and key in self._places:
+            return self._places[key]
         place = self.documents % BUNDLES
         self.documents += 1
-        if name:
-            self._places[name] = place
+        if key is not None:
+            self._places[key] = place
         return place
 
 

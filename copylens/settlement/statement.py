@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -24,6 +24,9 @@ from copylens.settlement.scoring_version import ScoringVersion
 from copylens.settlement.wording import limits
 
 UNREGISTERED = "unregistered"
+UNCLEAR = "unclear"
+"""A line that is not paid since its interval includes 0."""
+EQUAL: Literal["equal"] = "equal"
 _DIGITS = 6
 
 
@@ -34,14 +37,16 @@ class Terms:
     Attributes:
         total: amount to split, e.g. "100000" or "99999.95".
         currency: ISO 4217 code.
-        contract: parts of holders or sub-datasets that payment shrinks toward; None = equal.
+        fee: what uncertain payment shrinks toward: parts of holders or sub-datasets, or `EQUAL`
+            for the same part of every holder. None: toward nothing, payment follows the shares
+            alone, and whoever cannot be told from absent is not paid.
         allow: holders or sub-datasets that are licensed otherwise: listed, not paid.
         period: what the log covers, in the parties' own words.
     """
 
     total: str
     currency: str
-    contract: dict[str, Any] | None = None
+    fee: dict[str, Any] | Literal["equal"] | None = None
     allow: tuple[str, ...] = ()
     period: str = ""
 
@@ -65,20 +70,20 @@ def make_statement(
             f"the log speaks of {len(log.sub_datasets)} sub-datasets, the model of {len(names)} "
             "others; name the version that judged the log with --model"
         )
-    paid = _paid(log, names, terms.allow)
-    holders = [log.rights[name]["holder"] for name in np.array(names)[paid]]
-    fee = _fee(terms.contract, [n for n, p in zip(names, paid) if p], holders)
+    paying = _paying(log, names, terms.allow)
     seed = int(log.sha256[:16], 16)
     found = estimate(log.ordered(names), log.texts, version.held_out, seed, resamples)
-    weight, followed = _weights(found, paid, fee)
+    split = _split(found, paying, _fee(log, names, paying, terms.fee))
     total = smallest_units(terms.total, terms.currency)
-    lines = _lines(log, names, found, paid, fee, split_exactly(total, [*weight]), terms.currency)
-    method = {"seed": seed, "trust": _rounded(followed), "resamples": resamples}
+    *units, unclear = split_exactly(total, [*split.weight, split.unclear])
+    units[-1] += unclear
+    lines = _lines(log, names, found, split, units, terms.currency)
+    method = {"seed": seed, "trust": _rounded(split.trust), "resamples": resamples}
     return {
         "terms": _terms(terms),
         "lines": [{key: value for key, value in e.items() if key != "units"} for e in lines],
         "holders": _holders(lines, terms.currency),
-        "totals": _totals(lines, terms.currency),
+        "totals": _totals(lines, unclear, terms.currency),
         "method": method | {"interval": LEVEL} | _held(version),
         "log": {
             "sha256": log.sha256,
@@ -87,7 +92,7 @@ def make_statement(
             "carried": log.carried,
         },
         "model": {**log.model, "scorer_sha256": version.scorer_sha256, "lineage": version.lineage},
-        "limits": limits(log, names, version.held_out),
+        "limits": limits(log, names, version.held_out, split.kinds.count(UNCLEAR)),
     }
 
 
@@ -96,12 +101,12 @@ def _terms(terms: Terms) -> dict[str, Any]:
         "pool": amount(smallest_units(terms.total, terms.currency), terms.currency),
         "currency": terms.currency,
         "period": terms.period,
-        "fee": "equal" if terms.contract is None else terms.contract,
+        "fee": terms.fee,
         "allow": list(terms.allow),
     }
 
 
-def _paid(log: VerdictLog, names: Sequence[str], allow: Sequence[str]) -> list[bool]:
+def _paying(log: VerdictLog, names: Sequence[str], allow: Sequence[str]) -> list[bool]:
     """Which sub-datasets take part in the split."""
     known = set(names) | {log.rights[name]["holder"] for name in names}
     unknown = sorted(set(allow) - known)
@@ -110,69 +115,98 @@ def _paid(log: VerdictLog, names: Sequence[str], allow: Sequence[str]) -> list[b
             f"--allow {unknown[0]}: no holder or sub-dataset of that name; there are "
             f"{', '.join(sorted(known))}"
         )
-    paid = [not {name, log.rights[name]["holder"]} & set(allow) for name in names]
-    if not any(paid):
+    paying = [not {name, log.rights[name]["holder"]} & set(allow) for name in names]
+    if not any(paying):
         raise SettlementError("every sub-dataset is allow-listed; there is nobody to pay")
-    return paid
+    return paying
 
 
 def _fee(
-    contract: dict[str, Any] | None, sub_datasets: Sequence[str], holders: Sequence[str]
-) -> FloatArray:
-    return equal_fee(holders) if contract is None else contract_fee(contract, sub_datasets, holders)
+    log: VerdictLog,
+    names: Sequence[str],
+    paying: Sequence[bool],
+    fee: dict[str, Any] | Literal["equal"] | None,
+) -> FloatArray | None:
+    """[P] parts of those who may be paid; None where the terms name no fee."""
+    if fee is None:
+        return None
+    sub_datasets = [name for name, pays in zip(names, paying) if pays]
+    holders = [log.rights[name]["holder"] for name in sub_datasets]
+    return equal_fee(holders) if fee == EQUAL else contract_fee(fee, sub_datasets, holders)
 
 
-def _weights(found: Estimate, paid: Sequence[bool], fee: FloatArray) -> tuple[FloatArray, float]:
-    """Each line's part of the amount [C], and the weight of the shares in it.
+@dataclass(frozen=True)
+class _Split:
+    """How the amount is split.
 
-    `unregistered` keeps its part; the others' part goes to those who are paid, by shares shrunk
-    toward the fee. Allow-listed shares are left out.
+    Attributes:
+        kinds: of each line: paid, unclear, allow-listed, unregistered.
+        weight: [C] each line's part, `unregistered` last.
+        unclear: the part that would be the unclear lines'; it is kept.
+        fee: [C] of each line; NaN where there is none.
+        trust: weight of the shares in the payment.
     """
-    columns = np.flatnonzero(paid)
-    share = normalised(found.share[columns], fee)
-    followed = trust(normalised(found.draws[:, columns], fee), share, fee)
-    counted = found.share[columns].sum() + found.share[-1]
-    part = found.share[columns].sum() / counted if counted > 0 else 1.0
-    weight = np.zeros(len(found.share))
-    weight[columns] = part * (followed * share + (1 - followed) * fee)
+
+    kinds: list[str]
+    weight: FloatArray
+    unclear: float
+    fee: FloatArray
+    trust: float
+
+
+def _split(found: Estimate, paying: Sequence[bool], fee: FloatArray | None) -> _Split:
+    """`unregistered` keeps its part, allow-listed shares are left out: see docs/statement.md."""
+    columns, C = np.flatnonzero(paying), len(found.share)
+    share, clear = found.share[columns], found.interval()[0][columns] > 0
+    counted = share.sum() + found.share[-1]
+    part = share.sum() / counted if counted > 0 else float(fee is not None)
+    kinds = ["paid" if pays else "allow-listed" for pays in paying] + [UNREGISTERED]
+    weight, fees, followed = np.zeros(C), np.full(C, np.nan), 1.0
+    if fee is not None:
+        scaled, draws = normalised(share, fee), found.draws[:, columns].clip(0, 1)
+        followed = trust(normalised(draws, fee), scaled, fee)
+        weight[columns] = part * (followed * scaled + (1 - followed) * fee)
+        fees[columns] = fee
+    elif counted > 0:
+        weight[columns] = np.where(clear, share, 0.0) / counted
+        for column in columns[~clear]:
+            kinds[column] = UNCLEAR
     weight[-1] = 1 - part
-    return weight, followed
+    return _Split(kinds, weight, max(0.0, 1 - weight.sum()), fees, followed)
 
 
 def _lines(
     log: VerdictLog,
     names: Sequence[str],
     found: Estimate,
-    paid: Sequence[bool],
-    fee: FloatArray,
+    split: _Split,
     units: Sequence[int],
     currency: str,
 ) -> list[dict[str, Any]]:
-    """One line per sub-dataset, the most owed first, allow-listed after them; last what is kept.
+    """One line per sub-dataset, the most owed first, those not paid after them; last what is kept.
 
     `units` is the amount in the currency's smallest unit.
     """
     low, high = found.interval()
-    agreed = dict(zip(np.flatnonzero(paid), fee))
     lines: list[dict[str, Any]] = []
     for c, name in enumerate([*names, UNREGISTERED]):
         registered = c < len(names)
         rights = log.rights[name] if registered else {"holder": "", "license": "", "basis": ""}
         lines.append(
             {
-                "kind": UNREGISTERED if not registered else "paid" if paid[c] else "allow-listed",
+                "kind": split.kinds[c],
                 "sub_dataset": name,
                 **rights,
                 "observed": _rounded(found.observed[c]),
                 "share": _rounded(found.share[c]),
                 "low": _rounded(low[c]),
                 "high": _rounded(high[c]),
-                "fee": _rounded(agreed[c]) if c in agreed else None,
+                "fee": None if np.isnan(split.fee[c]) else _rounded(split.fee[c]),
                 "amount": amount(units[c], currency),
                 "units": units[c],
             }
         )
-    place = {"paid": 0, "allow-listed": 1, UNREGISTERED: 2}
+    place = {"paid": 0, UNCLEAR: 1, "allow-listed": 2, UNREGISTERED: 3}
     lines.sort(key=lambda e: (place[e["kind"]], -e["units"], -e["share"], e["sub_dataset"]))
     return lines
 
@@ -191,7 +225,8 @@ def _holders(lines: Sequence[dict[str, Any]], currency: str) -> list[dict[str, A
     ]
 
 
-def _totals(lines: Sequence[dict[str, Any]], currency: str) -> dict[str, Any]:
+def _totals(lines: Sequence[dict[str, Any]], unclear: int, currency: str) -> dict[str, Any]:
+    """`kept` includes `kept_unclear`, the part of lines that are not paid for want of certainty."""
     paid = [line for line in lines if line["kind"] == "paid"]
     by_basis = {
         basis: amount(sum(e["units"] for e in paid if e["basis"] == basis), currency)
@@ -202,6 +237,7 @@ def _totals(lines: Sequence[dict[str, Any]], currency: str) -> dict[str, Any]:
     return {
         "paid": amount(total - kept, currency),
         "kept": amount(kept, currency),
+        "kept_unclear": amount(unclear, currency),
         "pool": amount(total, currency),
         "paid_by_basis": by_basis,
     }

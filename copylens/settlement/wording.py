@@ -13,17 +13,38 @@ BASES = {
 }
 
 
-def limits(log: VerdictLog, sub_datasets: Sequence[str], held_out: HeldOutShares) -> list[str]:
-    """One sentence each: what a reader must know before money changes hands."""
+FEW_TEXTS = 100
+
+
+def limits(
+    log: VerdictLog, sub_datasets: Sequence[str], held_out: HeldOutShares, unclear: int
+) -> list[str]:
+    """One sentence each: what a reader must know before money changes hands.
+
+    Args:
+        unclear: number of lines that are not paid since their interval includes 0.
+    """
+    texts = int(log.texts.sum())
     said = [
         "A share tells what the texts resemble. Only the basis says whether the LLM was trained "
         "on the sub-dataset.",
         "Every text counts the same, however long it is.",
         *_of_correction(sub_datasets, held_out),
     ]
+    if texts < FEW_TEXTS:
+        said.insert(
+            0,
+            f"The log has {texts} texts: fewer than {FEW_TEXTS} are too few for exact intervals, "
+            "and only large shares can be told from none.",
+        )
+    if unclear:
+        said.append(
+            f"{unclear} of {len(sub_datasets)} sub-datasets cannot be told from absent ones: they "
+            "are paid nothing, and the part of their shares is kept."
+        )
     if log.carried:
         said.append(
-            f"{log.carried:,} of {int(log.texts.sum()):,} verdicts were carried over from an "
+            f"{log.carried:,} of {texts:,} verdicts were carried over from an "
             "earlier version and not scored again, since nothing removed had a part in them."
         )
     return said

@@ -16,7 +16,7 @@ from copylens.records import Verdict
 from copylens.settlement.log import log_files
 from copylens.store import storage
 from copylens.store.markers import facts_of, is_published, mark
-from copylens.takedown.rescoring import NAMES, Change, carried, could_change, difference
+from copylens.takedown.rescoring import Change, carried, could_change, difference
 
 Score = Callable[[Sequence[str], bool], list[Verdict]]
 """Texts, and whether evidence is wanted -> one verdict a text."""
@@ -101,7 +101,8 @@ def rescore_file(task: RescoreTask, change: Change, score: Score) -> None:
         if place not in verdicts:
             lines.append(_line(carried(row, change)))
             continue
-        after = {key: row[key] for key in NAMES if key in row} | verdicts[place].to_dict()
+        named = verdicts[place].named(row.get("id"), row.get("document"))
+        after = {key: row[key] for key in ("row",) if key in row} | named.to_dict()
         lines.append(_line(after))
         differences.append(_line(difference(row, after, change)))
         changed += row["decision"] != after["decision"]
@@ -157,7 +158,7 @@ def _scored(
     if not hit:
         return {}
     # A file whose verdicts have evidence keeps having it.
-    evidence = any(row.get("evidence") for row in rows)
+    evidence = any(row.get("evidence") is not None for row in rows)
     texts = [task.texts[rows[place]["text_sha256"]] for place in hit]
     return dict(zip(hit, score(texts, evidence), strict=True))
 

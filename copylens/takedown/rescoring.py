@@ -10,13 +10,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from copylens.corpus.tombstones import name_hash
-from copylens.records import ModelIdentity
+from copylens.records import NOT_ASKED, ModelIdentity, name_of
 from copylens.settlement.log import current_basis
 
 LEAST_SHARE = 0.01
 """Below it, and without a stretch or evidence of its own, a removed sub-dataset had no part."""
 
-NAMES = ("row", "id", "document")
+_NAMES = ("row", "id", "document")
 """The fields that identify a row of a log."""
 
 
@@ -83,13 +83,17 @@ def carried(row: Mapping[str, Any], change: Change) -> dict[str, Any]:
         kept = {name: share for name, share in item["shares"].items() if name not in gone}
         total = sum(kept.values()) or 1.0
         timeline.append({**item, "shares": {name: s / total for name, s in kept.items()}})
-    evidence = [e for e in row.get("evidence") or () if e.get("sub_dataset") not in gone]
+    evidence = row.get("evidence")
+    if evidence is not None:
+        evidence = [e for e in evidence if e.get("sub_dataset") not in gone]
     return {
         **row,
+        **{key: name_of(row.get(key)) for key in ("id", "document")},
         "shares": shares,
         "unregistered": row["unregistered"] / left,
         "timeline": timeline,
         "evidence": evidence,
+        "evidence_reason": row.get("evidence_reason", NOT_ASKED if evidence is None else None),
         "model": asdict(change.model),
         "carried_from": row.get("carried_from", change.since),
     }
@@ -105,7 +109,7 @@ def difference(row: Mapping[str, Any], after: Mapping[str, Any], change: Change)
     gone = _gone(row, change.removed or frozenset())
     removed = sum(item["share"] for item in row["shares"] if item["sub_dataset"] in gone)
     return {
-        **{key: row[key] for key in NAMES if key in row},
+        **{key: row[key] for key in _NAMES if key in row},
         "text_sha256": row["text_sha256"],
         "removed_share": removed,
         "before": _short(row, gone),

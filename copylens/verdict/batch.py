@@ -16,7 +16,7 @@ from copylens.corpus.quarantine import results_or_reasons
 from copylens.corpus.sources.opening import open_source
 from copylens.corpus.sources.rows import Row
 from copylens.errors import CorpusError
-from copylens.records import Verdict
+from copylens.records import Verdict, name_of
 from copylens.store import storage
 from copylens.store.markers import facts_of, is_published, mark
 from copylens.verdict.scorer import Scorer
@@ -69,6 +69,9 @@ class ShardScorer:
     """Turns staged rows into published verdicts."""
 
     def __init__(self, scorer: Scorer, evidence: bool = False):
+        """Raises ModelError where evidence is wanted and the scorer has no index of it."""
+        if evidence:
+            scorer.evidence.require()
         self._scorer, self._evidence = scorer, evidence
 
     def __call__(self, task: ScoreTask) -> None:
@@ -86,8 +89,9 @@ class ShardScorer:
             if isinstance(verdict, str):
                 refused.append(_refused(row, verdict))
                 continue
-            name = {"row": row["row"]} | {k: row[k] for k in ("id", "document") if row[k]}
-            lines.append(json.dumps(name | verdict.to_dict(), ensure_ascii=False) + "\n")
+            named = verdict.named(row["id"], row["document"])
+            line = {"row": row["row"]} | named.to_dict()
+            lines.append(json.dumps(line, ensure_ascii=False) + "\n")
         content = "".join(lines).encode()
         storage.write_bytes(task.target, content)
         facts = {"rows": len(lines), "quarantined": refused, "sha256": storage.sha256(content)}
@@ -160,8 +164,8 @@ def _plain(number: int, row: Row) -> dict[str, Any]:
         "row": number,
         "line": row.line,
         "file": row.file,
-        "id": str(row.values.get("id") or ""),
-        "document": str(row.values.get("document") or ""),
+        "id": name_of(row.values.get("id")),
+        "document": name_of(row.values.get("document")),
         "text": "" if problem else text,
         "problem": problem,
     }

@@ -1,12 +1,13 @@
 """The numbers of one text as a verdict publishes them, and the decision that follows from them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from copylens.attributor.attributor import segment_weights
 from copylens.detector.calibration import IntervalsByLength
-from copylens.records import Decision, FloatArray, IntArray
+from copylens.records import Decision, FloatArray, IntArray, Rights, Share, TimelineItem
 
 _MOST_UNREGISTERED = 0.5
 """Of a text that can be called registered."""
@@ -30,13 +31,36 @@ class Published:
     quoted: FloatArray
     unregistered: float
 
+    def share_records(self, rights: Sequence[Rights]) -> tuple[Share, ...]:
+        """The shares with whose they are, largest first.
+
+        Args:
+            rights: K entries of the registry.
+        """
+        quoted = self.quoted / np.maximum(self.shares, 1e-12)
+        columns = (self.shares, self.low, self.high, np.minimum(quoted, 1.0))
+        shares = [
+            Share(**entry.entry(), share=share, low=low, high=high, basis=entry.basis, quoted=part)
+            for entry, share, low, high, part in zip(rights, *(c.tolist() for c in columns))
+        ]
+        return tuple(sorted(shares, key=lambda item: -item.share))
+
+    def timeline_records(
+        self, spans: IntArray, sub_datasets: Sequence[str]
+    ) -> tuple[TimelineItem, ...]:
+        """The time line with the characters [S, 2] and names [K] that it speaks of."""
+        return tuple(
+            TimelineItem(start, end, dict(zip(sub_datasets, row)), row[-1])
+            for (start, end), row in zip(spans.tolist(), self.timeline.tolist())
+        )
+
 
 def publish(
     timeline: FloatArray,
     spans: IntArray,
     tokens: int,
     intervals: IntervalsByLength,
-    quoted: FloatArray | None = None,
+    quoted: FloatArray,
 ) -> Published:
     """Joins the time line with what is quoted, and gives every share its interval.
 
@@ -46,11 +70,9 @@ def publish(
         timeline: [S, K + 1] of the model.
         spans: [S, 2] characters of the segments.
         tokens: length of the text.
-        quoted: [S, K] which part of each segment is quoted; None where no index was searched.
+        quoted: [S, K] which part of each segment is quoted.
     """
     weights = segment_weights(spans)
-    if quoted is None:
-        quoted = np.zeros((len(timeline), timeline.shape[1] - 1))
     rest = (1 - quoted.sum(axis=1))[:, None] * timeline
     certain, open_shares = weights @ quoted, weights @ rest  # [K], [K + 1]
     left = max(1 - float(certain.sum()), 1e-9)

@@ -53,13 +53,18 @@ class VerdictModel:
     def predict(self, table: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Scores the column `text`; one row per text, `verdict` is the whole verdict as JSON.
 
+        It has the row's `id` and `document` where the table has such columns.
+
         Raises:
             TextError: there is no such column, or a text is empty.
         """
         if "text" not in table:
             raise TextError(f"the table needs a column 'text', it has {list(table.columns)}")
         rows = []
-        for verdict in self.scorer.verdicts([str(text) for text in table["text"]]):
+        found = self.scorer.verdicts([str(text) for text in table["text"]])
+        names = [table[key] if key in table else [None] * len(found) for key in ("id", "document")]
+        for verdict, *named in zip(found, *names):
+            verdict = verdict.named(*(None if pd.isna(name) else name for name in named))
             top = verdict.shares[0]
             rows.append(
                 {

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from copylens.attributor.attributor import ChannelScores, shares_of
 from copylens.config.schema import ProbeConfig, RunConfig
 from copylens.detector.open_set import open_scores
 from copylens.errors import ModelError, ProbeError, TextError
-from copylens.evidence.index import EvidenceIndex
+from copylens.evidence.index import Citation
 from copylens.fit.model import FittedModel
 from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
@@ -19,20 +19,21 @@ from copylens.records import (
     FloatArray,
     ModelIdentity,
     Rights,
-    Share,
     States,
-    TimelineItem,
     Verdict,
 )
 from copylens.states.words import WordReader
 from copylens.verdict.attachments import Attachments
 from copylens.verdict.bundle import Bundle, load_bundle, save_bundle
+from copylens.verdict.evidence import EvidenceSource, run_of
 from copylens.verdict.public import public_name
 from copylens.verdict.published import Published, decide, publish
 from copylens.verdict.quotations import quoted_parts
 
 # Fewer or more would only change speed: texts are scored independently of each other.
 _BATCH = 64
+UNREGISTERED = "unregistered"
+"""The version of a scorer that is in no registry."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,10 @@ class Scorer:
         config: RunConfig,
         lineage: dict[str, Any],
         name: str = "copylens",
-        version: str = "unregistered",
+        version: str = UNREGISTERED,
         probe: Probe | None = None,
         attachments: Attachments | None = None,
+        run: str | None = None,
     ):
         self.model = model
         self.rights = {item.sub_dataset: item for item in rights}
@@ -86,14 +88,14 @@ class Scorer:
             name, version, lm and public_name(lm), config.probe.revision or weights
         )
         self._probe = probe
-        self._index: EvidenceIndex | None = None
+        self.evidence = EvidenceSource(self.attachments, config.evidence, run, lineage)
 
     @classmethod
     def load(
         cls,
         folder: str,
         name: str = "copylens",
-        version: str = "unregistered",
+        version: str = UNREGISTERED,
         probe: str | None = None,
     ) -> "Scorer":
         """Reads a saved scorer; the LM itself is loaded at the first text.
@@ -119,6 +121,7 @@ class Scorer:
             name,
             version,
             attachments=bundle.attachments,
+            run=run_of(folder) if version == UNREGISTERED else None,
         )
 
     def save(self, folder: str) -> None:
@@ -178,17 +181,6 @@ class Scorer:
         self._probe = Probe(self.config.probe, self.config.seed, lm=lm)
         return True
 
-    @property
-    def evidence_index(self) -> EvidenceIndex | None:
-        """The index of this version, opened when first asked for; None where it has none.
-
-        Raises:
-            CorpusError: it is gone, or no longer the one that was registered.
-        """
-        if self._index is None:
-            self._index = EvidenceIndex.attached(self.attachments, self.config.evidence)
-        return self._index
-
     def verdicts(
         self, texts: Sequence[str], alpha: float | None = None, evidence: bool = False
     ) -> list[Verdict]:
@@ -197,11 +189,10 @@ class Scorer:
         Args:
             texts: any length; long ones are read in overlapping chunks.
             alpha: false-alarm level; default: `calibration.alpha`.
-            evidence: with spans and nearest passages; none where this version has no index.
+            evidence: with spans and nearest passages, or the reason why there are none.
 
         Raises:
             TextError: a text is empty or blank.
-            CorpusError: the index is gone, or no longer the one that was registered.
         """
         result: list[Verdict] = []
         for start in range(0, len(texts), _BATCH):
@@ -218,18 +209,9 @@ class Scorer:
     ) -> list[Verdict]:
         """One verdict per text whose states are at hand, in order; see `verdicts`."""
         level = self._level(alpha)
-        scores, index = self.score(texts, states), self.evidence_index
-        names = self.model.attributor.sub_datasets
-        found = []
-        for n, (text, state) in enumerate(zip(texts, states)):
-            citations = [] if index is None else index.trace(text)
-            quoted = quoted_parts(citations, scores.channels.spans[n], names)
-            verdict = self._verdict(scores, n, text, state.tokens, quoted, level)
-            if evidence and index is not None:
-                values = state.values if state.values.size else None
-                verdict = replace(verdict, evidence=index.evidence(text, values, citations))
-            found.append(verdict)
-        return found
+        scores, spans = self.score(texts, states), self.evidence.trace(texts)
+        found = [self._verdict(scores, n, text, spans[n], level) for n, text in enumerate(texts)]
+        return self.evidence.complete(texts, states, found, spans) if evidence else found
 
     def score(self, texts: Sequence[str], states: Sequence[States]) -> Scores:
         """Scores texts whose states are at hand: the numbers behind the verdicts, but for what
@@ -261,56 +243,35 @@ class Scorer:
             )
         return self.config.calibration.alpha if alpha is None else alpha
 
+    def published(self, scores: Scores, n: int, citations: Sequence[Citation] = ()) -> Published:
+        """The n-th text's numbers as its verdict publishes them.
+
+        Args:
+            citations: spans of the text that stand in registered passages.
+        """
+        spans, names = scores.channels.spans[n], self.model.attributor.sub_datasets
+        quoted = quoted_parts(citations, spans, names)
+        tokens = int(scores.channels.tokens[n])
+        return publish(scores.timelines[n], spans, tokens, self.model.intervals, quoted)
+
     def _verdict(
-        self,
-        scores: Scores,
-        n: int,
-        text: str,
-        tokens: int,
-        quoted: FloatArray | None,
-        alpha: float,
+        self, scores: Scores, n: int, text: str, citations: Sequence[Citation], alpha: float
     ) -> Verdict:
-        spans, p_value = scores.channels.spans[n], float(scores.p_value[n])
-        found = publish(scores.timelines[n], spans, tokens, self.model.intervals, quoted)
-        below = self.config.calibration.abstain_below
-        decision, reason = decide(found, p_value, alpha, below)
+        found, p_value = self.published(scores, n, citations), float(scores.p_value[n])
         names = self.model.attributor.sub_datasets
+        decision, reason = decide(found, p_value, alpha, self.config.calibration.abstain_below)
         return Verdict(
             text_sha256=hashlib.sha256(text.encode()).hexdigest(),
             decision=decision,
             abstain_reason=reason,
             p_value=p_value,
             ood_score=float(scores.ood_score[n]),
-            shares=self._shares(found),
+            shares=found.share_records([self.rights[name] for name in names]),
             unregistered=found.unregistered,
-            timeline=tuple(
-                TimelineItem(start, end, dict(zip(names, row[:-1])), row[-1])
-                for (start, end), row in zip(spans.tolist(), found.timeline.tolist())
-            ),
+            timeline=found.timeline_records(scores.channels.spans[n], names),
             model=self.identity,
-            tokens=tokens,
+            tokens=int(scores.channels.tokens[n]),
         )
-
-    def _shares(self, found: Published) -> tuple[Share, ...]:
-        columns = (
-            found.shares,
-            found.low,
-            found.high,
-            found.quoted / np.maximum(found.shares, 1e-12),
-        )
-        names, shares = self.model.attributor.sub_datasets, []
-        for name, share, low, high, quoted in zip(names, *(c.tolist() for c in columns)):
-            shares.append(
-                Share(
-                    **self.rights[name].entry(),
-                    share=share,
-                    low=low,
-                    high=high,
-                    basis=self.rights[name].basis,
-                    quoted=quoted,
-                )
-            )
-        return tuple(sorted(shares, key=lambda item: -item.share))
 
 
 def check_probe(config: ProbeConfig, expected: str | None) -> None:

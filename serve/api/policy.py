@@ -1,7 +1,8 @@
 """The content policy: a verdict -> allow, flag or block.
 
-It depends on shares and p-value only, not on the request's alpha: a client cannot avoid a block by
-its choice of alpha.
+It follows the decision: where that is `unregistered` or `abstain` no rule applies, and the text is
+allowed. The decision is the one at the model's own alpha: a client cannot avoid a block by its
+choice of alpha.
 """
 
 import hashlib
@@ -24,12 +25,15 @@ _SEVERITY: dict[Action, int] = {"allow": 0, "flag": 1, "block": 2}
 
 
 class Threshold(Section):
-    """A rule applies where share and p-value reach both minima."""
+    """A rule applies where the decision is `registered` and share and p-value reach both minima."""
 
     action: Action = "flag"
     min_share: float = Field(default=0.2, ge=0, le=1, description="of the text")
     min_p_value: float = Field(
-        default=0.05, ge=0, le=1, description="below it the text does not look registered"
+        default=0.0,
+        ge=0,
+        le=1,
+        description="asks for more than the decision does, where above alpha",
     )
 
 
@@ -71,8 +75,13 @@ class ContentPolicy(Section):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
     def rule_on(self, verdict: Verdict) -> "Ruling":
-        """The strictest rule that applies; among equals the one with the largest share."""
-        applying = [ruling for ruling in self._claims(verdict) if ruling is not None]
+        """The strictest rule that applies; among equals the one with the largest share.
+
+        Args:
+            verdict: at the model's own alpha.
+        """
+        claims = self._claims(verdict) if verdict.decision == "registered" else ()
+        applying = [ruling for ruling in claims if ruling is not None]
         if not applying:
             return Ruling("allow", None, None, None, None, self.id)
         return max(applying, key=lambda r: (_SEVERITY[r.action], r.share or 0.0))

@@ -8,7 +8,20 @@ from dataclasses import dataclass
 from inspect import cleandoc
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 
 from copylens.corpus.checks import CONTROL
 from copylens.evidence.index import Citation
@@ -28,6 +41,28 @@ Text = Annotated[
     Field(json_schema_extra={"pattern": _PATTERN}),
 ]
 
+_NAME_CHARS = 500
+
+
+def _short(value: Any) -> Any:
+    if len(str(value)) > _NAME_CHARS:
+        raise ValueError(f"a name has at most {_NAME_CHARS} characters")
+    return value
+
+
+# A number is taken as its string; see `copylens.records.name_of`.
+Name = Annotated[
+    Annotated[StrictStr, Field(json_schema_extra={"maxLength": _NAME_CHARS})]
+    | StrictInt
+    | StrictFloat,
+    AfterValidator(_short),
+]
+_ID = Field(default=None, description="the caller's own; the verdict gives it back")
+_DOCUMENT = Field(
+    default=None,
+    description="what the text is a part of; given back, and counted by a statement of shares",
+)
+
 # Fields with a default are in every response.
 _RESPONSE = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)
 
@@ -36,6 +71,25 @@ class Out(BaseModel):
     """A part of a response."""
 
     model_config = _RESPONSE
+
+
+class TextItem(BaseModel):
+    """A text with the caller's own names of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    text: Text
+    id: Name | None = _ID
+    document: Name | None = _DOCUMENT
+
+
+def _kind(value: Any) -> str:
+    return "row" if isinstance(value, dict | TextItem) else "text"
+
+
+_Entry = Annotated[
+    Annotated[Text, Tag("text")] | Annotated[TextItem, Tag("row")], Discriminator(_kind)
+]
 
 
 class AttributeRequest(BaseModel):
@@ -59,17 +113,22 @@ class AttributeRequest(BaseModel):
             "examples": [
                 {"text": "The old captain said nothing, and the ship went on."},
                 {"texts": ["One text.", "Another one."], "timeline": False, "alpha": 0.01},
+                {"texts": [{"text": "One text.", "id": "7", "document": "essay 3"}]},
             ],
         },
     )
 
     text: Text | None = Field(default=None, description="the text; or give `texts`")
-    texts: tuple[Text, ...] | None = Field(default=None, min_length=1)
+    texts: tuple[_Entry, ...] | None = Field(
+        default=None, min_length=1, description="texts, or objects of a text and its names"
+    )
+    id: Name | None = _ID
+    document: Name | None = _DOCUMENT
     timeline: StrictBool = Field(default=True, description="shares of each stretch of the text")
     evidence: StrictBool = Field(
         default=False,
         description="spans of the text that occur in registered passages, and the nearest "
-        "passages; an empty list where the model has no index",
+        "passages; null, with `evidence_reason`, where there is no index to look in",
     )
     alpha: Level | None = Field(
         default=None,
@@ -81,7 +140,17 @@ class AttributeRequest(BaseModel):
     def _one_of_both(self) -> Self:
         if (self.text is None) == (self.texts is None):
             raise ValueError("give either text or texts")
+        if self.texts is not None and (self.id, self.document) != (None, None):
+            raise ValueError("id and document belong to a text: give them in texts, as objects")
         return self
+
+    def items(self) -> tuple[TextItem, ...]:
+        """Every text with its names."""
+        if self.texts is None:
+            return (TextItem(text=self.text or "", id=self.id, document=self.document),)
+        return tuple(
+            entry if isinstance(entry, TextItem) else TextItem(text=entry) for entry in self.texts
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +163,7 @@ class ServedVerdict(Verdict):
     )
 
     # A verdict holds its evidence as JSON values of this record.
-    evidence: tuple[Citation, ...] = ()  # type: ignore[assignment]
+    evidence: tuple[Citation, ...] | None = None  # type: ignore[assignment]
     policy: Ruling
 
 
@@ -115,10 +184,17 @@ class ErrorOut(Out):
     error: ErrorBody
 
 
+class FailedTextOut(ErrorOut):
+    """The entry of a text that cannot be scored."""
+
+    id: str | None
+    document: str | None
+
+
 class BatchOut(Out):
     """One entry per text, in order: a verdict, or an error where it cannot be scored."""
 
-    verdicts: list[ServedVerdict | ErrorOut]
+    verdicts: list[ServedVerdict | FailedTextOut]
 
 
 class PolicyInfo(Out):

@@ -34,6 +34,9 @@ _VERDICT = Verdict(
     model=_MODEL,
     tokens=33,
     evidence=(_EVIDENCE.to_dict(),),
+    evidence_reason=None,
+    id="7",
+    document="essay 3",
 )
 _RULING = Ruling("flag", "default", "Sea Press", "novels", 0.81, "b1946ac92492")
 

@@ -8,22 +8,27 @@ import { counted } from "./words.js";
 // Longer quotations are cut in the middle.
 const SHOWN = 360;
 
-/** @param {object[]} items `evidence` of a verdict: spans, rarest first, then nearest passages */
-export function showEvidence(text, items) {
+/**
+ * @param {?object[]} found `evidence` of a verdict: spans, rarest first, then nearest passages;
+ *     null where it was not looked for
+ * @param {?string} reason why it was not looked for
+ */
+export function showEvidence(text, found, reason) {
+  const items = found ?? [];
   const spans = items.filter(({ kind }) => kind !== "nearest");
   const told = spans.filter((item) => !item.boilerplate);
   const stock = spans.filter((item) => item.boilerplate);
   const nearest = items.filter(({ kind }) => kind === "nearest");
   const units = utf16Offsets(text, spans.flatMap(({ start, end }) => [start, end]));
   const piece = (item) => span(text, item, units.get(item.start), units.get(item.end));
-  $("evidence-note").textContent = note(items, told);
+  $("evidence-note").textContent = found ? note(items, told) : `There is no evidence to show: ${reason || "not asked for"}.`;
   $("evidence-list").replaceChildren(...told.map(piece));
   fill("evidence-stock", stock.map(piece), counted(stock.length, "stock phrase or notice", "stock phrases and notices"));
   fill("evidence-nearest", nearest.map((item) => el("li", {}, source(item))), "Nearest passages");
 }
 
 function note(items, told) {
-  if (items.length === 0) return "This version of the model has no index of its passages, so there is no evidence to show.";
+  if (items.length === 0) return "The index of registered passages was searched and holds nothing of this text.";
   if (told.length === 0) return "No longer run of these words stands in a registered passage.";
   return "These words stand in registered passages, the rarest first. They may stand elsewhere too.";
 }

@@ -90,8 +90,10 @@ export class Live {
     const said = `After ${counted(tokens, "token", "tokens")}: ${lower(decision(name).title)}${whom}.`;
     $("flags-list").append(el("li", {}, said));
     $("flags").hidden = false;
-    $("passage").append(el("span", { class: "flag-mark", role: "img", "aria-label": `Flag ${number}` }, String(number)));
-    $("status").textContent = `Flag. ${said}`;
+    // Only what draws on something registered is flagged; the rest is told, with its number.
+    const kind = name === "registered" ? "Flag" : "Finding";
+    $("passage").append(el("span", { class: "flag-mark", role: "img", "aria-label": `${kind} ${number}` }, String(number)));
+    $("status").textContent = `${kind}. ${said}`;
   }
 
   #block(data) {

@@ -19,7 +19,7 @@ export function showVerdict(text, verdict, palette, alpha) {
   showShares(verdict.shares, verdict.unregistered, palette);
   $("shares-note").hidden = false;
   showAlong(text, verdict, palette);
-  showEvidence(text, verdict.evidence ?? []);
+  showEvidence(text, verdict.evidence, verdict.evidence_reason);
   showRecord(text, verdict);
   for (const id of ["evidence", "record", "odds"]) $(id).hidden = false;
 }

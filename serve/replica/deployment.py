@@ -13,7 +13,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from copylens.corpus.quarantine import reason
-from copylens.errors import CopyLensError, TextError
+from copylens.errors import TextError
 from copylens.records import Verdict
 from serve.api.policy import ContentPolicy
 from serve.http.context import make_context
@@ -179,23 +179,13 @@ def score_items(model: "Scorer", items: Sequence[Item]) -> list[Verdict]:
         TextError: one of the texts cannot be scored.
     """
     verdicts: dict[int, Verdict] = {}
-    index = any(item.evidence for item in items) and _has_index(model)
-    options = [(item.alpha, item.evidence and index) for item in items]
+    options = [(item.alpha, item.evidence) for item in items]
     # Texts with the same options share a pass; nearly always all have.
     for alpha, evidence in set(options):
         places = [n for n, option in enumerate(options) if option == (alpha, evidence)]
         found = model.verdicts([items[n].text for n in places], alpha, evidence)
         verdicts |= dict(zip(places, found, strict=True))
     return [verdicts[n] for n in range(len(items))]
-
-
-def _has_index(model: "Scorer") -> bool:
-    """Whether the model has an evidence index; one that cannot be read is logged, not raised."""
-    try:
-        return model.evidence_index is not None
-    except CopyLensError as error:
-        LOG.error("there is no evidence to give: %s", error)
-        return False
 
 
 def score_outcome(result: Verdict | Exception, timeline: bool) -> Verdict | FailedText:

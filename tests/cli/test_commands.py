@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from copylens import __version__
 from copylens.cli import app
 from copylens.errors import CopyLensError
+from copylens.verdict.evidence import NO_INDEX
 from copylens.verdict.scorer import Scorer
 from serve.http.auth import find_key, parse_keys
 from tests.corpus.corpus_samples import rows, write_jsonl
@@ -65,12 +66,12 @@ def test_version():
 
 def test_score_writes_the_verdicts_of_the_scorer_a_line_each(model, log):
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    assert lines == as_lines(Scorer.load(model).verdicts(TEXTS))
+    assert lines == as_lines(Scorer.load(model).verdicts(TEXTS, evidence=True))
     assert [line["shares"][0]["sub_dataset"] for line in lines[:6:2]] == ["sea", "law", "code"]
 
 
 def test_score_reads_a_text_rows_packed_rows_and_a_pipe_alike(model, tmp_path):
-    one = as_lines(Scorer.load(model).verdicts(TEXTS[:1]))
+    one = as_lines(Scorer.load(model).verdicts(TEXTS[:1], evidence=True))
     row = json.dumps({"text": TEXTS[0]}).encode()
     (tmp_path / "text.txt").write_text(TEXTS[0])
     (tmp_path / "rows.jsonl").write_bytes(row)
@@ -81,6 +82,30 @@ def test_score_reads_a_text_rows_packed_rows_and_a_pipe_alike(model, tmp_path):
     for piped in (TEXTS[0].encode(), row):
         out = ok("score", "-", "--model", model, input=piped)
         assert [json.loads(line) for line in out.splitlines()] == one
+
+
+def test_a_statement_counts_the_documents_of_what_score_wrote(model, tmp_path):
+    """Thirty texts of twenty-two documents: names travel from the row to the statement."""
+    names = [f"d{n % 21}" for n in range(29)] + [7]
+    rows = [{"text": TEXTS[n % 3], "id": n, "document": name} for n, name in enumerate(names)]
+    (tmp_path / "texts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    out = ok("score", str(tmp_path / "texts.jsonl"), "--model", model)
+    assert json.loads(out.splitlines()[-1])["document"] == "7"
+    (tmp_path / "log.jsonl").write_text(out)
+    asked = ("--log", str(tmp_path / "log.jsonl"), "--pool", "100", "--currency", "EUR")
+    made = json.loads(ok("statement", *asked, "--model", model, "--json"))
+    assert (made["log"]["texts"], made["log"]["documents"]) == (30, 22)
+
+
+def test_score_says_why_there_is_no_evidence_and_refuses_where_it_was_asked_for(model, tmp_path):
+    (tmp_path / "text.txt").write_text(TEXTS[0])
+    asked = ("score", str(tmp_path / "text.txt"), "--model", model)
+    reasons = [
+        (verdict["evidence"], verdict["evidence_reason"])
+        for verdict in (json.loads(ok(*asked)), json.loads(ok(*asked, "--no-evidence")))
+    ]
+    assert reasons == [(None, NO_INDEX), (None, "not asked for")]
+    assert refused(*asked, "--evidence") == f"there is no evidence to give: {NO_INDEX}"
 
 
 def test_score_takes_another_false_alarm_level(model, tmp_path):

@@ -1,11 +1,14 @@
 """Tables at the widths of terminals: nothing is cut without a sign."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from copylens.cli import display
-from copylens.records import ModelIdentity, Rights, Share, Verdict
+from copylens.generation.flags import flag_of
+from copylens.generation.live import LiveStep
+from copylens.records import NOT_ASKED, ModelIdentity, Rights, Share, Verdict
 
 HOLDER = "The Git Project (Software Freedom Conservancy, Inc.)"
 LICENCE = "GPL-2.0-only WITH Classpath-exception-2.0"
@@ -40,6 +43,32 @@ def test_no_cell_of_a_verdict_is_cut(width, monkeypatch, capsys):
     assert cells["licence"] == LICENCE.replace(" ", "")
     assert cells["sub-dataset"] == f"{NAME}(nothingregistered)"
     assert cells["interval"] == "0.60to0.80"
+
+
+@pytest.mark.parametrize("decision", ["registered", "unregistered", "abstain"])
+def test_the_headline_and_the_live_sign_follow_the_decision(decision, capsys):
+    made = replace(verdict(Rights(NAME, HOLDER, LICENCE)), decision=decision)
+    display.live(LiveStep("", "", made, flag=flag_of(made, 3)))
+    said = capsys.readouterr().out.split(maxsplit=1)
+    assert said[0] == ("!" if decision == "registered" else ">")
+    assert said[1].startswith(f"{decision}: ")
+    assert (f"draws on {NAME}" in said[1]) == (decision == "registered")
+    assert ("cannot tell" in said[1]) == (decision == "abstain")
+
+
+@pytest.mark.parametrize(
+    ("evidence", "reason", "said"),
+    [
+        (None, "this version has none", ["  no evidence: this version has none"]),
+        (None, NOT_ASKED, []),
+        ((), None, ["  no evidence: the index holds nothing of this text"]),
+    ],
+)
+def test_why_there_is_no_evidence_is_said(evidence, reason, said, capsys):
+    made = replace(verdict(Rights(NAME, HOLDER, LICENCE)), evidence=evidence)
+    display.verdict("A text.", replace(made, evidence_reason=reason))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if "evidence" in line] == said
 
 
 @pytest.mark.parametrize("width", [80, 150])

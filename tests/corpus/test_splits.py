@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from copylens.config.schema import CorpusConfig
 from copylens.corpus.checks import Kind, UnsplitPassage
 from copylens.corpus.sampling import limit_passages
-from copylens.corpus.splits import Group, require_splits, split_passages, spread_groups
+from copylens.corpus.splits import require_splits, split_passages, spread_groups
 from copylens.errors import CorpusError
-from copylens.records import Passage, SplitName
+from copylens.records import Group, Passage, SplitName
 
 CONFIG = CorpusConfig()
 FRACTIONS: dict[SplitName, float] = {"train": 0.68, "test": 0.2, "val": 0.12}

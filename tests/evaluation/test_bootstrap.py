@@ -35,6 +35,15 @@ def test_one_group_per_sub_dataset_resamples_all_groups_and_says_so() -> None:
     assert found.ends == pytest.approx([low, high])
 
 
+def test_groups_of_one_name_in_two_sub_datasets_are_two() -> None:
+    correct = np.array([1, 0, 1])
+    same, own = (
+        mean_interval(correct, groups, ["a", "b", "c"], resamples=2000)
+        for groups in (["ch01"] * 3, ["g", "h", "i"])
+    )
+    assert same == own and same.groups == 3
+
+
 def test_a_single_group_has_no_interval() -> None:
     found = mean_interval(np.array([1, 0]), ["g", "g"], ["a", "a"])
     assert (found.estimate, found.ends, found.groups) == (0.5, None, 1)

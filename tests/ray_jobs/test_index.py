@@ -11,6 +11,7 @@ from copylens.evidence.manifest import find_manifest
 from copylens.registry.reader import load_scorer
 from copylens.store import storage
 from copylens.store.stages import marker_uri
+from copylens.verdict.evidence import NO_INDEX
 from ray_jobs import index
 from ray_jobs.pipeline import run_stages
 from tests.evidence.evidence_samples import files
@@ -56,7 +57,7 @@ def test_a_version_carries_its_index_and_its_verdicts_their_evidence(copied):
     scorer = load_scorer(f"models:/indexed/{promoted['version']}", copied.tracking.uri)
     source = registered_passages(copied.output)[5]
     text = " ".join(source.text.split()[20:60])
-    assert scorer.verdicts([text])[0].evidence == ()
+    assert scorer.verdicts([text])[0].evidence is None
     verdict = scorer.verdicts([text], evidence=True)[0]
     assert verdict.evidence[0]["passage_id"] == source.id
     assert verdict.evidence[0]["kind"] == "verbatim"
@@ -72,5 +73,5 @@ def test_a_version_carries_its_index_and_its_verdicts_their_evidence(copied):
     assert "evidence" in scorer.lineage
     # A version without an index gives verdicts as before.
     plain = load_scorer("models:/copylens/1", copied.tracking.uri)
-    assert plain.verdicts([text], evidence=True)[0].evidence == ()
-    assert plain.evidence_index is None
+    without = plain.verdicts([text], evidence=True)[0]
+    assert (without.evidence, without.evidence_reason) == (None, NO_INDEX)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import beta
 
-from benchmarks.support.worlds import world
+from benchmarks.support.worlds import certain, world
 from copylens.fit.confusion import HeldOutShares
 from copylens.settlement.correction import estimate, invert
 
@@ -32,9 +32,8 @@ def test_inversion_is_the_least_squares_point_of_the_simplex() -> None:
 def test_an_origin_without_a_text_in_the_log_may_still_have_a_share() -> None:
     """Where every verdict is certain the draws are the Dirichlet posterior under Perks' prior."""
     counts = np.array([40, 10, 0])
-    certain = HeldOutShares(np.eye(3), np.arange(3), np.arange(3))
     log = np.eye(3)[np.repeat(np.arange(3), counts)]
-    found = estimate(log, np.ones(50, np.int64), certain, seed=1, resamples=20_000)
+    found = estimate(log, np.ones(50, np.int64), certain(3), seed=1, resamples=20_000)
     ahead, against = counts + 1 / 3, 50 - counts + 2 / 3
     ends = np.stack(found.interval())
     expected = beta.ppf([[0.05], [0.95]], ahead, against)

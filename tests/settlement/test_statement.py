@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.support.worlds import MODEL, verdict, world, write_log
+from benchmarks.support.worlds import MODEL, certain, verdict, world, write_log
 from copylens.errors import SettlementError
-from copylens.fit.confusion import HeldOutShares
 from copylens.settlement import ScoringVersion, Terms, make_statement, read_log
 from copylens.settlement.pages import FILES, as_csv, as_html, as_json, write_statement
 from copylens.store import storage
@@ -20,7 +19,7 @@ from copylens.store.markers import mark
 RNG = np.random.default_rng(0)
 WORLD = world(RNG, sub_datasets=4)
 # Held-out passages whose verdicts are certain and right: the correction changes nothing.
-CERTAIN = HeldOutShares(np.eye(5), np.arange(5), np.arange(5))
+CERTAIN = certain(5)
 VERSION = ScoringVersion(("s2", "s0", "s3", "s1"), CERTAIN, "ab" * 32, {"corpus_manifest": "0123"})
 
 
@@ -131,7 +130,7 @@ def test_terms_that_do_not_fit_the_log_are_refused(tmp_path: Path) -> None:
     for terms, message in [
         (Terms("10", "EUR", allow=("Nobody",)), "--allow Nobody"),
         (Terms("10", "EUR", allow=everyone), "nobody to pay"),
-        (Terms("10", "EUR", contract={"s0": 1}), "names neither"),
+        (Terms("10", "EUR", fee={"s0": 1}), "names neither"),
     ]:
         with pytest.raises(SettlementError, match=message):
             make_statement(log, VERSION, terms)

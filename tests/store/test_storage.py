@@ -11,7 +11,7 @@ from copylens.corpus.sources.files import list_source
 from copylens.corpus.sources.opening import open_source
 from copylens.errors import CorpusError, StorageError
 from copylens.store import storage
-from copylens.verdict.inputs import read_texts
+from copylens.verdict.inputs import read_rows
 from tests.servers import BUCKET, refusing_port, s3_server
 
 
@@ -74,7 +74,7 @@ def test_bytes_are_kept_as_they_are(place):
     uri = storage.join(place, "log.jsonl.gz")
     storage.write_bytes(uri, packed)
     assert storage.read_bytes(uri) == packed
-    assert read_texts(uri) == ["A text."]
+    assert [row.text for row in read_rows(uri)] == ["A text."]
 
 
 def test_a_corpus_is_read_wherever_it_lies(place):

@@ -5,12 +5,11 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import pytest
 
+from benchmarks.support.worlds import certain
 from copylens.corpus.tombstones import name_hash
 from copylens.errors import SettlementError
-from copylens.fit.confusion import HeldOutShares
 from copylens.records import ModelIdentity, Share, TimelineItem, Verdict
 from copylens.settlement import ScoringVersion, Terms, make_statement, read_log
 from copylens.takedown.relogging import RescoreTask, plan_rescoring, rescore, rescore_file
@@ -39,6 +38,7 @@ def row(number: int, text: str) -> dict:
     return {
         "row": number,
         "id": f"t{number}",
+        "document": "d",
         "text_sha256": sha(text),
         "decision": "registered",
         "p_value": 0.5,
@@ -56,7 +56,8 @@ def row(number: int, text: str) -> dict:
                 "shares": {"gone": stretch, "a": 0.8 * (1 - stretch), "b": 0.2 * (1 - stretch)},
             }
         ],
-        "evidence": [{"kind": "verbatim", "sub_dataset": "gone"}] if evidence else [],
+        "evidence": [{"kind": "verbatim", "sub_dataset": "gone"}] if evidence else None,
+        "evidence_reason": None if evidence else "not asked for",
         "model": {"name": "copylens", "version": "3", "probe": "tiny", "probe_revision": None},
         "tokens": 9,
         "truncated": False,
@@ -124,6 +125,16 @@ def test_what_is_carried_over_keeps_its_proportions(log: Path) -> None:
     assert sum(kept["timeline"][0]["shares"].values()) == pytest.approx(1)
     assert kept["carried_from"] == "3" and kept["model"]["version"] == "4"
     assert (kept["p_value"], kept["decision"]) == (0.5, "registered")
+
+
+def test_names_and_the_reason_for_no_evidence_stay_with_their_rows(log: Path) -> None:
+    run(log, Recorder())
+    rows = written(log)
+    assert [(r["id"], r["document"]) for r in rows] == [(f"t{n}", "d") for n in range(1, 6)]
+    assert [r["evidence"] for r in rows] == [None] * 5
+    kept = carried({"shares": [], "timeline": [], "unregistered": 1.0, "evidence": []}, CHANGE)
+    assert (kept["id"], kept["document"]) == (None, None), "a row of a log without names"
+    assert (kept["evidence"], kept["evidence_reason"]) == ([], None), "it was looked for"
 
 
 def test_what_is_carried_over_speaks_of_its_basis_in_todays_terms() -> None:
@@ -220,8 +231,7 @@ def test_the_statement_after_a_takedown_pays_the_others_and_says_what_was_carrie
 ) -> None:
     run(log, Recorder())
     verdicts = read_log(str(log.parent / "new"))
-    certain = HeldOutShares(np.eye(3), np.arange(3), np.arange(3))
-    made = make_statement(verdicts, ScoringVersion(("a", "b"), certain, ""), Terms("100", "EUR"))
+    made = make_statement(verdicts, ScoringVersion(("a", "b"), certain(3), ""), Terms("100", "EUR"))
     assert {line["sub_dataset"] for line in made["lines"]} == {"a", "b", "unregistered"}
     assert made["log"]["carried"] == 2
     assert any("2 of 5 verdicts were carried over" in limit for limit in made["limits"])

@@ -6,11 +6,11 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse
 
-from copylens.records import Verdict
+from copylens.records import Verdict, name_of
 from serve.api.openapi import BODY
 from serve.api.policy import ContentPolicy
-from serve.api.responses import log_response, verdict_response
-from serve.api.schema import AttributeRequest, BatchOut, ServedVerdict
+from serve.api.responses import at_own_alpha, log_response, verdict_response
+from serve.api.schema import AttributeRequest, BatchOut, ServedVerdict, TextItem
 from serve.http.context import Context, Ctx
 from serve.http.errors import RequestError, internal_error
 from serve.http.limits import check_texts
@@ -27,14 +27,16 @@ async def attribute(body: AttributeRequest, request: Request, context: Ctx) -> J
     """
     start = time.perf_counter()
     batch = body.texts is not None
-    texts = body.texts if body.texts is not None else (body.text or "",)
+    items = body.items()
+    texts = tuple(item.text for item in items)
     limits = context.args.limits
     check_texts(texts, limits, batch)
     outcomes = await context.backend.score(
         texts, body.alpha, body.timeline, body.evidence, limits.deadline_s
     )
     policy = context.policy.current()
-    rows = [_row(context, policy, outcome) for outcome in outcomes]
+    ruled = await at_own_alpha(context, texts, body.alpha, outcomes)
+    rows = [_row(context, policy, *each) for each in zip(items, outcomes, ruled, strict=True)]
     seconds = time.perf_counter() - start
     for text, row in zip(texts, rows, strict=True):
         log_response(context, request, text, row, seconds)
@@ -45,10 +47,17 @@ async def attribute(body: AttributeRequest, request: Request, context: Ctx) -> J
     return JSONResponse(rows[0])
 
 
-def _row(context: Context, policy: ContentPolicy, outcome: Verdict | FailedText) -> dict[str, Any]:
+def _row(
+    context: Context,
+    policy: ContentPolicy,
+    item: TextItem,
+    outcome: Verdict | FailedText,
+    ruled: Verdict | FailedText,
+) -> dict[str, Any]:
     if isinstance(outcome, FailedText):
-        return _refusal(outcome).body()
-    return verdict_response(context, policy, outcome)
+        names = {"id": name_of(item.id), "document": name_of(item.document)}
+        return _refusal(outcome).body() | names
+    return verdict_response(context, policy, outcome.named(item.id, item.document), ruled)
 
 
 def _refusal(failed: FailedText) -> RequestError:

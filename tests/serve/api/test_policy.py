@@ -1,6 +1,7 @@
 """Which rule decides, on hand-made shares; and a policy file that changes while it is in use."""
 
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -58,6 +59,21 @@ def test_the_default_flags_everything_registered():
         ruling = policy.rule_on(make_verdict(**{name: 0.9}))
         assert (ruling.action, ruling.rule, ruling.sub_dataset) == ("flag", "default", name)
     assert policy.rule_on(make_verdict(p_value=0.01, sea=0.9)).action == "allow"
+
+
+@pytest.mark.parametrize("decision", ["abstain", "unregistered"])
+def test_where_nothing_is_named_nothing_is_flagged_or_blocked_whatever_the_shares(decision):
+    verdict = replace(make_verdict(sea=0.7, law=0.2), decision=decision)
+    for policy in (ContentPolicy(), parse_policy(RULES, "test")):
+        ruling = policy.rule_on(verdict)
+        assert (ruling.action, ruling.rule, ruling.sub_dataset) == ("allow", None, None)
+    assert blocking_policy(parse_policy(RULES, "test"))(verdict, flag_of(verdict, 64)) is None
+
+
+def test_what_is_registered_is_flagged_by_default_however_small_its_p_value():
+    """A second level beside alpha would allow what the decision says draws on something."""
+    verdict = replace(make_verdict(p_value=0.02, sea=0.9), decision="registered")
+    assert ContentPolicy().rule_on(verdict).action == "flag"
 
 
 def test_the_id_follows_the_content():

@@ -70,4 +70,5 @@ def test_the_examples_of_the_request_are_valid():
     assert [AttributeRequest.model_validate(example).text is None for example in examples] == [
         False,
         True,
+        True,
     ]

@@ -2,6 +2,7 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import pytest
 
@@ -38,10 +39,42 @@ def test_several_texts_are_answered_in_order_and_a_bad_one_costs_itself():
     assert [first["text_sha256"], third["text_sha256"]] == [
         make_verdict(text).text_sha256 for text in ("one", "three")
     ]
-    assert (first["timeline"], first["evidence"]) == ([], [])
+    assert (first["timeline"], first["evidence"]) == ([], None)
+    assert first["evidence_reason"] == "not asked for"
     assert refused["error"]["code"] == "cannot_score"
     assert broken["error"]["code"] == "internal"
-    assert backend.asked == [(tuple(texts), 0.2)]
+    # The policy rules on the decision at the model's own alpha.
+    assert backend.asked == [(tuple(texts), 0.2), (tuple(texts), None)]
+
+
+def test_the_callers_names_come_back_with_each_verdict_and_into_the_log(caplog):
+    caplog.set_level(logging.INFO)
+    client = make_client()
+    one = client.post(ASK, json={"text": "A ship.", "id": 7, "document": "essay"}).json()
+    assert (one["id"], one["document"]) == ("7", "essay")
+    logged = [r.getMessage() for r in caplog.records if "text_sha256" in r.getMessage()]
+    assert '"id": "7"' in logged[-1] and '"document": "essay"' in logged[-1]
+    rows = [{"text": "a", "id": ""}, "b", {"text": "unscorable", "id": "c", "document": 3}]
+    answers = client.post(ASK, json={"texts": rows}).json()["verdicts"]
+    names = [(answer["id"], answer["document"]) for answer in answers]
+    assert names == [(None, None), (None, None), ("c", "3")]
+    assert answers[2]["error"]["code"] == "cannot_score"
+
+
+def test_no_alpha_of_a_client_changes_what_the_policy_says():
+    class AtAlpha(FakeBackend):
+        async def score(self, texts, alpha, *rest):
+            unregistered = alpha is not None and alpha > 0.5
+            decision = "unregistered" if unregistered else "registered"
+            found = await super().score(texts, alpha, *rest)
+            return tuple(replace(verdict, decision=decision) for verdict in found)
+
+    client = make_client(AtAlpha())
+    plain, strict = (
+        client.post(ASK, json={"text": "A ship."} | more).json() for more in ({}, {"alpha": 0.9})
+    )
+    assert (plain["decision"], strict["decision"]) == ("registered", "unregistered")
+    assert plain["policy"] == strict["policy"] and plain["policy"]["action"] == "flag"
 
 
 def test_a_single_text_that_cannot_be_scored_is_the_clients_matter_a_fault_is_ours():
@@ -64,6 +97,13 @@ def test_a_single_text_that_cannot_be_scored_is_the_clients_matter_a_fault_is_ou
         (b"null", 422, "invalid"),
         (b"{}", 422, "invalid"),
         (b'{"text": "a", "texts": ["b"]}', 422, "invalid"),
+        (b'{"texts": ["b"], "id": "x"}', 422, "invalid"),
+        (b'{"text": "a", "id": true}', 422, "invalid"),
+        (b'{"text": "a", "document": ["x"]}', 422, "invalid"),
+        (b'{"text": "a", "id": "' + b"x" * 501 + b'"}', 422, "invalid"),
+        (b'{"text": "a", "id": ' + b"9" * 501 + b"}", 422, "invalid"),
+        (b'{"texts": [{"text": "a", "name": "b"}]}', 422, "invalid"),
+        (b'{"texts": [{"id": "a"}]}', 422, "invalid"),
         (b'{"texts": []}', 422, "invalid"),
         (b'{"text": 7}', 422, "invalid"),
         (b'{"texts": ["a", null]}', 422, "invalid"),

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from copylens.records import Basis, ModelIdentity, Share, TimelineItem, Verdict
+from copylens.verdict.evidence import NO_INDEX
 from serve.page import router
 
 RIGHTS = {
@@ -145,7 +146,9 @@ def build() -> tuple[FastAPI, Behaviour]:
             status, content = behaviour.error
             return JSONResponse(content, status)
         verdict = judged(body["text"])
-        return {**verdict.to_dict(), "policy": policy_for(verdict), **behaviour.verdict}
+        assert body["evidence"] is True
+        none = {"evidence_reason": NO_INDEX}
+        return {**verdict.to_dict(), **none, "policy": policy_for(verdict), **behaviour.verdict}
 
     @app.post("/v1/generate")
     async def generate(request: Request) -> StreamingResponse:

@@ -36,6 +36,22 @@ def test_evidence_quotes_the_text_and_names_the_passage(visit, behaviour):
     screenshot(page, "evidence")
 
 
+@pytest.mark.parametrize(
+    ("evidence", "reason", "said"),
+    [
+        (None, "this version has no evidence index", "evidence to show: this version has no"),
+        (None, None, "evidence to show: not asked for"),
+        ([], None, "was searched and holds nothing of this text"),
+    ],
+)
+def test_where_there_is_no_evidence_the_page_says_why(visit, behaviour, evidence, reason, said):
+    behaviour.verdict = {"evidence": evidence, "evidence_reason": reason}
+    page = visit()
+    judge(page, "The captain said nothing. " * 9)
+    assert said in page.locator("#evidence-note").inner_text()
+    assert page.locator("#evidence-list li").count() == 0
+
+
 def evidence_for(start: int, end: int) -> list[dict]:
     common = {
         "sub_dataset": "harbour-press-novels",

@@ -83,7 +83,7 @@ def test_a_text_is_judged(visit):
     assert page.locator("#passage").evaluate("box => box.textContent") == MIXED
     assert coloured(page) == expected(MIXED)
     assert {colour for colour, _ in coloured(page)} >= {"s0", "s1", "s4", "even"}
-    assert "has no index" in page.locator("#evidence-note").inner_text()
+    assert "has no evidence index" in page.locator("#evidence-note").inner_text()
     record = page.locator("#record").inner_text()
     assert hashlib.sha256(MIXED.encode()).hexdigest() in record
     assert "copylens, version 7" in record and "EleutherAI/pythia-70m" in record

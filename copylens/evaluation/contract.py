@@ -41,6 +41,8 @@ _FIGURE_SECTIONS = (
     "lm_outputs",
     "in_corpus",
     "mixture",
+    "shares",
+    "lengths",
     "ood",
     "conformal",
     "baselines",
@@ -61,7 +63,9 @@ _UNIT_RANGE = frozenset(
         "fpr95",
         "alpha",
         "coverage",
+        "smallest_p",
         "false_alarm_rate",
+        "power",
         "registered_flagged",
         "ood_flagged",
     }
@@ -76,6 +80,7 @@ def empty_report() -> dict[str, Any]:
     control = ("accuracy", "probe_accuracy", "difference", "difference_ci95", "n")
     in_corpus = ("attention", "lexical", "best_text", "n_train")
     best_text = _nothing("name", "accuracy", "difference", "difference_ci95")
+    best_ood = _nothing("name", "auroc", "difference", "difference_ci95")
     return {
         "attribution": _nothing(*attribution),
         "channels": {name: _nothing("accuracy", "auroc") for name in CHANNELS},
@@ -85,12 +90,14 @@ def empty_report() -> dict[str, Any]:
         "in_corpus": _nothing("accuracy", *in_corpus, "difference", "difference_ci95", "n"),
         "mixture": _nothing("mae", "n"),
         "ood": {
-            **_nothing("auroc", "fpr95", "n_id", "n_ood", "convention", "near", "far"),
+            **_nothing("auroc", "fpr95", "power", "n_id", "n_ood", "convention", "near", "far"),
             "leave_one_out": {**_nothing("auroc", "fpr95"), "by_sub_dataset": {}},
             "by_origin": {},
         },
-        "conformal": _nothing("alpha", "coverage", "false_alarm_rate"),
-        "baselines": {**baselines, "best_text": best_text},
+        "shares": _nothing("coverage", "ece", "mae", "by_kind"),
+        "lengths": {},
+        "conformal": _nothing("alpha", "smallest_p", "coverage", "false_alarm_rate"),
+        "baselines": {**baselines, "best_text": best_text, "best_ood": best_ood},
         "cost": {
             **_nothing("probe_seconds", "train_seconds", "texts_per_second", "peak_memory_mb"),
             "study_seconds": {},

@@ -2,12 +2,11 @@
 
 import resource
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from copylens.attributor.mixtures import make_mixtures, true_shares
 from copylens.config.schema import RunConfig
 from copylens.detector.auroc import auroc
 from copylens.evaluation import metrics
@@ -17,16 +16,15 @@ from copylens.evaluation.baselines.table import best_text, run_linear_probe, run
 from copylens.evaluation.bootstrap import mean_interval, paired_difference
 from copylens.evaluation.contract import check_report, empty_report
 from copylens.evaluation.open_set import feature_scores, ood_section
+from copylens.evaluation.published import Judged, judge_kinds, length_section, shares_section
 from copylens.evaluation.report.plots import Figures, MixedText
 from copylens.evaluation.studies.runs import add_studies, run_studies
 from copylens.evidence.building import evidence_uri
 from copylens.evidence.manifest import find_manifest
-from copylens.records import FloatArray, Verdict
 from copylens.store import storage
 from copylens.store.stages import Stage, marker_uri
 from copylens.verdict.scorer import Scorer
 
-_MIXTURES = 200
 _SPEED_TEXTS = 64
 
 
@@ -45,10 +43,12 @@ def measure(config: RunConfig, scorer: Scorer) -> tuple[dict[str, Any], Figures]
     report["attribution"] = _attribution(evaluation, config.seed)
     report["channels"] |= _channels(evaluation)
     origins = [passage.sub_dataset for passage in evaluation.passages["ood_test"]]
-    report["ood"] |= ood_section(evaluation.scores, origins, config.evaluation.near_ood)
-    report["conformal"] = _conformal(evaluation, config)
-    mixtures, verdicts = _mixtures(evaluation, config)
-    report["mixture"] = mixtures
+    kinds = judge_kinds(evaluation, config)
+    report["ood"] |= ood_section(kinds, origins, config.evaluation.near_ood)
+    report["conformal"] = _conformal(kinds, config, scorer)
+    report["shares"] = shares_section(kinds)
+    report["lengths"] = length_section(evaluation, config.seed)
+    report["mixture"] = _mixture(kinds["mixed"], scorer)
     report["baselines"] |= _baselines(evaluation, config.seed)
     report["cost"] |= _cost(config, evaluation)
     add_studies(report, run_studies(config, evaluation, report["baselines"]["best_text"]["name"]))
@@ -57,7 +57,7 @@ def measure(config: RunConfig, scorer: Scorer) -> tuple[dict[str, Any], Figures]
     index = find_manifest(evidence_uri(config.output))
     report["evidence"] = index.summary() if index is not None else None
     check_report(report)
-    return report, _figures(evaluation, verdicts)
+    return report, _figures(evaluation, kinds["mixed"])
 
 
 def _attribution(evaluation: Evaluation, seed: int) -> dict[str, Any]:
@@ -101,55 +101,40 @@ def _channels(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _conformal(evaluation: Evaluation, config: RunConfig) -> dict[str, Any]:
-    """False alarms on registered test texts, and the share of them that keeps its place."""
+def _conformal(kinds: Mapping[str, Judged], config: RunConfig, scorer: Scorer) -> dict[str, Any]:
+    """False alarms on registered test texts of one source and of several."""
     alpha = config.calibration.alpha
-    alarms = float((evaluation.scores["test"].p_value < alpha).mean())
-    return {"alpha": alpha, "coverage": 1 - alarms, "false_alarm_rate": alarms}
+    pure, mixed = (float((kinds[kind].scores.p_value < alpha).mean()) for kind in ("pure", "mixed"))
+    return {
+        "alpha": alpha,
+        "smallest_p": scorer.model.detector.smallest_p,
+        "coverage": 1 - pure,
+        "false_alarm_rate": pure,
+        "false_alarm_rate_mixed": mixed,
+    }
 
 
-def _mixtures(
-    evaluation: Evaluation, config: RunConfig
-) -> tuple[dict[str, Any], tuple[Verdict, MixedText]]:
-    """Scores joined texts as any text is scored: read by the LM as a whole."""
-    test = evaluation.texts["test"]
-    names = evaluation.scorer.model.attributor.sub_datasets
-    mixtures = make_mixtures(
-        test.texts,
-        test.states,
-        test.labels,
-        _MIXTURES,
-        config.attributor.mixture_parts,
-        config.seed,
-    )
-    verdicts = evaluation.scorer.verdicts([m.text for m in mixtures])
-    truth = np.stack([true_shares(m, evaluation.classes) for m in mixtures])
-    shares, low, high = (_share_table(verdicts, names, field) for field in ("share", "low", "high"))
-    closed = shares / shares.sum(axis=1, keepdims=True)
-    scale = shares.sum(axis=1, keepdims=True)
+def _mixture(found: Judged, scorer: Scorer) -> dict[str, Any]:
+    """Shares of joined texts as if all were registered, coverage as published, and borders."""
+    names = scorer.model.attributor.sub_datasets
+    truth = found.truth[:, :-1]
     borders = [
         metrics.border_error(
-            [start for start, _, _ in m.borders[1:]],
-            metrics.timeline_borders(v.timeline),
-            len(m.text),
+            [start for start, _, _ in mixture.borders[1:]],
+            metrics.timeline_borders(published.timeline_records(spans, names)),
+            len(mixture.text),
         )
-        for m, v in zip(mixtures, verdicts)
+        for mixture, published, spans in zip(
+            found.mixtures, found.published, found.scores.channels.spans
+        )
     ]
-    section = {
-        "mae": metrics.mean_absolute_share_error(truth, closed),
-        "n": len(mixtures),
-        "coverage": metrics.interval_coverage(low / scale, high / scale, truth),
+    low, high = found.table("low"), found.table("high")
+    return {
+        "mae": metrics.mean_absolute_share_error(truth, found.scores.closed),
+        "n": len(truth),
+        "coverage": metrics.interval_coverage(low, high, truth),
         "border_error_characters": float(np.mean(borders)),
     }
-    shown = mixtures[0]
-    parts = [(start, end, names[label]) for start, end, label in shown.borders]
-    return section, (verdicts[0], MixedText(shown.text, verdicts[0].timeline, parts))
-
-
-def _share_table(verdicts: Sequence[Verdict], names: Sequence[str], field: str) -> FloatArray:
-    """One number of every share, [N, K] in the order of `names`."""
-    rows = [{s.sub_dataset: getattr(s, field) for s in v.shares} for v in verdicts]
-    return np.array([[row[name] for name in names] for row in rows])
 
 
 def _baselines(evaluation: Evaluation, seed: int) -> dict[str, Any]:
@@ -218,7 +203,7 @@ def _stage_seconds(config: RunConfig, stage: Stage) -> float | None:
     return float(storage.read_json(uri)["summary"]["seconds"])
 
 
-def _figures(evaluation: Evaluation, shown: tuple[Verdict, MixedText]) -> Figures:
+def _figures(evaluation: Evaluation, mixed: Judged) -> Figures:
     labels = evaluation.texts["test"].labels
     shares = evaluation.closed_shares
     roc = {}
@@ -226,10 +211,13 @@ def _figures(evaluation: Evaluation, shown: tuple[Verdict, MixedText]) -> Figure
         id_scores = evaluation.scores["test"].ood_score
         ood_scores = evaluation.scores["ood_test"].ood_score
         roc["CopyLens"] = metrics.roc_curve(id_scores, ood_scores)
+    names, shown = evaluation.scorer.model.attributor.sub_datasets, mixed.mixtures[0]
+    timeline = mixed.published[0].timeline_records(mixed.scores.channels.spans[0], names)
+    parts = [(start, end, names[label]) for start, end, label in shown.borders]
     return Figures(
-        sub_datasets=evaluation.scorer.model.attributor.sub_datasets,
+        sub_datasets=names,
         confusion=metrics.confusion_counts(labels, shares.argmax(axis=1), evaluation.classes),
         reliability=metrics.reliability_bins(shares, labels),
         roc=roc or None,
-        timeline=shown[1],
+        timeline=MixedText(shown.text, timeline, parts),
     )

@@ -4,39 +4,48 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from copylens.config.schema import ALL_NEAR
 from copylens.detector.auroc import auroc
 from copylens.evaluation import metrics
 from copylens.evaluation.baselines import ood_scores
+from copylens.evaluation.published import Judged
 from copylens.fit.data import TextSet
-from copylens.records import FloatArray, SplitName
+from copylens.records import BoolArray, FloatArray, SplitName
 from copylens.verdict.scorer import Scorer, Scores
 
 _K = 10
 
 
 def ood_section(
-    scores: Mapping[SplitName, Scores], origins: Sequence[str], near: Sequence[str]
+    kinds: Mapping[str, Judged], origins: Sequence[str], near: Sequence[str]
 ) -> dict[str, Any]:
-    """AUROC and FPR95 of the detector; nothing where there are no unregistered test texts.
+    """AUROC, FPR95 and power of the detector; nothing where there are no unregistered test texts.
+
+    Power is the share of unregistered texts that are called so at `calibration.alpha`.
 
     Args:
         origins: [M] where each unregistered test text comes from.
         near: the origins that count as near, or * for all; without any, near and far stay None.
     """
-    if "ood_test" not in scores:
+    if "unregistered" not in kinds:
         return {}
-    id_scores, ood = scores["test"].ood_score, scores["ood_test"].ood_score
+    foreign = kinds["unregistered"]
+    id_scores, ood = kinds["pure"].scores.ood_score, foreign.scores.ood_score
+    flagged = foreign.decisions == "unregistered"
     names = np.asarray(origins)
     is_near = np.isin(names, names if tuple(near) == ALL_NEAR else near)
 
-    def part(mask: npt.NDArray[np.bool_]) -> dict[str, Any] | None:
-        return {**_pair(id_scores, ood[mask]), "n": int(mask.sum())} if mask.any() else None
+    def part(mask: BoolArray) -> dict[str, Any] | None:
+        if not mask.any():
+            return None
+        power = float(flagged[mask].mean())
+        return {**_pair(id_scores, ood[mask]), "power": power, "n": int(mask.sum())}
 
     return {
         **_pair(id_scores, ood),
+        "auroc_mixed": auroc(kinds["mixed"].scores.ood_score, ood),
+        "power": float(flagged.mean()),
         "n_id": len(id_scores),
         "n_ood": len(ood),
         "near": part(is_near) if near else None,

@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from copylens.evaluation.baselines.bm25 import bm25_votes
-from copylens.evaluation.baselines.linear import Split, fit_logistic
+from copylens.evaluation.baselines.linear import fit_logistic
 from copylens.evaluation.baselines.table import vectoriser
 from copylens.fit.data import TextSet
 from copylens.records import FloatArray
@@ -32,7 +30,5 @@ def fit_text_baseline(
     reader = vectoriser(name.split("_")[1])
     rows = reader.fit_transform([view(text) for text in train.texts])
     held = reader.transform([view(text) for text in val.texts]) if len(val) else rows[:0]
-    no_labels = np.zeros(0, dtype=np.int64)
-    split = Split(rows, train.labels, held, val.labels, rows[:0], no_labels, rows[:0], rows[:0])
-    model = fit_logistic(split, classes, seed)
+    model = fit_logistic(rows, train.labels, held, val.labels, classes, seed)
     return lambda texts: model.probabilities(reader.transform([view(text) for text in texts]))

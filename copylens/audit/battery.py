@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from copylens.audit.inference import LabelledFeatures, direction
+from copylens.audit.inference import direction, spread_of
 from copylens.audit.passages import AuditPassage
 from copylens.audit.permutation import Units, make_units, p_values, standard_errors
 from copylens.audit.reading import Reading
@@ -100,9 +100,8 @@ def direction_from(others: Mapping[str, PassageScores]) -> tuple[FloatArray | No
 
     (None, 0) where none of them has both members and non-members.
     """
-    known = {name: LabelledFeatures(item.features, item.units) for name, item in others.items()}
-    known = {name: item for name, item in known.items() if len(item.member)}
-    return direction(known), len(known)
+    known = [(item.features, item.units) for item in others.values()]
+    return direction(known), sum(len(units.member) > 0 for _, units in known)
 
 
 def learned_scores(
@@ -117,10 +116,10 @@ def learned_scores(
     units = scored.units
     if weights is None:
         half, units = units.halves(seed)
-        weights = direction({"": LabelledFeatures(scored.features, half)})
+        weights = direction([(scored.features, half)])
     if weights is None or not len(units.member):
         return units, np.zeros((len(scored.member), 1))
-    scale = np.maximum(scored.units.means(scored.features).std(axis=0), 1e-9)
+    scale = spread_of(scored.features, scored.units)
     return units, (scored.features / scale @ weights)[:, None]
 
 

@@ -49,9 +49,9 @@ def find(
     # Enough permutations for the smallest possible p-value to stay below alpha when corrected.
     permutations = max(config.permutations, int(20 * len(names) / config.alpha))
     entries = {name: _measured(scored, name, permutations, seed) for name in names}
-    _correct(entries, lambda entry: entry)
+    _correct(list(entries.values()))
     for test in TESTS:
-        _correct(entries, lambda entry: entry["tests"][test])  # noqa: B023
+        _correct([entry["tests"][test] for entry in entries.values()])
     for name, entry in entries.items():
         entry["finding"], reason = _finding(entry, len(names), config)
         entry["sentence"] = _sentence(name, entry, reason, len(names))
@@ -104,9 +104,8 @@ def self_compared(mine: PassageScores, others: Mapping[str, PassageScores]) -> d
     return {"p_value": None} if found is None else vars(found)
 
 
-def _correct(entries: Mapping[str, dict[str, Any]], part: Any) -> None:
+def _correct(parts: Sequence[dict[str, Any]]) -> None:
     """Holm's correction over the sub-datasets that have a p-value."""
-    parts = [part(entry) for entry in entries.values()]
     asked = [item for item in parts if item["p_value"] is not None]
     for item in parts:
         item["p_holm"] = None

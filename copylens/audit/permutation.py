@@ -138,7 +138,9 @@ def standard_errors(units: Units, scores: FloatArray) -> tuple[FloatArray, Float
         member, x = units.member[mine], values[mine]
         n, m = len(x), int(member.sum())
         weight += m * (n - m) / n
-        rest = sum(((x[side] - x[side].mean(axis=0)) ** 2).sum(axis=0) for side in _both(member))
+        rest = sum(
+            ((x[side] - x[side].mean(axis=0)) ** 2).sum(axis=0) for side in (member, ~member)
+        )
         spread += m * (n - m) / n * rest / max(n - 2, 1)
     difference = values[units.member].sum(axis=0) / weight
     return difference, np.sqrt(spread) / weight
@@ -163,7 +165,3 @@ def _arrangements(units: Units, count: int, generator: np.random.Generator) -> F
         order = generator.random((count, len(mine))).argpartition(chosen - 1, axis=1)[:, :chosen]
         np.put_along_axis(drawn, mine[order], 1.0, axis=1)
     return drawn
-
-
-def _both(member: BoolArray) -> tuple[BoolArray, BoolArray]:
-    return member, ~member

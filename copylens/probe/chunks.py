@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +47,10 @@ def tokenize(lm: LanguageModel, texts: Sequence[str]) -> list[Tokens]:
     for number, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
             raise TextError(f"text {number} is empty; give at least one word")
-    encoded = _encode(lm.tokenizer, texts)
+    # `verbose=False`: a text longer than the context is cut into chunks here, no need to warn.
+    encoded = lm.tokenizer(
+        list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False
+    )
     for number, ids in enumerate(encoded["input_ids"]):
         if not len(ids):
             raise TextError(f"text {number} holds nothing that the LM's tokenizer knows")
@@ -80,8 +82,11 @@ def split_chunks(lm: LanguageModel, text: int, tokens: Tokens, window: int) -> l
             return chunks
 
 
-def batches(chunks: Sequence[Chunk], batch_tokens: int) -> Iterator[list[Chunk]]:
-    """Groups chunks of like length so that rows x longest row stays within `batch_tokens`."""
+def batches(
+    lm: LanguageModel, tokens: Sequence[Tokens], window: int, batch_tokens: int
+) -> Iterator[list[Chunk]]:
+    """Chunks of all texts, grouped by length: rows x longest row stays within `batch_tokens`."""
+    chunks = [c for n, item in enumerate(tokens) for c in split_chunks(lm, n, item, window)]
     batch: list[Chunk] = []
     # Longest first: a batch that does not fit in memory fails at once, not after an hour.
     for chunk in sorted(chunks, key=lambda c: (-len(c.ids), c.text, c.first)):
@@ -103,10 +108,3 @@ def padded(batch: Sequence[Chunk], lm: LanguageModel) -> tuple[Tensor, Tensor]:
         ids[row, : len(chunk.ids)] = torch.tensor(chunk.ids)
         mask[row, : len(chunk.ids)] = 1
     return ids.to(lm.device), mask.to(lm.device)
-
-
-def _encode(tokenizer: Any, texts: Sequence[str]) -> Any:
-    # `verbose=False`: a text longer than the context is cut into chunks here, no need to warn.
-    return tokenizer(
-        list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False
-    )

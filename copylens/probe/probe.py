@@ -1,6 +1,6 @@
 """The probe: texts -> states, whatever the LM, the batch size or the length of the texts."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from copylens.config.schema import Fusion, ProbeConfig
 from copylens.errors import ProbeError
-from copylens.probe.chunks import Chunk, Tokens, batches, padded, split_chunks, tokenize
+from copylens.probe.chunks import Chunk, Tokens, batches, padded, tokenize
 from copylens.probe.fusion import fuse_layers, random_projection, window_index, window_mean
 from copylens.probe.likelihood import token_likelihood
 from copylens.probe.lm import LanguageModel, load_language_model
@@ -61,19 +61,11 @@ class Probe:
         """
         tokens = tokenize(self.lm, texts)
         parts: list[dict[int, Part]] = [{} for _ in texts]
-        for batch in self._batches(tokens):
+        for batch in batches(self.lm, tokens, self.config.window, self.config.batch_tokens):
             for chunk, part in zip(batch, self._read(batch)):
                 parts[chunk.text][chunk.first] = part
         ordered = [[part[first] for first in sorted(part)] for part in parts]
         return [self.assemble(*item) for item in zip(tokens, ordered)]
-
-    def _batches(self, tokens: Sequence[Tokens]) -> Iterator[list[Chunk]]:
-        chunks = [
-            chunk
-            for number, item in enumerate(tokens)
-            for chunk in split_chunks(self.lm, number, item, self.config.window)
-        ]
-        return batches(chunks, self.config.batch_tokens)
 
     def assemble(self, tokens: Tokens, parts: Sequence[Part]) -> States:
         """Joins the parts of a text, in order."""

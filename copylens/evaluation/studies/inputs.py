@@ -1,6 +1,6 @@
 """What every study gets, and the passages it looks at."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from copylens.config.schema import RunConfig
+from copylens.corpus.sampling import in_turn
 from copylens.evaluation.answers import Evaluation
 from copylens.evaluation.baselines.text_classifier import Classifier, fit_text_baseline
 from copylens.evaluation.bootstrap import paired_difference
@@ -102,15 +103,6 @@ def spread(
     """
     kinds = list(classes)
     order = [int(i) for i in np.random.default_rng([seed, 31]).permutation(len(kinds))]
-    order = _in_turn(order, lambda i: (kinds[i], groups[i]))
-    order = _in_turn(order, lambda i: kinds[i])
+    order = in_turn(order, lambda i: (kinds[i], groups[i]))
+    order = in_turn(order, lambda i: kinds[i])
     return np.sort(np.array(order[:count], dtype=np.int64))
-
-
-def _in_turn(order: Sequence[int], key: Callable[[int], Hashable]) -> list[int]:
-    """The first of every key, then the second of every key, and so on."""
-    seen: dict[Hashable, int] = {}
-    rank = {}
-    for i in order:
-        rank[i] = seen[key(i)] = seen.get(key(i), -1) + 1
-    return sorted(order, key=lambda i: rank[i])

@@ -21,7 +21,7 @@ from copylens.client.records import (
     parse_event,
 )
 from copylens.client.retries import Retries, retry_after
-from copylens.errors import CopyLensError
+from copylens.errors import CopyLensError, one_line
 
 _RETRIED = (429, 503)
 
@@ -201,7 +201,7 @@ class Client:
 
     def _unreachable(self, error: Exception) -> ServiceError:
         kind = "did not answer in time" if isinstance(error, httpx2.TimeoutException) else ""
-        reason = kind or f"is out of reach: {_line(str(error)) or type(error).__name__}"
+        reason = kind or f"is out of reach: {one_line(error) or type(error).__name__}"
         return ServiceError(f"the service at {self._url} {reason}")
 
 
@@ -218,7 +218,7 @@ def _errors_of_parsing() -> Iterator[None]:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise ServiceError(
-            f"the response cannot be read: {place}: {_line(first['msg'])}; "
+            f"the response cannot be read: {place}: {one_line(first['msg'])}; "
             "client and service may be of different versions"
         ) from None
 
@@ -235,7 +235,7 @@ def _error_of(answer: httpx2.Response) -> ServiceError:
         return _refusal(answer.json(), answer.status_code)
     except (ValueError, TypeError, KeyError, AttributeError):
         # The response of a proxy, not of the service.
-        line = _line(answer.text)[:200]
+        line = one_line(answer.text)[:200]
         return ServiceError(
             f"HTTP {answer.status_code} from {answer.url}: {line}".rstrip(": "), answer.status_code
         )
@@ -244,8 +244,4 @@ def _error_of(answer: httpx2.Response) -> ServiceError:
 def _refusal(body: Any, status: int | None) -> ServiceError:
     error = body["error"]
     parts = [error["message"], error.get("hint")]
-    return ServiceError(_line("; ".join(filter(None, parts))), status, error.get("code"))
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
+    return ServiceError(one_line("; ".join(filter(None, parts))), status, error.get("code"))

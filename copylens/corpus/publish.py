@@ -13,7 +13,7 @@ from pyarrow import fs
 from copylens.corpus.checks import Quarantined
 from copylens.corpus.manifest import MANIFEST, ShardRecord, corpus_uri, load_manifest
 from copylens.corpus.sampling import shuffle_key
-from copylens.errors import CorpusError
+from copylens.errors import CorpusError, one_line
 from copylens.records import SPLITS, Passage, SplitName
 from copylens.store import storage
 
@@ -42,8 +42,9 @@ def read_shard(uri: str, sha256: str | None = None) -> list[Passage]:
             raise CorpusError(f"shard '{uri}' is damaged (its sha256 differs); ingest again")
         table = pq.read_table(io.BytesIO(data), schema=SCHEMA)
     except (OSError, pa.ArrowException) as error:
-        summary = " ".join(str(error).split())
-        raise CorpusError(f"shard '{uri}' cannot be read: {summary}; ingest again") from None
+        raise CorpusError(
+            f"shard '{uri}' cannot be read: {one_line(error)}; ingest again"
+        ) from None
     return [Passage(**row) for row in table.to_pylist()]
 
 

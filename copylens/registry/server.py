@@ -12,7 +12,7 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from copylens.errors import CopyLensError
+from copylens.errors import CopyLensError, one_line
 from copylens.store.storage import shown
 
 # MLflow retries for minutes by default: right while results are written, too long for a check
@@ -102,11 +102,11 @@ def mlflow_errors(uri: str) -> Iterator[None]:
         if not below and not isinstance(error, MlflowException | SQLAlchemyError | OSError):
             raise
         raise TrackingError(
-            f"MLflow at {shown(uri)}: {one_line(error)}; start the server, or correct "
+            f"MLflow at {shown(uri)}: {without_secrets(error)}; start the server, or correct "
             "tracking.uri or MLFLOW_TRACKING_URI (docs/registry.md)"
         ) from None
 
 
-def one_line(error: Exception) -> str:
-    """The beginning of an error's text, without line breaks and credentials."""
-    return re.sub(r"//[^/@\s]+@", "//", " ".join(str(error).split()))[:300]
+def without_secrets(error: Exception) -> str:
+    """The beginning of an error's text on one line, without credentials."""
+    return re.sub(r"//[^/@\s]+@", "//", one_line(error))[:300]

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 from pyarrow import fs
 
-from copylens.errors import StorageError
+from copylens.errors import StorageError, one_line
 
 # Characters that stay unencoded in a path; ? and # begin other parts of a URI, % an escape.
 _IN_PATH = "/!$&'()*+,;=:@~"
@@ -208,7 +208,7 @@ def reaching(uri: str) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, ImportError) as error:
-        said = " ".join(str(error).split()).partition(" (Request ID")[0][:240]
+        said = one_line(error).partition(" (Request ID")[0][:240]
         advice = next(
             (advice for signs, advice in _ADVICE if any(sign in said for sign in signs)),
             "check the place, and your rights there",

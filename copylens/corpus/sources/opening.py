@@ -42,7 +42,7 @@ def open_source(uri: str) -> Source:
     texts = tuple(file for file in listing.files if file.name.endswith(TEXT_SUFFIXES))
     if not texts:
         raise CorpusError(f"'{uri}' holds no corpus file; {ACCEPTED}")
-    return TextFolderSource(uri, listing.base, texts)
+    return TextFolderSource(uri, texts, listing.base)
 
 
 def open_sources(config: CorpusConfig) -> list[tuple[Kind, Source]]:

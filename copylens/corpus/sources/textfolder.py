@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from copylens.corpus.sources.files import FileEntry, identity_of, sha256_of
+from copylens.corpus.sources.files import FileEntry, Files
 from copylens.corpus.sources.rows import Row
-from copylens.errors import CorpusError, StorageError
+from copylens.errors import CorpusError, StorageError, one_line
 from copylens.store import storage
 
 TEXT_SUFFIXES = (".txt", ".md")
@@ -19,12 +19,10 @@ RIGHTS_KEYS = ("holder", "license", "source_url")
 
 
 @dataclass(frozen=True)
-class TextFolderSource:
+class TextFolderSource(Files):
     """Text files below `base`; without sub-folders `base` itself is the sub-dataset."""
 
-    uri: str
     base: str
-    files: tuple[FileEntry, ...]
 
     def rows(self) -> Iterator[Row]:
         """A row per file; one that is not UTF-8 becomes a row with a problem."""
@@ -37,18 +35,6 @@ class TextFolderSource:
                 place = self.base if flat else storage.join(self.base, folder)
                 rights[sub_dataset] = read_rights(place)
             yield _read_text(file, sub_dataset, rights.get(sub_dataset or "", {}))
-
-    def identity(self) -> str:
-        """Names, sizes and times of the files."""
-        return identity_of(self.files)
-
-    def local_uris(self) -> list[str]:
-        """All files."""
-        return [file.uri for file in self.files]
-
-    def origin(self) -> dict[str, str]:
-        """sha256 of the files."""
-        return {"sha256": sha256_of(self.files)}
 
 
 def read_rights(folder: str) -> dict[str, str]:
@@ -65,8 +51,7 @@ def read_rights(folder: str) -> dict[str, str]:
         try:
             values = load(storage.read_bytes(uri).decode("utf-8"))
         except (ValueError, yaml.YAMLError) as error:
-            summary = " ".join(str(error).split())
-            raise CorpusError(f"rights file '{uri}' cannot be read: {summary}") from None
+            raise CorpusError(f"rights file '{uri}' cannot be read: {one_line(error)}") from None
         if not isinstance(values, dict) or not _all_known_text(values):
             raise CorpusError(f"rights file '{uri}' may hold text under {', '.join(RIGHTS_KEYS)}")
         return values

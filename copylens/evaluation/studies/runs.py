@@ -8,7 +8,7 @@ from typing import Any
 
 from copylens.config.schema import ALL_NEAR, RunConfig, Study, fingerprint
 from copylens.corpus import load_manifest
-from copylens.errors import ConfigError, ProbeError
+from copylens.errors import ConfigError, ProbeError, one_line
 from copylens.evaluation.answers import Evaluation
 from copylens.evaluation.studies import (
     controls,
@@ -56,7 +56,7 @@ def run_studies(config: RunConfig, answers: Evaluation, best_text: str) -> dict[
         try:
             results[name] = _run(study, name)
         except Exception as error:  # What breaks in an extra must not cost the report.
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error) or type(error).__name__
             message = f"warning: the study '{name}' failed, its figures stay null: {reason}"
             print(message, file=sys.stderr)
     return results

@@ -7,19 +7,12 @@ with Client("http://localhost:8000", api_key="...") as client:
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import httpx2
 from pydantic import ValidationError
 
-from copylens.client.records import (
-    GenerationEvent,
-    Registry,
-    ServedVerdict,
-    parse,
-    parse_event,
-)
+from copylens.client.records import EVENT_TYPES, GenerationEvent, R, Registry, ServedVerdict, parse
 from copylens.client.retries import Retries, retry_after
 from copylens.errors import CopyLensError, one_line
 
@@ -97,10 +90,8 @@ class Client:
         Raises:
             ServiceError: the text cannot be scored, or there is no response.
         """
-        options = _without_none(alpha=alpha, evidence=evidence or None)
-        body = {"text": text, "timeline": timeline, **options}
-        with _errors_of_parsing():
-            return parse(ServedVerdict, self._call("POST", "/v1/attribute", body))
+        body = {"text": text, **_options(alpha, timeline, evidence)}
+        return _parsed(ServedVerdict, self._call("POST", "/v1/attribute", body))
 
     def attribute_many(
         self,
@@ -121,12 +112,10 @@ class Client:
         found: list[ServedVerdict | ServiceError] = []
         for start in range(0, len(texts), batch):
             part = list(texts[start : start + batch])
-            options = _without_none(alpha=alpha, evidence=evidence or None)
-            body = {"texts": part, "timeline": timeline, **options}
+            body = {"texts": part, **_options(alpha, timeline, evidence)}
             for row in self._call("POST", "/v1/attribute", body)["verdicts"]:
-                with _errors_of_parsing():
-                    refused = "error" in row
-                    found.append(_refusal(row, 422) if refused else parse(ServedVerdict, row))
+                refused = "error" in row
+                found.append(_refusal(row, 422) if refused else _parsed(ServedVerdict, row))
         return found
 
     def registry(self) -> Registry:
@@ -135,8 +124,7 @@ class Client:
         Raises:
             ServiceError: there is no response.
         """
-        with _errors_of_parsing():
-            return parse(Registry, self._call("GET", "/v1/registry"))
+        return _parsed(Registry, self._call("GET", "/v1/registry"))
 
     def generate(self, prompt: str, **options: Any) -> Iterator[GenerationEvent]:
         """The events of a monitored generation, as they arrive.
@@ -164,10 +152,9 @@ class Client:
                     if sse.event == "error":
                         raise _refusal({"error": data}, data.get("status"))
                     done = done or sse.event == "done"
-                    with _errors_of_parsing():
-                        event = parse_event(sse.event, data)
-                    if event is not None:
-                        yield event
+                    # An event that a newer service adds is left out.
+                    if kind := EVENT_TYPES.get(sse.event):
+                        yield _parsed(kind, data)
         except httpx2.SSEError:
             raise ServiceError(
                 f"{self._url} answered with something else than events", 200
@@ -205,15 +192,16 @@ class Client:
         return ServiceError(f"the service at {self._url} {reason}")
 
 
-def _without_none(**values: Any) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}
+def _options(alpha: float | None, timeline: bool, evidence: bool) -> dict[str, Any]:
+    """The keys of a request besides its texts; what is as the service has it is left out."""
+    options = {"timeline": timeline, "alpha": alpha, "evidence": evidence or None}
+    return {key: value for key, value in options.items() if value is not None}
 
 
-@contextmanager
-def _errors_of_parsing() -> Iterator[None]:
-    """Within it, a response that `records` cannot parse is a ServiceError."""
+def _parsed(kind: type[R], row: Any) -> R:
+    """A record from a part of a response; a ServiceError where it is none."""
     try:
-        yield
+        return parse(kind, row)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))

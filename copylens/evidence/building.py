@@ -6,7 +6,7 @@ the order in which sub-datasets were added: the same corpus gives the same bytes
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from copylens.corpus import load_manifest, read_shard
 from copylens.corpus.manifest import corpus_uri
@@ -159,9 +159,7 @@ def remove(folder: str, sub_dataset: str, corpus_manifest: str = "") -> Evidence
             f"the evidence index has no sub-dataset '{sub_dataset}'; it has {', '.join(names)}"
         )
     left = tuple(entry for entry in manifest.sub_datasets if entry.name != sub_dataset)
-    smaller = EvidenceManifest(
-        left, corpus_manifest, manifest.part_passages, manifest.states, manifest.layout
-    )
+    smaller = replace(manifest, sub_datasets=left, corpus_manifest=corpus_manifest)
     write_manifest(folder, smaller)
     remove_files(folder, sub_dataset)
     return smaller

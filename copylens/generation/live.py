@@ -206,9 +206,8 @@ class Monitor:
     def observe(self) -> Observation:
         """A running verdict on the tokens that the stream holds."""
         text, states = self._stream.read()
-        return self._observation(
-            self._scorer.judge([text], [states], self._alpha)[0], states.tokens
-        )
+        verdict = self._scorer.judge([text], [states], self._alpha)[0]
+        return self._observation(verdict, states.tokens)
 
     def final(self, text: str, tokens: int) -> Observation:
         """The verdict on the whole text, by a fresh pass."""

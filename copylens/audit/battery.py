@@ -1,7 +1,7 @@
 """All membership tests on all sub-datasets: scores of passages -> p-values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -44,17 +44,6 @@ class PassageScores:
     def units(self) -> Units:
         """The units that are exchangeable under the null hypothesis."""
         return make_units(self.groups, self.member)
-
-    def take(self, rows: Sequence[int] | np.ndarray) -> "PassageScores":
-        """Some of the passages alone."""
-        rows = np.asarray(rows)
-        return PassageScores(
-            tuple(self.groups[i] for i in rows),
-            self.member[rows],
-            self.published[rows],
-            self.features[rows],
-            self.increases[rows],
-        )
 
 
 def score_all(
@@ -142,18 +131,6 @@ def gap(scored: PassageScores) -> tuple[float, float]:
     """Mean difference of members and non-members, nats per token, and its standard error."""
     difference, error = standard_errors(scored.units, adjusted_loss(scored))
     return float(difference[0]), float(error[0])
-
-
-def shuffled(scored: PassageScores, generator: np.random.Generator) -> PassageScores:
-    """The same passages with membership labels permuted as under the null hypothesis."""
-    units, member = scored.units, scored.member.copy()
-    drawn = units.member.copy()
-    for s in np.unique(units.stratum):
-        mine = units.stratum == s
-        drawn[mine] = generator.permutation(drawn[mine])
-    kept = units.unit_of >= 0
-    member[kept] = drawn[units.unit_of[kept]]
-    return replace(scored, member=member)
 
 
 def _published(

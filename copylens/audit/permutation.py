@@ -37,9 +37,14 @@ class Units:
     member: BoolArray
 
     @property
+    def strata(self) -> list[BoolArray]:
+        """Of each stratum which units [U] it has."""
+        return [self.stratum == s for s in np.unique(self.stratum)]
+
+    @property
     def arrangements(self) -> int:
         """Number of ways to permute the labels within strata; 1 over it is the least p-value."""
-        strata = (self.member[self.stratum == s] for s in np.unique(self.stratum))
+        strata = (self.member[mine] for mine in self.strata)
         return prod(comb(len(mine), int(mine.sum())) for mine in strata)
 
     @property
@@ -51,8 +56,8 @@ class Units:
     def only(self, kept: BoolArray) -> "Units":
         """The units [U] that are kept, without strata that have one kind left."""
         kept = kept.copy()
-        for s in np.unique(self.stratum):
-            mine = (self.stratum == s) & kept
+        for stratum in self.strata:
+            mine = stratum & kept
             kept &= ~mine | (len(np.unique(self.member[mine])) == 2)
         number = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1)
         strata = np.unique(self.stratum[kept])
@@ -66,9 +71,9 @@ class Units:
         """Two random halves of the units, stratified by stratum and label."""
         order = np.random.default_rng([seed, 29]).permutation(len(self.member))
         first = np.zeros(len(self.member), bool)
-        for s in np.unique(self.stratum):
+        for stratum in self.strata:
             for side in (True, False):
-                mine = order[(self.stratum[order] == s) & (self.member[order] == side)]
+                mine = order[stratum[order] & (self.member[order] == side)]
                 first[mine[::2]] = True
         return self.only(first), self.only(~first)
 
@@ -78,8 +83,7 @@ class Units:
         sums = np.zeros((len(self.stratum), scores.shape[1]))
         np.add.at(sums, self.unit_of[kept], scores[kept])
         values = sums / np.bincount(self.unit_of[kept], minlength=len(sums))[:, None]
-        for s in np.unique(self.stratum):
-            mine = self.stratum == s
+        for mine in self.strata:
             values[mine] -= values[mine].mean(axis=0)
         return values
 
@@ -133,8 +137,7 @@ def standard_errors(units: Units, scores: FloatArray) -> tuple[FloatArray, Float
     """
     values = units.means(scores)
     weight, spread = 0.0, np.zeros(scores.shape[1])
-    for s in np.unique(units.stratum):
-        mine = units.stratum == s
+    for mine in units.strata:
         member, x = units.member[mine], values[mine]
         n, m = len(x), int(member.sum())
         weight += m * (n - m) / n
@@ -159,8 +162,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _arrangements(units: Units, count: int, generator: np.random.Generator) -> FloatArray:
     """Random arrangements [count, U]: 1.0 where a unit is called a member."""
     drawn = np.zeros((count, len(units.member)))
-    for s in np.unique(units.stratum):
-        mine = np.flatnonzero(units.stratum == s)
+    for stratum in units.strata:
+        mine = np.flatnonzero(stratum)
         chosen = int(units.member[mine].sum())
         order = generator.random((count, len(mine))).argpartition(chosen - 1, axis=1)[:, :chosen]
         np.put_along_axis(drawn, mine[order], 1.0, axis=1)

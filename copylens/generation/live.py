@@ -135,15 +135,8 @@ def _last(monitor: "Monitor", cutter: "StopCutter", tokens: int, finish: Finish)
     observed = monitor.final(text, tokens)
     # The final verdict may block a text too, unless it was blocked before.
     blocked = observed.blocked if finish != "blocked" else None
-    return LiveStep(
-        rest,
-        text,
-        observed.verdict,
-        tokens,
-        observed.flag,
-        blocked,
-        "blocked" if blocked else finish,
-    )
+    finish = "blocked" if blocked else finish
+    return LiveStep(rest, text, observed.verdict, tokens, observed.flag, blocked, finish)
 
 
 @dataclass(frozen=True)

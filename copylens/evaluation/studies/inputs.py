@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from copylens.attributor.attributor import shares_of
 from copylens.config.schema import RunConfig
 from copylens.corpus.sampling import in_turn
 from copylens.evaluation.answers import Evaluation
 from copylens.evaluation.baselines.text_classifier import Classifier, fit_text_baseline
 from copylens.evaluation.bootstrap import paired_difference
 from copylens.fit.data import TextSet
-from copylens.records import IntArray, Passage
-from copylens.verdict.scorer import Scorer
+from copylens.records import FloatArray, IntArray, Passage
+from copylens.verdict.scorer import Scorer, Scores
 
 Right = npt.NDArray[np.bool_]
 
@@ -77,6 +78,15 @@ class StudyInput:
         """At most so many training passages, for what is fitted many times."""
         train = self.train
         return train.subset(spread(train.labels, train.groups, count, self.config.seed))
+
+    def score(self, texts: Sequence[str]) -> tuple[Scores, FloatArray]:
+        """The scorer's answers for texts of any kind, and their shares as if all were registered.
+
+        Returns:
+            the answers; [N, K], rows sum to 1.
+        """
+        scores = self.scorer.score(texts, self.scorer.reader.states(texts))
+        return scores, shares_of(scores.timelines, scores.channels.spans)
 
     def compare(self, right: Right, other: Right, index: IntArray) -> dict[str, Any]:
         """Paired difference of two methods on the test passages at `index`; > 0 = first better."""

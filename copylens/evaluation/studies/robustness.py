@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from copylens import text as textviews
-from copylens.attributor.attributor import shares_of
 from copylens.evaluation.contract import CHANNELS, VIEWS
 from copylens.evaluation.studies.inputs import StudyInput
 from copylens.probe.chunks import tokenize
@@ -81,14 +80,7 @@ def _figures(study: StudyInput, texts: Sequence[str], labels: Any) -> dict[str, 
     if not kept:
         return {**dict.fromkeys(("accuracy", *CHANNELS, "best_text")), "n": 0}
     texts, labels = [texts[i] for i in kept], labels[kept]
-    scores = study.scorer.score(texts, study.scorer.reader.states(texts))
-    closed = shares_of(scores.timelines, scores.channels.spans)
-    answers = {
-        "accuracy": closed,
-        **scores.channels.text,
-        "best_text": study.text_baseline(texts),
-    }
-    found = {
-        name: float(np.mean(shares.argmax(axis=1) == labels)) for name, shares in answers.items()
-    }
+    scores, closed = study.score(texts)
+    answers = {"accuracy": closed, **scores.channels.text, "best_text": study.text_baseline(texts)}
+    found = {name: float(np.mean(s.argmax(axis=1) == labels)) for name, s in answers.items()}
     return {**dict.fromkeys(CHANNELS), **found, "n": len(texts)}

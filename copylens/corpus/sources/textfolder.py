@@ -27,10 +27,11 @@ class TextFolderSource(Files):
     def rows(self) -> Iterator[Row]:
         """A row per file; one that is not UTF-8 becomes a row with a problem."""
         flat = all("/" not in file.name for file in self.files)
+        own_name = PurePosixPath(storage.resolve(self.base)[1]).name
         rights: dict[str, dict[str, str]] = {}
         for file in self.files:
             folder, slash, _ = file.name.partition("/")
-            sub_dataset = _folder_name(self.base) if flat else folder if slash else None
+            sub_dataset = own_name if flat else folder if slash else None
             if sub_dataset is not None and sub_dataset not in rights:
                 place = self.base if flat else storage.join(self.base, folder)
                 rights[sub_dataset] = read_rights(place)
@@ -52,14 +53,12 @@ def read_rights(folder: str) -> dict[str, str]:
             values = load(storage.read_bytes(uri).decode("utf-8"))
         except (ValueError, yaml.YAMLError) as error:
             raise CorpusError(f"rights file '{uri}' cannot be read: {one_line(error)}") from None
-        if not isinstance(values, dict) or not _all_known_text(values):
+        if not isinstance(values, dict) or not all(
+            key in RIGHTS_KEYS and isinstance(value, str) for key, value in values.items()
+        ):
             raise CorpusError(f"rights file '{uri}' may hold text under {', '.join(RIGHTS_KEYS)}")
         return values
     return {}
-
-
-def _all_known_text(values: dict[Any, Any]) -> bool:
-    return all(key in RIGHTS_KEYS and isinstance(value, str) for key, value in values.items())
 
 
 def _read_text(file: FileEntry, sub_dataset: str | None, rights: dict[str, str]) -> Row:
@@ -80,8 +79,3 @@ def _read_text(file: FileEntry, sub_dataset: str | None, rights: dict[str, str])
     if sub_dataset is not None:
         values["sub_dataset"] = sub_dataset
     return Row(file.uri, 1, values | rights)
-
-
-def _folder_name(base: str) -> str:
-    _, path = storage.resolve(base)
-    return PurePosixPath(path).name

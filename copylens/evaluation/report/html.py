@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from copylens.evaluation.contract import CHANNELS, check_report
+from copylens.evaluation.contract import check_report
 from copylens.evaluation.metrics import FPR95_CONVENTION
 from copylens.evaluation.report import study_tables, wording
 from copylens.evaluation.report.audit_section import insert_audit
@@ -105,11 +105,10 @@ def _drawings(figures: Figures) -> dict[str, Any]:
 
 def _measured_channels(report: Mapping[str, Any]) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """Channel -> its title and figures."""
-    parts = {name: report["channels"][name] for name in CHANNELS}
     return {
-        name: (_CHANNEL_NAMES.get(name, name), part)
-        for name, part in parts.items()
-        if part["accuracy"] is not None
+        name: (title, report["channels"][name])
+        for name, title in _CHANNEL_NAMES.items()
+        if report["channels"][name]["accuracy"] is not None
     }
 
 

@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pyarrow import fs
-
 from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus.checks import Intake, Quarantined, UnsplitPassage
 from copylens.corpus.dedup import drop_exact, drop_near
@@ -88,8 +86,8 @@ def _require_apart(output: str, sources: Iterable[Source]) -> None:
 
 def _true_path(uri: str) -> str:
     """The path with links and `..` resolved, so that two names of one place compare equal."""
-    filesystem, path = storage.resolve(uri)
-    return str(Path(path).resolve()) if isinstance(filesystem, fs.LocalFileSystem) else str(path)
+    _, path = storage.resolve(uri)
+    return str(Path(path).resolve()) if storage.is_local(uri) else path
 
 
 def _registered_names(passages: Sequence[UnsplitPassage]) -> tuple[str, ...]:

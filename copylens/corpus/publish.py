@@ -8,7 +8,6 @@ from dataclasses import asdict, fields
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from copylens.corpus.checks import Quarantined
 from copylens.corpus.manifest import MANIFEST, ShardRecord, corpus_uri, load_manifest
@@ -95,9 +94,7 @@ def encode(passages: Sequence[Passage]) -> bytes:
 
 def _remove(folder: str, expression: str) -> None:
     """Deletes files of a folder by name; a crash may also have left the temporary name."""
-    filesystem, path = storage.resolve(folder)
     name = re.compile(f"(?:{expression})(?:\\.[0-9a-f]+\\.tmp)?")
-    with storage.reaching(folder):
-        for info in filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True)):
-            if info.type == fs.FileType.File and name.fullmatch(info.base_name):
-                filesystem.delete_file(info.path)
+    for uri in storage.list_files(folder, ""):
+        if name.fullmatch(storage.name_of(uri)):
+            storage.remove_file(uri)

@@ -6,7 +6,7 @@ the order in which sub-datasets were added: the same corpus gives the same bytes
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from copylens.corpus import load_manifest, read_shard
 from copylens.corpus.manifest import corpus_uri
@@ -88,15 +88,6 @@ def build_task(task: ShardTask) -> None:
     build_shard(task.folder, task.name, task.passages_sha256)
 
 
-@dataclass(frozen=True)
-class IndexInputs:
-    """What an index is built from; fields as in EvidenceManifest."""
-
-    corpus_manifest: str
-    part_passages: int
-    states: str = ""
-
-
 def lacks_vectors(tasks: Iterable[ShardTask], states: str) -> bool:
     """Whether a shard lacks the vectors of these states."""
     return any(
@@ -112,8 +103,18 @@ def add_vectors(tasks: Iterable[ShardTask], states: str, mean_states: Sequence[s
         write_vectors(task.folder, task.name, states, vectors)
 
 
-def publish_index(folder: str, tasks: Iterable[ShardTask], inputs: IndexInputs) -> EvidenceManifest:
-    """Writes the manifest once every shard is complete, and deletes what it no longer names."""
+def publish_index(
+    folder: str,
+    tasks: Iterable[ShardTask],
+    corpus_manifest: str,
+    part_passages: int,
+    states: str = "",
+) -> EvidenceManifest:
+    """Writes the manifest once every shard is complete, and deletes what it no longer names.
+
+    Args:
+        corpus_manifest, part_passages, states: as in EvidenceManifest.
+    """
     shards: dict[str, list[ShardTask]] = {}
     for task in tasks:
         shards.setdefault(task.sub_dataset, []).append(task)
@@ -124,7 +125,7 @@ def publish_index(folder: str, tasks: Iterable[ShardTask], inputs: IndexInputs) 
         for name in sorted(shards)
     ]
     before = find_manifest(folder)
-    manifest = EvidenceManifest(tuple(entries), **asdict(inputs))
+    manifest = EvidenceManifest(tuple(entries), corpus_manifest, part_passages, states)
     write_manifest(folder, manifest)
     _delete_stale(folder, before, manifest)
     return manifest
@@ -137,7 +138,7 @@ def build_index(
     tasks = plan_index(folder, passages, part_passages)
     for task in tasks:
         build_task(task)
-    return publish_index(folder, tasks, IndexInputs("", part_passages))
+    return publish_index(folder, tasks, "", part_passages)
 
 
 def remove(folder: str, sub_dataset: str, corpus_manifest: str = "") -> EvidenceManifest:

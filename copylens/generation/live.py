@@ -111,7 +111,7 @@ def _steps(
         if writer.is_end(token):
             return tokens - 1, "stop"
         piece = cutter.add(words.add(token))
-        observed = NO_OBSERVATION
+        observed = Observation()
         if monitor.due(tokens) and not cutter.stopped and cutter.text.strip():
             writer.catch_up()
             observed = monitor.observe()
@@ -146,9 +146,6 @@ class Observation:
     verdict: Verdict | None = None
     flag: Flag | None = None
     blocked: Block | None = None
-
-
-NO_OBSERVATION = Observation()
 
 
 class Schedule:

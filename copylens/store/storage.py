@@ -177,10 +177,12 @@ def remove_file(uri: str) -> None:
     """Deletes one file.
 
     Raises:
-        OSError: it is not there.
+        FileNotFoundError: it is not there.
+        StorageError: it cannot be deleted.
     """
     filesystem, path = resolve(uri)
-    filesystem.delete_file(path)
+    with reaching(uri):
+        filesystem.delete_file(path)
 
 
 def remove_tree(uri: str) -> None:

@@ -133,7 +133,6 @@ class Client:
         ends the generation.
 
         Args:
-            prompt: the text to continue.
             options: further keys of `POST /v1/generate`: max_tokens, temperature, top_p, seed,
                 stop, every, confirm, alpha, block.
 

@@ -81,10 +81,8 @@ def submodule(root: nn.Module, path: str) -> nn.Module:
     """
     module = root
     for part in path.split("."):
-        child = getattr(module, part, None)
-        if child is None and part.isdigit() and isinstance(module, nn.ModuleList):
-            child = module[int(part)] if int(part) < len(module) else None
-        if not isinstance(child, nn.Module):
-            raise ProbeError(f"the LM has no module '{path}' ('{part}' is not there)")
-        module = child
+        try:
+            module = module.get_submodule(part)
+        except AttributeError:
+            raise ProbeError(f"the LM has no module '{path}' ('{part}' is not there)") from None
     return module

@@ -46,7 +46,11 @@ class HubSource:
         except CorpusError:
             raise
         except Exception as error:  # the library raises its own, the hub's and the readers' types
-            raise CorpusError(self._unreadable(line, error)) from None
+            where = f"after row {line}" if line else "from its start"
+            raise CorpusError(
+                f"'{self.uri}' cannot be read {where}: {one_line(error)}; check the name, config "
+                "and split, and that the hub can be reached"
+            ) from None
 
     def identity(self) -> str:
         """Sizes and times of local files; on the hub the whole URI (give a `revision`)."""
@@ -98,13 +102,6 @@ class HubSource:
             default = self.target.rstrip("/").rpartition("/")[2]
             values["sub_dataset"] = self.options.get("name", default)
         return values
-
-    def _unreadable(self, line: int, error: Exception) -> str:
-        where = f"after row {line}" if line else "from its start"
-        return (
-            f"'{self.uri}' cannot be read {where}: {one_line(error)}; check the name, config and "
-            "split, and that the hub can be reached"
-        )
 
 
 def open_hub(uri: str) -> HubSource:

@@ -29,7 +29,6 @@ class MixedText:
     """One text joined from passages of several sub-datasets, and what was predicted along it.
 
     Attributes:
-        text: the text itself.
         items: predicted shares of its stretches, in order.
         true_borders: (start, end, sub_dataset) of each part, end exclusive, in characters.
     """
@@ -48,7 +47,6 @@ class Figures:
         confusion: [K, K] counts, row = true.
         reliability: bins of the largest share.
         roc: name of an OOD score -> (fpr, tpr) as metrics.roc_curve gives them.
-        timeline: one mixed text.
     """
 
     sub_datasets: Sequence[str]

@@ -20,7 +20,6 @@ from copylens.records import AnyArray, FloatArray
 from copylens.store import storage
 from copylens.store.markers import facts_of, is_published, mark
 
-_TEXTS = 64
 _PER_TOKEN = ("ids", "offsets", "log_probs", "means", "deviations")
 
 
@@ -96,13 +95,7 @@ class Reader:
         if task.done:
             return
         texts = [item.text for item in self._items[task.sub_dataset]]
-        parts = [self._read(texts[i : i + _TEXTS]) for i in range(0, len(texts), _TEXTS)]
-        reading = Reading(
-            tokens=tuple(item for part in parts for item in part.tokens),
-            increases=np.concatenate([part.increases for part in parts]),
-            references=np.concatenate([part.references for part in parts]),
-        )
-        data = _encoded(reading)
+        data = _encoded(self._read(texts))
         storage.write_bytes(task.target, data)
         mark(task.target, task.key, {"passages": len(texts), "sha256": storage.sha256(data)})
 

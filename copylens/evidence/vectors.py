@@ -41,13 +41,12 @@ def publish_mean_states(source: str, target: str) -> int:
     state = facts_of(source)
     assert state is not None
     key = fingerprint("mean states", WIDTH, state["sha256"])
-    if is_published(target, key):
-        return int(state["rows"])
-    rows = [row for row in read_states(source) if len(row.states.values)]
-    vectors = [mean_state(row.states.values) for row in rows]
-    data = save({"vectors": np.array(vectors, dtype=np.float16).reshape(-1, WIDTH)})
-    storage.write_bytes(target, data)
-    mark(target, key, {"ids": [row.id for row in rows]})
+    if not is_published(target, key):
+        rows = [row for row in read_states(source) if len(row.states.values)]
+        vectors = [mean_state(row.states.values) for row in rows]
+        data = save({"vectors": np.array(vectors, dtype=np.float16).reshape(-1, WIDTH)})
+        storage.write_bytes(target, data)
+        mark(target, key, {"ids": [row.id for row in rows]})
     return int(state["rows"])
 
 

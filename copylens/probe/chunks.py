@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from copylens.errors import TextError
 from copylens.probe.lm import LanguageModel
@@ -100,11 +101,7 @@ def batches(
 
 def padded(batch: Sequence[Chunk], lm: LanguageModel) -> tuple[Tensor, Tensor]:
     """Right-padded ids and mask, both [B, T]. Causal masks make the padding invisible."""
-    longest = max(len(chunk.ids) for chunk in batch)
-    pad = lm.tokenizer.pad_token_id or 0
-    ids = torch.full((len(batch), longest), pad, dtype=torch.long)
-    mask = torch.zeros((len(batch), longest), dtype=torch.long)
-    for row, chunk in enumerate(batch):
-        ids[row, : len(chunk.ids)] = torch.tensor(chunk.ids)
-        mask[row, : len(chunk.ids)] = 1
+    rows = [torch.tensor(chunk.ids) for chunk in batch]
+    ids = pad_sequence(rows, batch_first=True, padding_value=lm.tokenizer.pad_token_id or 0)
+    mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
     return ids.to(lm.device), mask.to(lm.device)

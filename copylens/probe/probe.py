@@ -1,7 +1,7 @@
 """The probe: texts -> states, whatever the LM, the batch size or the length of the texts."""
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -118,13 +118,10 @@ class Probe:
     def _forward(self, ids: Tensor, mask: Tensor, receive: Receive) -> Tensor | None:
         early_exit = not self.config.likelihood
         hidden: Tensor | None = None
-        with self.lm.passing, self.listening(receive, early_exit):
-            try:
-                # Nothing is generated here, so keys and values need not be kept.
-                output = self.lm.base(input_ids=ids, attention_mask=mask, use_cache=False)
-                hidden = output.last_hidden_state
-            except PassDone:
-                pass
+        with self.lm.passing, self.listening(receive, early_exit), suppress(PassDone):
+            # Nothing is generated here, so keys and values need not be kept.
+            output = self.lm.base(input_ids=ids, attention_mask=mask, use_cache=False)
+            hidden = output.last_hidden_state
         return hidden
 
     def listening(self, receive: Receive, early_exit: bool) -> AbstractContextManager[None]:

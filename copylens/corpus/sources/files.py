@@ -9,8 +9,6 @@ from pyarrow import fs
 from copylens.errors import CorpusError, StorageError, one_line
 from copylens.store import storage
 
-READ_BYTES = 1 << 20
-
 
 @dataclass(frozen=True)
 class FileEntry:
@@ -127,8 +125,5 @@ def _glob_expression(pattern: str) -> re.Pattern[str]:
 
 def _sha256_file(uri: str) -> str:
     filesystem, path = storage.resolve(uri)
-    digest = hashlib.sha256()
     with storage.reaching(uri), filesystem.open_input_stream(path, compression=None) as stream:
-        while block := stream.read(READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -96,14 +96,20 @@ def generate(
     stream = StateStream(scorer.probe, len(ids), words)
     writer = Writer(lm, ids, stream, temperature, top_p, seed)
     limit = min(max_tokens, lm.context - len(ids))
-    monitor = Monitor(scorer, stream, Schedule(every, limit=limit), policy, confirm, alpha)
+    schedule = Schedule(every, limit=limit)
+    monitor = Monitor(scorer, stream, policy, confirm, alpha)
     with stream.attached():
-        tokens, finish = yield from _steps(writer, words, cutter, monitor, limit)
+        tokens, finish = yield from _steps(writer, words, cutter, schedule, monitor, limit)
     yield _last(monitor, cutter, tokens, finish)
 
 
 def _steps(
-    writer: Writer, words: Detokenizer, cutter: "StopCutter", monitor: "Monitor", limit: int
+    writer: Writer,
+    words: Detokenizer,
+    cutter: "StopCutter",
+    schedule: "Schedule",
+    monitor: "Monitor",
+    limit: int,
 ) -> Generator[LiveStep, None, tuple[int, Finish]]:
     """All steps but the last; returns the number of tokens and why it ended."""
     for tokens in range(1, limit + 1):
@@ -112,7 +118,7 @@ def _steps(
             return tokens - 1, "stop"
         piece = cutter.add(words.add(token))
         observed = Observation()
-        if monitor.due(tokens) and not cutter.stopped and cutter.text.strip():
+        if schedule.due(tokens) and not cutter.stopped and cutter.text.strip():
             writer.catch_up()
             observed = monitor.observe()
         yield LiveStep(
@@ -174,24 +180,19 @@ class Schedule:
 
 
 class Monitor:
-    """Scores a stream on a schedule, updates its flag and applies the policy."""
+    """Scores a stream, updates its flag and applies the policy."""
 
     def __init__(
         self,
         scorer: Scorer,
         stream: StateStream,
-        schedule: Schedule,
         policy: BlockingPolicy | None = None,
         confirm: int = 2,
         alpha: float | None = None,
     ):
-        self._scorer, self._stream, self._schedule = scorer, stream, schedule
+        self._scorer, self._stream = scorer, stream
         self._policy, self._alpha = policy, alpha
         self._debouncer = FlagDebouncer(confirm)
-
-    def due(self, tokens: int) -> bool:
-        """Whether a verdict is due after so many tokens; to be called once per token."""
-        return self._schedule.due(tokens)
 
     def observe(self) -> Observation:
         """A running verdict on the tokens that the stream holds."""

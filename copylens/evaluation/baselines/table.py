@@ -5,7 +5,7 @@ a vote of the BM25-nearest passages; and a linear probe on pooled states. They f
 choose C, k and the OOD score on val, and see test once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from copylens.evaluation.baselines.bm25 import bm25_votes
 from copylens.evaluation.baselines.linear import Split, fit_logistic
 from copylens.evaluation.baselines.text_ood import OodScore, ood_figures
 from copylens.evaluation.metrics import accuracy, macro_f1
+from copylens.fit.data import TextSet
 from copylens.records import FloatArray, IntArray, Passage
 from copylens.text import mask_names
 
@@ -23,6 +24,10 @@ MAX_WORD_FEATURES = 30_000
 MAX_CHAR_FEATURES = 120_000
 
 _WORD_OR_MARK = r"(?u)\b\w+\b|[^\w\s]"
+
+
+Classifier = Callable[[Sequence[str]], FloatArray]
+"""Texts [N] -> probabilities [N, K]."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +88,27 @@ def run_text_baselines(
     votes = bm25_votes(plain[0], targets[0], plain[2], len(labels))
     results["bm25"] = _result("bm25", votes, targets[2], {})
     return results
+
+
+def fit_text_baseline(
+    name: str, train: TextSet, val: TextSet, classes: int, seed: int
+) -> Classifier:
+    """The baseline of this name as `run_text_baselines` fits it, ready for texts of any kind.
+
+    Args:
+        name: `bm25`, or `tfidf_<word|char>` with or without `_masked`.
+        train: labels in 0..K-1.
+        val: C is chosen on it.
+        classes: K.
+    """
+    if name == "bm25":
+        return lambda texts: bm25_votes(train.texts, train.labels, list(texts), classes)
+    view: Callable[[str], str] = mask_names if name.endswith("_masked") else str
+    reader = vectoriser(name.split("_")[1])
+    rows = reader.fit_transform([view(text) for text in train.texts])
+    held = reader.transform([view(text) for text in val.texts]) if len(val) else rows[:0]
+    model = fit_logistic(rows, train.labels, held, val.labels, classes, seed)
+    return lambda texts: model.probabilities(reader.transform([view(text) for text in texts]))
 
 
 def run_linear_probe(split: Split, classes: int, seed: int) -> BaselineResult:

@@ -119,8 +119,7 @@ def _ood_methods(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "title": wording.BASELINE_NAMES.get(name, name),
             "ours": name == "CopyLens",
-            "auroc": figures["auroc"],
-            "fpr95": figures["fpr95"],
+            **figures,
         }
         for name, figures in methods.items()
         if figures["auroc"] is not None

@@ -12,7 +12,7 @@ from copylens.attributor.attributor import shares_of
 from copylens.config.schema import RunConfig
 from copylens.corpus.sampling import in_turn
 from copylens.evaluation.answers import Evaluation
-from copylens.evaluation.baselines.text_classifier import Classifier, fit_text_baseline
+from copylens.evaluation.baselines.table import Classifier, fit_text_baseline
 from copylens.evaluation.bootstrap import paired_difference
 from copylens.fit.data import TextSet
 from copylens.records import FloatArray, IntArray, Passage

@@ -7,7 +7,7 @@ import numpy as np
 
 from copylens.audit.inference import direction, spread_of
 from copylens.audit.passages import AuditPassage
-from copylens.audit.permutation import Units, make_units, p_values, standard_errors
+from copylens.audit.permutation import Units, make_units, standard_errors
 from copylens.audit.reading import Reading
 from copylens.audit.reference import ORDERS, ngram_scores
 from copylens.audit.scores import loss, min_k, min_k_plus_plus, surprises, zlib_ratio
@@ -78,12 +78,6 @@ def score_all(
     return result
 
 
-def published_p_values(scored: PassageScores, permutations: int, seed: int) -> dict[str, float]:
-    """P-value of each of `PUBLISHED_TESTS`."""
-    found = p_values(scored.units, scored.published, permutations, seed)
-    return dict(zip(PUBLISHED_TESTS, map(float, found)))
-
-
 def direction_from(others: Mapping[str, PassageScores]) -> tuple[FloatArray | None, int]:
     """Weights of dataset inference learned on these sub-datasets, and the number of those used.
 
@@ -112,24 +106,18 @@ def learned_scores(
     return units, (scored.features / scale @ weights)[:, None]
 
 
-def adjusted_loss(scored: PassageScores) -> FloatArray:
-    """[N, 1] mean log-probability, less its regression on n-gram scores and the LM's entropy.
-
-    Least squares over all passages; membership labels are not used.
-    """
-    units = scored.units
-    kept = units.unit_of >= 0
-    covariates = scored.features[:, -_COVARIATES:]
-    centred, target = units.means(covariates), units.means(scored.published[:, :1])
-    if len(target) <= 3 * _COVARIATES:
-        return scored.published[:, :1]
-    slopes = np.linalg.lstsq(centred, target, rcond=None)[0]
-    return np.asarray(scored.published[:, :1] - np.where(kept[:, None], covariates @ slopes, 0.0))
-
-
 def gap(scored: PassageScores) -> tuple[float, float]:
-    """Mean difference of members and non-members, nats per token, and its standard error."""
-    difference, error = standard_errors(scored.units, adjusted_loss(scored))
+    """Mean difference of members and non-members, nats per token, and its standard error.
+
+    Of the log-probability less its regression on n-gram scores and the LM's entropy: least squares
+    over all passages; membership labels are not used.
+    """
+    units, adjusted = scored.units, scored.published[:, :1]
+    covariates, target = scored.features[:, -_COVARIATES:], units.means(adjusted)
+    if len(target) > 3 * _COVARIATES:
+        slopes = np.linalg.lstsq(units.means(covariates), target, rcond=None)[0]
+        adjusted = adjusted - covariates @ slopes
+    difference, error = standard_errors(units, adjusted)
     return float(difference[0]), float(error[0])
 
 

@@ -23,7 +23,6 @@ from copylens.audit.battery import (
     direction_from,
     gap,
     learned_scores,
-    published_p_values,
 )
 from copylens.audit.permutation import holm, p_values
 from copylens.audit.self_comparison import compare
@@ -76,8 +75,9 @@ def _measured(
         "tests": tests,
     }
     if len(units.member):
-        for test, p_value in published_p_values(mine, permutations, seed).items():
-            tests[test]["p_value"] = p_value
+        published = p_values(units, mine.published, permutations, seed)
+        for test, p_value in zip(PUBLISHED_TESTS, published):
+            tests[test]["p_value"] = float(p_value)
         weights, learned_on = direction_from(others)
         tested, scores = learned_scores(mine, weights, seed)
         tests[LEARNED]["learned_on"] = learned_on

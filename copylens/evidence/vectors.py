@@ -77,11 +77,8 @@ def write_vectors(folder: str, name: str, states: str, vectors: Mapping[str, Vec
     rows = np.array([vectors.get(id, none) for id in passage_ids(folder, name)])
     data = save({"vectors": np.ascontiguousarray(rows.reshape(-1, WIDTH))})
     storage.write_bytes(uri, data)
-    mark(
-        uri,
-        vectors_key(states, passages["key"]),
-        {"sha256": storage.sha256(data), "bytes": len(data)},
-    )
+    facts = {"sha256": storage.sha256(data), "bytes": len(data)}
+    mark(uri, vectors_key(states, passages["key"]), facts)
 
 
 def vectors_key(states: str, passages_sha256: str) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 
 from copylens.audit.inference import direction, spread_of
 from copylens.audit.passages import AuditPassage
-from copylens.audit.permutation import Units, make_units, standard_errors
+from copylens.audit.permutation import Units, make_units, of_both_kinds, standard_errors
 from copylens.audit.reading import Reading
 from copylens.audit.reference import ORDERS, ngram_scores
 from copylens.audit.scores import loss, min_k, min_k_plus_plus, surprises, zlib_ratio
@@ -169,10 +169,5 @@ def _ngrams(
 
 def _left_out(items: Sequence[AuditPassage]) -> list[str]:
     """The unit left out with each passage: itself if its group has both kinds, or its group."""
-    kinds: dict[str, set[str]] = {}
-    for item in items:
-        kinds.setdefault(item.group, set()).add(item.kind)
-    return [
-        f"{item.group}/{n}" if len(kinds[item.group]) == 2 else item.group
-        for n, item in enumerate(items)
-    ]
+    both = of_both_kinds([i.group for i in items], [i.kind == "member" for i in items])
+    return [f"{i.group}/{n}" if i.group in both else i.group for n, i in enumerate(items)]

@@ -136,21 +136,19 @@ def _finding(entry: Mapping[str, Any], asked: int, config: AuditConfig) -> tuple
 
 def _why_untested(entry: Mapping[str, Any]) -> str:
     if entry["non_members"] == "none":
-        return (
+        reason = (
             "there are no passages of it that the LM surely has not read; name some with --against "
-            "or audit.unread_splits" + _weak_hint(entry["tests"][SELF])
+            "or audit.unread_splits"
         )
+        weak = entry["tests"][SELF]["p_value"]
+        if weak is not None:
+            reason += (
+                f". Self-Comparison alone, weak by itself, has p = {weak:.2g} before correction"
+            )
+        return reason
     if not entry["passages"]["members"]:
         return "none of its passages is said to have been read"
     return "no split group can change sides: give more of them"
-
-
-def _weak_hint(found: Mapping[str, Any]) -> str:
-    if found["p_value"] is None:
-        return ""
-    return (
-        f". Self-Comparison alone, weak by itself, has p = {found['p_value']:.2g} before correction"
-    )
 
 
 def _sentence(name: str, entry: Mapping[str, Any], reason: str, asked: int) -> str:

@@ -7,7 +7,7 @@ between units. Passages of one book are not independent, so:
 - split groups that hold one kind only are units as wholes, each with its mean score.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import comb, prod
 
@@ -90,25 +90,23 @@ class Units:
 
 def make_units(groups: Sequence[str], member: BoolArray) -> Units:
     """Units of passages [N] from their split groups and labels."""
-    kinds: dict[str, set[bool]] = {}
-    for group, said in zip(groups, member):
-        kinds.setdefault(group, set()).add(bool(said))
-    keys = [
-        (group, str(n)) if len(kinds[group]) == 2 else (_PURE, group)
-        for n, group in enumerate(groups)
-    ]
+    both = of_both_kinds(groups, member)
+    keys = [(group, str(n)) if group in both else (_PURE, group) for n, group in enumerate(groups)]
     of_key: dict[tuple[str, str], bool] = dict(zip(keys, map(bool, member)))
-    sides: dict[str, set[bool]] = {}
-    for (stratum, _), said in of_key.items():
-        sides.setdefault(stratum, set()).add(said)
-    strata = sorted(stratum for stratum, found in sides.items() if len(found) == 2)
-    units = sorted(key for key in of_key if len(sides[key[0]]) == 2)
+    strata = sorted(of_both_kinds([stratum for stratum, _ in of_key], of_key.values()))
+    units = sorted(key for key in of_key if key[0] in strata)
     place = {key: number for number, key in enumerate(units)}
     return Units(
         unit_of=np.array([place.get(key, -1) for key in keys], np.int64),
         stratum=np.array([strata.index(s) for s, _ in units], np.int64),
         member=np.array([of_key[key] for key in units], bool),
     )
+
+
+def of_both_kinds(names: Iterable[str], member: Iterable[bool]) -> set[str]:
+    """The names that come with a member and with a non-member."""
+    seen = {(name, bool(said)) for name, said in zip(names, member)}
+    return {name for name, said in seen if (name, not said) in seen}
 
 
 def p_values(units: Units, scores: FloatArray, permutations: int, seed: int) -> FloatArray:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from copylens.config.schema import RunConfig, fingerprint
-from copylens.corpus.checks import Intake, Quarantined, UnsplitPassage
+from copylens.corpus.checks import Intake, UnsplitPassage
 from copylens.corpus.dedup import drop_exact, drop_near
 from copylens.corpus.manifest import MANIFEST, Counts, Manifest, SourceRecord, corpus_uri
 from copylens.corpus.publish import clear, write_quarantine, write_shards
@@ -42,13 +42,14 @@ def ingest_corpus(config: RunConfig) -> Manifest:
     passages = split_passages(unsplit, config.corpus, config.seed)
     require_splits(passages, names)
 
+    reasons = Counter(entry.reason.partition(":")[0] for entry in intake.quarantine)
     clear(config.output)
     manifest = Manifest(
         sub_datasets=names,
         rights=_rights(names, passages),
         counts=_count(intake, distinct, limited, unsplit),
         by_sub_dataset=_table(passages),
-        quarantine_reasons=_reasons(intake.quarantine),
+        quarantine_reasons=dict(sorted(reasons.items())),
         sources=records,
         shards=write_shards(config.output, passages, config.corpus.shard_passages, config.seed),
     )
@@ -151,7 +152,3 @@ def _table(passages: Iterable[Passage]) -> dict[str, dict[str, int]]:
     for passage in passages:
         table.setdefault(passage.sub_dataset, Counter())[passage.split] += 1
     return {name: dict(sorted(table[name].items())) for name in sorted(table)}
-
-
-def _reasons(entries: Iterable[Quarantined]) -> dict[str, int]:
-    return dict(sorted(Counter(entry.reason.partition(":")[0] for entry in entries).items()))

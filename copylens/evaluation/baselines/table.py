@@ -78,7 +78,8 @@ def run_text_baselines(
     sets = (train, val, test, ood_val, ood_test)
     plain = [[passage.text for passage in part] for part in sets]
     masked = [[mask_names(text) for text in part] for part in plain]
-    targets = [label_indices(part, labels) for part in sets[:3]]
+    places = {label: i for i, label in enumerate(labels)}
+    targets = [np.array([places[p.sub_dataset] for p in part], np.int64) for part in sets[:3]]
     views = {"": plain, "_masked": masked}
     results: dict[str, BaselineResult] = {}
     for suffix, texts in views.items():
@@ -125,18 +126,12 @@ def run_linear_probe(split: Split, classes: int, seed: int) -> BaselineResult:
     return _classify("linear_probe", replace(split, **scaled), classes, seed)
 
 
-def label_indices(passages: Sequence[Passage], labels: Sequence[str]) -> IntArray:
-    """The place of each passage's sub-dataset among `labels`."""
-    places = {label: i for i, label in enumerate(labels)}
-    return np.array([places[passage.sub_dataset] for passage in passages], dtype=np.int64)
-
-
 def best_text(results: dict[str, BaselineResult]) -> BaselineResult:
     """The text baseline with the highest accuracy: the one to beat."""
     return max(results.values(), key=lambda result: result.accuracy)
 
 
-def _tfidf(kind: str, texts: list[list[str]], targets: list[IntArray]) -> Split:
+def _tfidf(kind: str, texts: list[list[str]], targets: Sequence[IntArray]) -> Split:
     reader = vectoriser(kind)
     train = reader.fit_transform(texts[0])
     # An empty set keeps its columns: the vectoriser itself refuses to transform nothing.

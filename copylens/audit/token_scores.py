@@ -61,9 +61,8 @@ def token_scores(lm: LanguageModel, texts: Sequence[str], batch_tokens: int) -> 
     result = []
     for item, found in zip(tokens, moments):
         seen = ~np.isnan(found[:, 0])
-        ids_seen = np.asarray(item.ids, np.int32)[seen]
-        columns = found[seen].T.astype(np.float32)
-        result.append(TokenScores(ids_seen, item.offsets[seen], *columns))
+        kept = np.asarray(item.ids, np.int32)[seen]
+        result.append(TokenScores(kept, item.offsets[seen], *found[seen].T.astype(np.float32)))
     return result
 
 

@@ -148,18 +148,16 @@ def live(step: "LiveStep") -> None:
 def audit(found: Mapping[str, Any]) -> None:
     """Findings with their p-values; below it the sentences that are no clear yes."""
     words = {"trained on": "yes", "no evidence": "no evidence", "cannot tell": "cannot tell"}
-    rows = []
-    for name, entry in found["sub_datasets"].items():
-        gap = entry["gap"]
-        rows.append(
-            (
-                name,
-                words[entry["finding"]],
-                _p_value(entry["p_holm"]),
-                "-" if gap is None else f"{gap['nats_per_token']:.2f} nats",
-                _p_value(entry["tests"]["self_comparison"]["p_holm"]),
-            )
+    rows = [
+        (
+            name,
+            words[entry["finding"]],
+            _p_value(entry["p_holm"]),
+            f"{entry['gap']['nats_per_token']:.2f} nats" if entry["gap"] else "-",
+            _p_value(entry["tests"]["self_comparison"]["p_holm"]),
         )
+        for name, entry in found["sub_datasets"].items()
+    ]
     columns = ("sub-dataset", "trained on", "p, corrected", "likelier by", "Self-Comparison")
     _print_table(columns, rows)
     for entry in found["sub_datasets"].values():

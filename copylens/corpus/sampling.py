@@ -21,6 +21,14 @@ def bucket(passage_id: str) -> int:
     return int(hashlib.sha256(passage_id.encode()).hexdigest()[:8], 16) % 10
 
 
+def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """The items by key, both in the order given."""
+    groups: dict[K, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
+
+
 def in_turn(items: Iterable[T], key: Callable[[T], Hashable]) -> list[T]:
     """The first item of every key, then the second of every key, and so on."""
     seen: Counter[Hashable] = Counter()
@@ -42,8 +50,8 @@ def limit_passages(
     if limit is None:
         return list(passages)
     kept: set[str] = set()
-    for members in _grouped(passages, lambda d: (d.kind, d.sub_dataset)).values():
-        strata = _grouped(members, lambda d: str(d.split or ""))
+    for members in grouped(passages, lambda d: (d.kind, d.sub_dataset)).values():
+        strata = grouped(members, lambda d: str(d.split or ""))
         quotas = _proportional({name: len(rows) for name, rows in strata.items()}, limit)
         for name, quota in quotas.items():
             kept.update(passage.id for passage in _spread(strata[name], quota, seed))
@@ -51,7 +59,7 @@ def limit_passages(
 
 
 def _spread(passages: Sequence[UnsplitPassage], quota: int, seed: int) -> Iterable[UnsplitPassage]:
-    groups = _grouped(passages, lambda d: d.split_group)
+    groups = grouped(passages, lambda d: d.split_group)
     order = sorted(passages, key=lambda d: shuffle_key(seed, d.split_group))
     shares = Counter(d.split_group for d in in_turn(order, lambda d: d.split_group)[:quota])
     for group, share in shares.items():
@@ -74,12 +82,3 @@ def _proportional(sizes: dict[str, int], limit: int) -> dict[str, int]:
     while sum(quotas.values()) > limit:
         quotas[max(quotas, key=lambda name: (quotas[name], name))] -= 1
     return quotas
-
-
-def _grouped(
-    passages: Iterable[UnsplitPassage], key: Callable[[UnsplitPassage], K]
-) -> dict[K, list[UnsplitPassage]]:
-    groups: dict[K, list[UnsplitPassage]] = {}
-    for passage in passages:
-        groups.setdefault(key(passage), []).append(passage)
-    return groups

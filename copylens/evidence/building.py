@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from copylens.corpus import load_manifest, read_shard
 from copylens.corpus.manifest import corpus_uri
+from copylens.corpus.sampling import grouped
 from copylens.errors import CopyLensError
 from copylens.evidence.manifest import (
     EvidenceManifest,
@@ -68,9 +69,7 @@ def registered_passages(output: str) -> list[Passage]:
 
 def plan_index(folder: str, passages: Iterable[Passage], part_passages: int) -> list[ShardTask]:
     """Writes each sub-dataset's passages in shards; one task per shard, done ones too."""
-    by_name: dict[str, list[Passage]] = {}
-    for passage in passages:
-        by_name.setdefault(passage.sub_dataset, []).append(passage)
+    by_name = grouped(passages, lambda passage: passage.sub_dataset)
     tasks = []
     for sub_dataset in sorted(by_name):
         # An order of its own, which depends on nothing else in the corpus, nor on the split.
@@ -115,9 +114,7 @@ def publish_index(
     Args:
         corpus_manifest, part_passages, states: as in EvidenceManifest.
     """
-    shards: dict[str, list[ShardTask]] = {}
-    for task in tasks:
-        shards.setdefault(task.sub_dataset, []).append(task)
+    shards = grouped(tasks, lambda task: task.sub_dataset)
     entries = [
         IndexedSubDataset(
             name, folder_name(name), tuple(shard_record(t.folder, t.name) for t in shards[name])

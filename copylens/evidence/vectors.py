@@ -97,12 +97,10 @@ class VectorRanking:
     def __init__(self, shards: Sequence[Vectors]):
         vectors = np.concatenate(shards).astype(np.float32)
         known = ~np.isnan(vectors).any(axis=1)
-        some = vectors[known]
-        self._mean = some.mean(axis=0) if len(some) else np.zeros(WIDTH, np.float32)
-        spread = some.std(axis=0) if len(some) else np.ones(WIDTH, np.float32)
-        self._spread = np.maximum(spread, 1e-6)
+        some = vectors[known] if known.any() else np.zeros((1, WIDTH), np.float32)
+        self._mean, self._spread = some.mean(axis=0), np.maximum(some.std(axis=0), 1e-6)
         self._unit = np.zeros_like(vectors)
-        self._unit[known] = self._normal(some)
+        self._unit[known] = self._normal(vectors[known])
 
     def scores(self, states: FloatArray) -> FloatArray:
         """[all passages] cosine to the mean state of a text; 0 where a passage has no vector.

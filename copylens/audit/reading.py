@@ -15,7 +15,7 @@ from copylens.audit.self_comparison import changed_words, increase, second_half
 from copylens.audit.token_scores import TokenScores, token_scores
 from copylens.config.schema import ProbeConfig, RunConfig, fingerprint
 from copylens.errors import CorpusError
-from copylens.probe.lm import LanguageModel, load_language_model, weight_hash
+from copylens.probe.lm import load_language_model, weight_hash
 from copylens.records import AnyArray, FloatArray
 from copylens.store import storage
 from copylens.store.markers import facts_of, is_published, mark
@@ -86,9 +86,8 @@ class Reader:
         self._items = audit_passages(config)
         self._paraphrase = load_paraphraser(config.audit.paraphraser)
         self._lm = load_language_model(config.probe)
-        self._reference: LanguageModel | None = None
-        if config.audit.reference:
-            self._reference = load_language_model(_reference(config))
+        named = config.audit.reference
+        self._reference = load_language_model(_reference(config)) if named else None
 
     def __call__(self, task: ReadTask) -> None:
         """Publishes one sub-dataset's reading."""

@@ -9,7 +9,7 @@ from copylens.corpus.checks import Intake, UnsplitPassage
 from copylens.corpus.dedup import drop_exact, drop_near
 from copylens.corpus.manifest import MANIFEST, Counts, Manifest, SourceRecord, corpus_uri
 from copylens.corpus.publish import clear, write_quarantine, write_shards
-from copylens.corpus.sampling import limit_passages
+from copylens.corpus.sampling import grouped, limit_passages
 from copylens.corpus.sources.opening import Kind, open_sources
 from copylens.corpus.sources.rows import Source
 from copylens.corpus.splits import require_splits, split_passages
@@ -135,20 +135,13 @@ def _count(
 
 
 def _rights(names: Sequence[str], passages: Sequence[Passage]) -> tuple[Rights, ...]:
-    holders: dict[str, set[str]] = {name: set() for name in names}
-    licenses: dict[str, set[str]] = {name: set() for name in names}
-    for passage in passages:
-        if passage.sub_dataset in holders:
-            holders[passage.sub_dataset].add(passage.holder)
-            licenses[passage.sub_dataset].add(passage.license)
-    return tuple(
-        Rights(name, "; ".join(sorted(holders[name])), "; ".join(sorted(licenses[name])))
-        for name in names
-    )
+    owned = grouped(passages, lambda passage: passage.sub_dataset)
+    holders = {name: sorted({passage.holder for passage in owned[name]}) for name in names}
+    licenses = {name: sorted({passage.license for passage in owned[name]}) for name in names}
+    return tuple(Rights(n, "; ".join(holders[n]), "; ".join(licenses[n])) for n in names)
 
 
 def _table(passages: Iterable[Passage]) -> dict[str, dict[str, int]]:
-    table: dict[str, Counter[str]] = {}
-    for passage in passages:
-        table.setdefault(passage.sub_dataset, Counter())[passage.split] += 1
-    return {name: dict(sorted(table[name].items())) for name in sorted(table)}
+    by_name = grouped(passages, lambda passage: passage.sub_dataset)
+    counts = {name: Counter(passage.split for passage in by_name[name]) for name in sorted(by_name)}
+    return {name: dict(sorted(splits.items())) for name, splits in counts.items()}

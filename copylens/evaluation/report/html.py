@@ -164,11 +164,10 @@ def _confusion_rows(figures: Figures) -> list[dict[str, Any]] | None:
             f"confusion must be [K, K] with K = {len(figures.sub_datasets)}, got {counts.shape}"
         )
     rows = []
-    for i, name in enumerate(figures.sub_datasets):
-        total = int(counts[i].sum())
-        shares = [float(count) / total if total else 0.0 for count in counts[i]]
-        cells = list(zip(figures.sub_datasets, counts[i].tolist(), shares, strict=True))
-        rows.append({"name": name, "total": total, "cells": cells, "right": shares[i]})
+    for name, row in zip(figures.sub_datasets, counts.tolist()):
+        shares = [count / max(sum(row), 1) for count in row]
+        cells = list(zip(figures.sub_datasets, row, shares, strict=True))
+        rows.append({"name": name, "total": sum(row), "cells": cells})
     return rows
 
 

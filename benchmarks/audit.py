@@ -18,6 +18,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,6 @@ from copylens.audit.battery import (
     direction_from,
     learned_scores,
     score_all,
-    shuffled,
 )
 from copylens.audit.findings import DECIDING, SELF, find, self_compared
 from copylens.audit.passages import audit_passages, audited
@@ -122,10 +122,10 @@ def power_curve(
         generator = np.random.default_rng([7, number])
         for n in SIZES:
             for repeat in range(repeats):
-                rows = sample(scored[name], n, generator)
-                if rows is None:
+                some = sample(scored[name], n, generator)
+                if some is None:
                     continue
-                found = sample_p_values(scored[name].take(rows), others, weights, level, repeat)
+                found = sample_p_values(some, others, weights, level, repeat)
                 for test, p_value in found.items():
                     hits[test][n].append(p_value < level)
         tell(f"power: {name} done")
@@ -135,14 +135,30 @@ def power_curve(
     }
 
 
-def sample(
-    scored: PassageScores, n: int, generator: np.random.Generator
-) -> np.ndarray[Any, np.dtype[np.int64]] | None:
-    """Rows of `n` members and `n` others; None where there are too few."""
+def sample(scored: PassageScores, n: int, generator: np.random.Generator) -> PassageScores | None:
+    """`n` members and `n` others; None where there are too few."""
     sides = [np.flatnonzero(scored.member == side) for side in (True, False)]
     if min(map(len, sides)) < n:
         return None
-    return np.concatenate([generator.choice(side, n, replace=False) for side in sides])
+    rows = np.concatenate([generator.choice(side, n, replace=False) for side in sides])
+    return PassageScores(
+        tuple(scored.groups[i] for i in rows),
+        scored.member[rows],
+        scored.published[rows],
+        scored.features[rows],
+        scored.increases[rows],
+    )
+
+
+def shuffled(scored: PassageScores, generator: np.random.Generator) -> PassageScores:
+    """The same passages with membership labels permuted as under the null hypothesis."""
+    units, member = scored.units, scored.member.copy()
+    drawn = units.member.copy()
+    for mine in units.strata:
+        drawn[mine] = generator.permutation(drawn[mine])
+    kept = units.unit_of >= 0
+    member[kept] = drawn[units.unit_of[kept]]
+    return replace(scored, member=member)
 
 
 def sample_p_values(

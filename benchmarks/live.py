@@ -127,13 +127,13 @@ def flags_of(scorer: Scorer, text: str, every: int, confirm: int) -> list[tuple[
     ids = list(tokenize(lm, [text])[0].ids)[: lm.context - len(lm.prefix)]
     stream = StateStream(scorer.probe, len(lm.prefix))
     schedule = Schedule(every)
-    monitor = Monitor(scorer, stream, schedule, confirm=confirm)
+    monitor = Monitor(scorer, stream, confirm=confirm)
     flags: list[tuple[int, str | None]] = []
     unread, past = list(lm.prefix), None
     with stream.attached():
         for count, token in enumerate(ids, 1):
             unread.append(token)
-            if not monitor.due(count):
+            if not schedule.due(count):
                 continue
             with torch.inference_mode(), stream.listening():
                 feed = torch.tensor([unread], device=lm.device)

@@ -1,6 +1,11 @@
 """Errors a user can cause: one clear line each (what, where, limit, what to do)."""
 
 
+def one_line(error: object) -> str:
+    """The message of an error, or any text, without line breaks."""
+    return " ".join(str(error).split())
+
+
 class CopyLensError(Exception):
     """A mistake in the input. The command line prints its message and exits with code 2."""
 

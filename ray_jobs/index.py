@@ -9,7 +9,6 @@ from copylens.corpus import load_manifest, shard_uris
 from copylens.evidence.arrays import LAYOUT
 from copylens.evidence.building import (
     MEAN_STATES,
-    IndexInputs,
     ShardTask,
     add_vectors,
     build_task,
@@ -57,7 +56,7 @@ def _work(config: RunConfig, states: str) -> tuple[str, dict[str, Any]]:
     start = time.perf_counter()
     folder = evidence_uri(config.output)
     part_passages = config.evidence.part_passages
-    inputs = IndexInputs(load_manifest(config.output).hash, part_passages, states)
+    corpus = load_manifest(config.output).hash
     tasks = plan_index(folder, registered_passages(config.output), part_passages)
     pending = [task for task in tasks if not task.done]
     total = sum(task.passages for task in pending)
@@ -65,7 +64,7 @@ def _work(config: RunConfig, states: str) -> tuple[str, dict[str, Any]]:
     if states and lacks_vectors(tasks, states):
         add_vectors(tasks, states, _publish_mean_states(config, folder))
         storage.remove_tree(storage.join(folder, MEAN_STATES))
-    manifest = publish_index(folder, tasks, inputs)
+    manifest = publish_index(folder, tasks, corpus, part_passages, states)
     summary = {
         **manifest.summary(),
         "shards": len(tasks),

@@ -15,7 +15,6 @@ import numpy as np
 
 from copylens.corpus import read_split, shard_uris
 from copylens.evidence.building import (
-    IndexInputs,
     add_vectors,
     build_task,
     plan_index,
@@ -42,7 +41,7 @@ def main() -> None:
         for task in tasks:
             build_task(task)
         add_vectors(tasks, "measured", mean_states)
-        publish_index(folder, tasks, IndexInputs("", PART, "measured"))
+        publish_index(folder, tasks, "", PART, "measured")
         index = EvidenceIndex.open(folder)
         texts = {p.id: p.text for p in read_split(output, "test")}
         rows = [

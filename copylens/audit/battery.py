@@ -1,13 +1,13 @@
 """All membership tests on all sub-datasets: scores of passages -> p-values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from copylens.audit.inference import LabelledFeatures, direction
+from copylens.audit.inference import direction, spread_of
 from copylens.audit.passages import AuditPassage
-from copylens.audit.permutation import Units, make_units, p_values, standard_errors
+from copylens.audit.permutation import Units, make_units, of_both_kinds, standard_errors
 from copylens.audit.reading import Reading
 from copylens.audit.reference import ORDERS, ngram_scores
 from copylens.audit.scores import loss, min_k, min_k_plus_plus, surprises, zlib_ratio
@@ -45,17 +45,6 @@ class PassageScores:
         """The units that are exchangeable under the null hypothesis."""
         return make_units(self.groups, self.member)
 
-    def take(self, rows: Sequence[int] | np.ndarray) -> "PassageScores":
-        """Some of the passages alone."""
-        rows = np.asarray(rows)
-        return PassageScores(
-            tuple(self.groups[i] for i in rows),
-            self.member[rows],
-            self.published[rows],
-            self.features[rows],
-            self.increases[rows],
-        )
-
 
 def score_all(
     items: Mapping[str, Sequence[AuditPassage]],
@@ -89,20 +78,13 @@ def score_all(
     return result
 
 
-def published_p_values(scored: PassageScores, permutations: int, seed: int) -> dict[str, float]:
-    """P-value of each of `PUBLISHED_TESTS`."""
-    found = p_values(scored.units, scored.published, permutations, seed)
-    return dict(zip(PUBLISHED_TESTS, map(float, found)))
-
-
 def direction_from(others: Mapping[str, PassageScores]) -> tuple[FloatArray | None, int]:
     """Weights of dataset inference learned on these sub-datasets, and the number of those used.
 
     (None, 0) where none of them has both members and non-members.
     """
-    known = {name: LabelledFeatures(item.features, item.units) for name, item in others.items()}
-    known = {name: item for name, item in known.items() if len(item.member)}
-    return direction(known), len(known)
+    known = [(item.features, item.units) for item in others.values()]
+    return direction(known), sum(len(units.member) > 0 for _, units in known)
 
 
 def learned_scores(
@@ -117,44 +99,26 @@ def learned_scores(
     units = scored.units
     if weights is None:
         half, units = units.halves(seed)
-        weights = direction({"": LabelledFeatures(scored.features, half)})
+        weights = direction([(scored.features, half)])
     if weights is None or not len(units.member):
         return units, np.zeros((len(scored.member), 1))
-    scale = np.maximum(scored.units.means(scored.features).std(axis=0), 1e-9)
+    scale = spread_of(scored.features, scored.units)
     return units, (scored.features / scale @ weights)[:, None]
 
 
-def adjusted_loss(scored: PassageScores) -> FloatArray:
-    """[N, 1] mean log-probability, less its regression on n-gram scores and the LM's entropy.
-
-    Least squares over all passages; membership labels are not used.
-    """
-    units = scored.units
-    kept = units.unit_of >= 0
-    covariates = scored.features[:, -_COVARIATES:]
-    centred, target = units.means(covariates), units.means(scored.published[:, :1])
-    if len(target) <= 3 * _COVARIATES:
-        return scored.published[:, :1]
-    slopes = np.linalg.lstsq(centred, target, rcond=None)[0]
-    return np.asarray(scored.published[:, :1] - np.where(kept[:, None], covariates @ slopes, 0.0))
-
-
 def gap(scored: PassageScores) -> tuple[float, float]:
-    """Mean difference of members and non-members, nats per token, and its standard error."""
-    difference, error = standard_errors(scored.units, adjusted_loss(scored))
+    """Mean difference of members and non-members, nats per token, and its standard error.
+
+    Of the log-probability less its regression on n-gram scores and the LM's entropy: least squares
+    over all passages; membership labels are not used.
+    """
+    units, adjusted = scored.units, scored.published[:, :1]
+    covariates, target = scored.features[:, -_COVARIATES:], units.means(adjusted)
+    if len(target) > 3 * _COVARIATES:
+        slopes = np.linalg.lstsq(units.means(covariates), target, rcond=None)[0]
+        adjusted = adjusted - covariates @ slopes
+    difference, error = standard_errors(units, adjusted)
     return float(difference[0]), float(error[0])
-
-
-def shuffled(scored: PassageScores, generator: np.random.Generator) -> PassageScores:
-    """The same passages with membership labels permuted as under the null hypothesis."""
-    units, member = scored.units, scored.member.copy()
-    drawn = units.member.copy()
-    for s in np.unique(units.stratum):
-        mine = units.stratum == s
-        drawn[mine] = generator.permutation(drawn[mine])
-    kept = units.unit_of >= 0
-    member[kept] = drawn[units.unit_of[kept]]
-    return replace(scored, member=member)
 
 
 def _published(
@@ -205,10 +169,5 @@ def _ngrams(
 
 def _left_out(items: Sequence[AuditPassage]) -> list[str]:
     """The unit left out with each passage: itself if its group has both kinds, or its group."""
-    kinds: dict[str, set[str]] = {}
-    for item in items:
-        kinds.setdefault(item.group, set()).add(item.kind)
-    return [
-        f"{item.group}/{n}" if len(kinds[item.group]) == 2 else item.group
-        for n, item in enumerate(items)
-    ]
+    both = of_both_kinds([i.group for i in items], [i.kind == "member" for i in items])
+    return [f"{i.group}/{n}" if i.group in both else i.group for n, i in enumerate(items)]

@@ -23,7 +23,6 @@ from copylens.audit.battery import (
     direction_from,
     gap,
     learned_scores,
-    published_p_values,
 )
 from copylens.audit.permutation import holm, p_values
 from copylens.audit.self_comparison import compare
@@ -49,9 +48,9 @@ def find(
     # Enough permutations for the smallest possible p-value to stay below alpha when corrected.
     permutations = max(config.permutations, int(20 * len(names) / config.alpha))
     entries = {name: _measured(scored, name, permutations, seed) for name in names}
-    _correct(entries, lambda entry: entry)
+    _correct(list(entries.values()))
     for test in TESTS:
-        _correct(entries, lambda entry: entry["tests"][test])  # noqa: B023
+        _correct([entry["tests"][test] for entry in entries.values()])
     for name, entry in entries.items():
         entry["finding"], reason = _finding(entry, len(names), config)
         entry["sentence"] = _sentence(name, entry, reason, len(names))
@@ -76,8 +75,9 @@ def _measured(
         "tests": tests,
     }
     if len(units.member):
-        for test, p_value in published_p_values(mine, permutations, seed).items():
-            tests[test]["p_value"] = p_value
+        published = p_values(units, mine.published, permutations, seed)
+        for test, p_value in zip(PUBLISHED_TESTS, published):
+            tests[test]["p_value"] = float(p_value)
         weights, learned_on = direction_from(others)
         tested, scores = learned_scores(mine, weights, seed)
         tests[LEARNED]["learned_on"] = learned_on
@@ -104,9 +104,8 @@ def self_compared(mine: PassageScores, others: Mapping[str, PassageScores]) -> d
     return {"p_value": None} if found is None else vars(found)
 
 
-def _correct(entries: Mapping[str, dict[str, Any]], part: Any) -> None:
+def _correct(parts: Sequence[dict[str, Any]]) -> None:
     """Holm's correction over the sub-datasets that have a p-value."""
-    parts = [part(entry) for entry in entries.values()]
     asked = [item for item in parts if item["p_value"] is not None]
     for item in parts:
         item["p_holm"] = None
@@ -137,21 +136,19 @@ def _finding(entry: Mapping[str, Any], asked: int, config: AuditConfig) -> tuple
 
 def _why_untested(entry: Mapping[str, Any]) -> str:
     if entry["non_members"] == "none":
-        return (
+        reason = (
             "there are no passages of it that the LM surely has not read; name some with --against "
-            "or audit.unread_splits" + _weak_hint(entry["tests"][SELF])
+            "or audit.unread_splits"
         )
+        weak = entry["tests"][SELF]["p_value"]
+        if weak is not None:
+            reason += (
+                f". Self-Comparison alone, weak by itself, has p = {weak:.2g} before correction"
+            )
+        return reason
     if not entry["passages"]["members"]:
         return "none of its passages is said to have been read"
     return "no split group can change sides: give more of them"
-
-
-def _weak_hint(found: Mapping[str, Any]) -> str:
-    if found["p_value"] is None:
-        return ""
-    return (
-        f". Self-Comparison alone, weak by itself, has p = {found['p_value']:.2g} before correction"
-    )
 
 
 def _sentence(name: str, entry: Mapping[str, Any], reason: str, asked: int) -> str:

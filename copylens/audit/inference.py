@@ -10,50 +10,43 @@ too, with the sign that cancels noise; and the weights are learned across sub-da
 passages of the one in question are left to test on.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import numpy as np
 
 from copylens.audit.permutation import Units
-from copylens.records import BoolArray, FloatArray
+from copylens.records import FloatArray
 
 _RIDGE = 0.03
 """Added to the diagonal of a correlation matrix: features are many and alike."""
 
 
-@dataclass(frozen=True)
-class LabelledFeatures:
-    """A sub-dataset's passages: features [N, F], and units with their membership labels."""
+def spread_of(features: FloatArray, units: Units) -> FloatArray:
+    """[F] standard deviation of features [N, F] over units, centred in each stratum; > 0.
 
-    features: FloatArray
-    units: Units
-
-    @property
-    def member(self) -> BoolArray:
-        """[U] the label of each unit."""
-        return self.units.member
-
-    def standardised(self) -> FloatArray:
-        """Features of units [U, F], centred in each stratum, in units of their own spread.
-
-        Membership labels are not used.
-        """
-        values = self.units.means(self.features)
-        return np.asarray(values / np.maximum(values.std(axis=0), 1e-9))
+    Membership labels are not used.
+    """
+    return np.asarray(np.maximum(units.means(features).std(axis=0), 1e-9))
 
 
-def direction(known: Mapping[str, LabelledFeatures]) -> FloatArray | None:
+def direction(known: Iterable[tuple[FloatArray, Units]]) -> FloatArray | None:
     """Weights [F] of Fisher's linear discriminant between members and non-members, with a ridge.
 
-    Every sub-dataset has the same weight. None where no sub-dataset has both.
+    Features are centred in each stratum and scaled by their own spread. Every sub-dataset has the
+    same weight.
+
+    Args:
+        known: features [N, F] of each sub-dataset's passages, and their units.
+
+    Returns:
+        None where no sub-dataset has both.
     """
     gaps, spreads = [], []
-    for item in known.values():
-        if not len(item.member):
+    for features, units in known:
+        if not len(units.member):
             continue
-        values, member = item.standardised(), item.member
-        sides = [values[member], values[~member]]
+        values = units.means(features) / spread_of(features, units)
+        sides = [values[units.member], values[~units.member]]
         gaps.append(sides[0].mean(axis=0) - sides[1].mean(axis=0))
         inside = np.concatenate([side - side.mean(axis=0) for side in sides])
         spreads.append(inside.T @ inside / len(inside))

@@ -11,7 +11,7 @@ from typing import Literal
 from copylens.config.schema import RunConfig
 from copylens.corpus import load_manifest, read_split
 from copylens.corpus.checks import Intake
-from copylens.corpus.sampling import bucket, shuffle_key
+from copylens.corpus.sampling import bucket, in_turn, shuffle_key
 from copylens.corpus.sources.opening import open_source
 from copylens.errors import ConfigError, CorpusError
 from copylens.records import REGISTERED_SPLITS, Passage, SplitName
@@ -75,12 +75,13 @@ def audit_passages(config: RunConfig) -> dict[str, list[AuditPassage]]:
 
 
 def _audit_passage(passage: Passage, config: RunConfig) -> AuditPassage:
-    unread = passage.split != "train" or bucket(passage.id) in config.audit.unread_buckets
-    kind: Kind = "non-member" if unread else "member"
-    source = passage.split if passage.split != "train" else "train, unread buckets"
-    return AuditPassage(
-        passage.id, passage.text, passage.split_group, kind, source if unread else "train"
-    )
+    kind: Kind = "member"
+    source: str = passage.split
+    if passage.split != "train":
+        kind = "non-member"
+    elif bucket(passage.id) in config.audit.unread_buckets:
+        kind, source = "non-member", "train, unread buckets"
+    return AuditPassage(passage.id, passage.text, passage.split_group, kind, source)
 
 
 def _against(config: RunConfig, names: set[str]) -> Iterable[tuple[str, AuditPassage]]:
@@ -93,23 +94,15 @@ def _against(config: RunConfig, names: set[str]) -> Iterable[tuple[str, AuditPas
                 f"audit.against: '{uri}' has no passage of {', '.join(sorted(names))}; its rows "
                 "need `text` and the `sub_dataset` that they are like"
             )
-        for passage in unsplit:
-            group = passage.split_group
-            yield (
-                passage.sub_dataset,
-                AuditPassage(passage.id, passage.text, group, "non-member", uri),
-            )
+        for p in unsplit:
+            yield p.sub_dataset, AuditPassage(p.id, p.text, p.split_group, "non-member", uri)
 
 
 def _chosen(items: Sequence[AuditPassage], most: int, seed: int) -> list[AuditPassage]:
     """At most `most` of each kind, taken in turn from the split groups."""
+    order = sorted(items, key=lambda i: (shuffle_key(seed, i.group), shuffle_key(seed, i.id)))
     kept: list[AuditPassage] = []
     for kind in ("member", "non-member"):
-        rounds: dict[str, int] = {}
-        ranked = []
-        mine = [item for item in items if item.kind == kind]
-        for item in sorted(mine, key=lambda item: shuffle_key(seed, item.id)):
-            rounds[item.group] = rounds.get(item.group, -1) + 1
-            ranked.append((rounds[item.group], shuffle_key(seed, item.group), item))
-        kept += [item for _, _, item in sorted(ranked, key=lambda entry: entry[:2])[:most]]
+        mine = [item for item in order if item.kind == kind]
+        kept += in_turn(mine, lambda item: item.group)[:most]
     return kept

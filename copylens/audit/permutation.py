@@ -7,7 +7,7 @@ between units. Passages of one book are not independent, so:
 - split groups that hold one kind only are units as wholes, each with its mean score.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import comb, prod
 
@@ -37,9 +37,14 @@ class Units:
     member: BoolArray
 
     @property
+    def strata(self) -> list[BoolArray]:
+        """Of each stratum which units [U] it has."""
+        return [self.stratum == s for s in np.unique(self.stratum)]
+
+    @property
     def arrangements(self) -> int:
         """Number of ways to permute the labels within strata; 1 over it is the least p-value."""
-        strata = (self.member[self.stratum == s] for s in np.unique(self.stratum))
+        strata = (self.member[mine] for mine in self.strata)
         return prod(comb(len(mine), int(mine.sum())) for mine in strata)
 
     @property
@@ -51,8 +56,8 @@ class Units:
     def only(self, kept: BoolArray) -> "Units":
         """The units [U] that are kept, without strata that have one kind left."""
         kept = kept.copy()
-        for s in np.unique(self.stratum):
-            mine = (self.stratum == s) & kept
+        for stratum in self.strata:
+            mine = stratum & kept
             kept &= ~mine | (len(np.unique(self.member[mine])) == 2)
         number = np.append(np.where(kept, np.cumsum(kept) - 1, -1), -1)
         strata = np.unique(self.stratum[kept])
@@ -66,9 +71,9 @@ class Units:
         """Two random halves of the units, stratified by stratum and label."""
         order = np.random.default_rng([seed, 29]).permutation(len(self.member))
         first = np.zeros(len(self.member), bool)
-        for s in np.unique(self.stratum):
+        for stratum in self.strata:
             for side in (True, False):
-                mine = order[(self.stratum[order] == s) & (self.member[order] == side)]
+                mine = order[stratum[order] & (self.member[order] == side)]
                 first[mine[::2]] = True
         return self.only(first), self.only(~first)
 
@@ -78,33 +83,30 @@ class Units:
         sums = np.zeros((len(self.stratum), scores.shape[1]))
         np.add.at(sums, self.unit_of[kept], scores[kept])
         values = sums / np.bincount(self.unit_of[kept], minlength=len(sums))[:, None]
-        for s in np.unique(self.stratum):
-            mine = self.stratum == s
+        for mine in self.strata:
             values[mine] -= values[mine].mean(axis=0)
         return values
 
 
 def make_units(groups: Sequence[str], member: BoolArray) -> Units:
     """Units of passages [N] from their split groups and labels."""
-    kinds: dict[str, set[bool]] = {}
-    for group, said in zip(groups, member):
-        kinds.setdefault(group, set()).add(bool(said))
-    keys = [
-        (group, str(n)) if len(kinds[group]) == 2 else (_PURE, group)
-        for n, group in enumerate(groups)
-    ]
+    both = of_both_kinds(groups, member)
+    keys = [(group, str(n)) if group in both else (_PURE, group) for n, group in enumerate(groups)]
     of_key: dict[tuple[str, str], bool] = dict(zip(keys, map(bool, member)))
-    sides: dict[str, set[bool]] = {}
-    for (stratum, _), said in of_key.items():
-        sides.setdefault(stratum, set()).add(said)
-    strata = sorted(stratum for stratum, found in sides.items() if len(found) == 2)
-    units = sorted(key for key in of_key if len(sides[key[0]]) == 2)
+    strata = sorted(of_both_kinds([stratum for stratum, _ in of_key], of_key.values()))
+    units = sorted(key for key in of_key if key[0] in strata)
     place = {key: number for number, key in enumerate(units)}
     return Units(
         unit_of=np.array([place.get(key, -1) for key in keys], np.int64),
         stratum=np.array([strata.index(s) for s, _ in units], np.int64),
         member=np.array([of_key[key] for key in units], bool),
     )
+
+
+def of_both_kinds(names: Iterable[str], member: Iterable[bool]) -> set[str]:
+    """The names that come with a member and with a non-member."""
+    seen = {(name, bool(said)) for name, said in zip(names, member)}
+    return {name for name, said in seen if (name, not said) in seen}
 
 
 def p_values(units: Units, scores: FloatArray, permutations: int, seed: int) -> FloatArray:
@@ -133,12 +135,13 @@ def standard_errors(units: Units, scores: FloatArray) -> tuple[FloatArray, Float
     """
     values = units.means(scores)
     weight, spread = 0.0, np.zeros(scores.shape[1])
-    for s in np.unique(units.stratum):
-        mine = units.stratum == s
+    for mine in units.strata:
         member, x = units.member[mine], values[mine]
         n, m = len(x), int(member.sum())
         weight += m * (n - m) / n
-        rest = sum(((x[side] - x[side].mean(axis=0)) ** 2).sum(axis=0) for side in _both(member))
+        rest = sum(
+            ((x[side] - x[side].mean(axis=0)) ** 2).sum(axis=0) for side in (member, ~member)
+        )
         spread += m * (n - m) / n * rest / max(n - 2, 1)
     difference = values[units.member].sum(axis=0) / weight
     return difference, np.sqrt(spread) / weight
@@ -157,13 +160,9 @@ def holm(p_values: Sequence[float]) -> list[float]:
 def _arrangements(units: Units, count: int, generator: np.random.Generator) -> FloatArray:
     """Random arrangements [count, U]: 1.0 where a unit is called a member."""
     drawn = np.zeros((count, len(units.member)))
-    for s in np.unique(units.stratum):
-        mine = np.flatnonzero(units.stratum == s)
+    for stratum in units.strata:
+        mine = np.flatnonzero(stratum)
         chosen = int(units.member[mine].sum())
         order = generator.random((count, len(mine))).argpartition(chosen - 1, axis=1)[:, :chosen]
         np.put_along_axis(drawn, mine[order], 1.0, axis=1)
     return drawn
-
-
-def _both(member: BoolArray) -> tuple[BoolArray, BoolArray]:
-    return member, ~member

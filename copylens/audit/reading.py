@@ -15,12 +15,11 @@ from copylens.audit.self_comparison import changed_words, increase, second_half
 from copylens.audit.token_scores import TokenScores, token_scores
 from copylens.config.schema import ProbeConfig, RunConfig, fingerprint
 from copylens.errors import CorpusError
-from copylens.probe.lm import LanguageModel, load_language_model, weight_hash
+from copylens.probe.lm import load_language_model, weight_hash
 from copylens.records import AnyArray, FloatArray
 from copylens.store import storage
 from copylens.store.markers import facts_of, is_published, mark
 
-_TEXTS = 64
 _PER_TOKEN = ("ids", "offsets", "log_probs", "means", "deviations")
 
 
@@ -87,22 +86,15 @@ class Reader:
         self._items = audit_passages(config)
         self._paraphrase = load_paraphraser(config.audit.paraphraser)
         self._lm = load_language_model(config.probe)
-        self._reference: LanguageModel | None = None
-        if config.audit.reference:
-            self._reference = load_language_model(_reference(config))
+        named = config.audit.reference
+        self._reference = load_language_model(_reference(config)) if named else None
 
     def __call__(self, task: ReadTask) -> None:
         """Publishes one sub-dataset's reading."""
         if task.done:
             return
         texts = [item.text for item in self._items[task.sub_dataset]]
-        parts = [self._read(texts[i : i + _TEXTS]) for i in range(0, len(texts), _TEXTS)]
-        reading = Reading(
-            tokens=tuple(item for part in parts for item in part.tokens),
-            increases=np.concatenate([part.increases for part in parts]),
-            references=np.concatenate([part.references for part in parts]),
-        )
-        data = _encoded(reading)
+        data = _encoded(self._read(texts))
         storage.write_bytes(task.target, data)
         mark(task.target, task.key, {"passages": len(texts), "sha256": storage.sha256(data)})
 

@@ -34,8 +34,7 @@ def make_audit(
     names = [name for name in audited(config) if name in scored]
     return {
         "probe": {
-            "model": config.probe.model,
-            "revision": config.probe.revision,
+            **config.probe.model_dump(include={"model", "revision"}),
             "weights": weight_hash(config.probe),
         },
         "corpus_manifest": load_manifest(config.output).hash,

@@ -8,12 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from copylens.errors import ProbeError
-from copylens.probe.chunks import batches, padded, split_chunks, tokenize
+from copylens.probe.chunks import batches, padded, tokenize
+from copylens.probe.likelihood import predicted
 from copylens.probe.lm import LanguageModel
 from copylens.records import FloatArray, IntArray
 
-# Logits computed at once: 4 MB stay in a core's cache.
-_LOGITS = 2**20
 _FLOOR = -1e4
 
 
@@ -54,8 +53,7 @@ def token_scores(lm: LanguageModel, texts: Sequence[str], batch_tokens: int) -> 
         raise ProbeError("the audit needs an LM that predicts the next token; this one is none")
     tokens = tokenize(lm, texts)
     moments = [np.full((len(item.ids), 3), np.nan) for item in tokens]
-    chunks = [c for n, item in enumerate(tokens) for c in split_chunks(lm, n, item, 1)]
-    for batch in batches(chunks, batch_tokens):
+    for batch in batches(lm, tokens, 1, batch_tokens):
         ids, mask = padded(batch, lm)
         for chunk, rows in zip(batch, _moments(lm, ids, mask, head)):
             start, end = chunk.keep
@@ -63,9 +61,8 @@ def token_scores(lm: LanguageModel, texts: Sequence[str], batch_tokens: int) -> 
     result = []
     for item, found in zip(tokens, moments):
         seen = ~np.isnan(found[:, 0])
-        ids_seen = np.asarray(item.ids, np.int32)[seen]
-        columns = found[seen].T.astype(np.float32)
-        result.append(TokenScores(ids_seen, item.offsets[seen], *columns))
+        kept = np.asarray(item.ids, np.int32)[seen]
+        result.append(TokenScores(kept, item.offsets[seen], *found[seen].T.astype(np.float32)))
     return result
 
 
@@ -74,17 +71,8 @@ def _moments(lm: LanguageModel, ids: Tensor, mask: Tensor, head: nn.Module) -> F
     """[B, T, 3] as `prediction_moments`; NaN where there is no prediction."""
     with lm.passing:
         hidden = lm.base(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
-    B, T, D = hidden.shape
-    result = np.full((B, T, 3), np.nan)
-    if T > 1:
-        context, target = hidden[:, :-1].reshape(-1, D), ids[:, 1:].reshape(-1)
-        rows = max(16, _LOGITS // head(context[:1]).shape[1])
-        parts = [
-            prediction_moments(head(context[i : i + rows]), target[i : i + rows]).cpu()
-            for i in range(0, len(context), rows)
-        ]
-        result[:, 1:] = torch.cat(parts).reshape(B, T - 1, 3).numpy()
-    return result
+    found = predicted(hidden, ids, head, prediction_moments).cpu().numpy()
+    return np.pad(found, ((0, 0), (1, 0), (0, 0)), constant_values=np.nan)
 
 
 def prediction_moments(logits: Tensor, target: Tensor) -> Tensor:

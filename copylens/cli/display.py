@@ -1,11 +1,15 @@
 """What the command line shows to a person."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import typer
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from copylens.errors import one_line
 
 if TYPE_CHECKING:  # torch and numpy are slow to import
     from copylens.generation.live import LiveStep
@@ -44,6 +48,14 @@ def _print_table(
         # As Text: in a plain string rich takes "[MIT]" for markup and leaves it out.
         table.add_row(*map(Text, row))
     _console().print(table, soft_wrap=False)
+
+
+def summary(found: Mapping[str, Any], as_json: bool) -> None:
+    """One stage's result: a line of JSON for programs, or as `stage` shows it."""
+    if as_json:
+        typer.echo(json.dumps(found))
+    else:
+        stage(found)
 
 
 def stage(summary: Mapping[str, Any]) -> None:
@@ -96,7 +108,7 @@ def verdict(text: str, result: "Verdict") -> None:
 
 def _shortened(text: str, chars: int) -> str:
     """On one line; an ellipsis at its end says that there is more."""
-    line = " ".join(text.split())
+    line = one_line(text)
     return line if len(line) <= chars else f"{line[: chars - 1]}…"
 
 
@@ -149,18 +161,16 @@ def live(step: "LiveStep") -> None:
 def audit(found: Mapping[str, Any]) -> None:
     """Findings with their p-values; below it the sentences that are no clear yes."""
     words = {"trained on": "yes", "no evidence": "no evidence", "cannot tell": "cannot tell"}
-    rows = []
-    for name, entry in found["sub_datasets"].items():
-        gap = entry["gap"]
-        rows.append(
-            (
-                name,
-                words[entry["finding"]],
-                _p_value(entry["p_holm"]),
-                "-" if gap is None else f"{gap['nats_per_token']:.2f} nats",
-                _p_value(entry["tests"]["self_comparison"]["p_holm"]),
-            )
+    rows = [
+        (
+            name,
+            words[entry["finding"]],
+            _p_value(entry["p_holm"]),
+            f"{entry['gap']['nats_per_token']:.2f} nats" if entry["gap"] else "-",
+            _p_value(entry["tests"]["self_comparison"]["p_holm"]),
         )
+        for name, entry in found["sub_datasets"].items()
+    ]
     columns = ("sub-dataset", "trained on", "p, corrected", "likelier by", "Self-Comparison")
     _print_table(columns, rows)
     for entry in found["sub_datasets"].values():

@@ -1,7 +1,6 @@
 """Verbs for rights holders: statements, takedowns, rescoring."""
 
 import json
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -71,11 +70,7 @@ def remove(
     from copylens.config.load import load_config
     from ray_jobs.remove import run
 
-    summary = run(load_config(config, overrides or []), sub_dataset)
-    if as_json:
-        typer.echo(json.dumps(summary))
-    else:
-        display.stage(summary)
+    display.summary(run(load_config(config, overrides or []), sub_dataset), as_json)
 
 
 @app.command()
@@ -102,18 +97,10 @@ def rescore(
     from copylens.takedown.relogging import rescore as again
     from ray_jobs.rescore import find_change
 
-    registry = registry_at(tracking_uri)
-    change, scorer = find_change(model, since, registry, probe, least_share)
-
-    def score(asked: Sequence[str], evidence: bool) -> Any:
-        return scorer.verdicts(asked, evidence=evidence)
-
-    counts = again(log, output, change, texts, score)
+    change, scorer = find_change(model, since, registry_at(tracking_uri), probe, least_share)
+    counts = again(log, output, change, texts, lambda t, wanted: scorer.verdicts(t, None, wanted))
     summary = {"stage": "rescore", "skipped": False, **counts, "output": output}
-    if as_json:
-        typer.echo(json.dumps(summary))
-    else:
-        display.stage(summary)
+    display.summary(summary, as_json)
 
 
 def _scoring_version(judge: dict[str, Any], model: str | None, tracking_uri: str | None) -> Any:

@@ -1,6 +1,7 @@
 """The stages of a run, alone, together, or as a job on a cluster."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -10,41 +11,26 @@ from copylens.cli import display
 from copylens.cli.app import app
 from copylens.cli.options import AsJson, Config, Overrides
 
-
-@app.command()
-def ingest(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Sources -> checked, deduplicated, split passages. Bad rows go to quarantine.jsonl."""
-    _stages(("ingest",), config, overrides, as_json)
-
-
-@app.command()
-def embed(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Passages -> states of the LM. Killed midway, it goes on where it stopped."""
-    _stages(("embed",), config, overrides, as_json)
+_STAGES = {
+    "ingest": "Sources -> checked, deduplicated, split passages. Bad rows go to quarantine.jsonl.",
+    "embed": "Passages -> states of the LM. Killed midway, it goes on where it stopped.",
+    "train": "States -> attributor and detector, calibrated; curves go to MLflow.",
+    "evaluate": "The scorer beside every baseline on the test splits: report.json and report.html.",
+    "index": "Registered passages -> the evidence of verdicts; "
+    "only what is new or changed is built.",
+    "promote": "Registers the scorer; `champion` moves to it if the config's gates pass.",
+}
 
 
-@app.command()
-def train(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """States -> attributor and detector, calibrated; curves go to MLflow."""
-    _stages(("train",), config, overrides, as_json)
+def _verb(stage: str) -> Callable[..., None]:
+    def verb(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
+        _run(config, overrides, as_json, stage)
+
+    return verb
 
 
-@app.command()
-def evaluate(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """The scorer beside every baseline on the test splits: report.json and report.html."""
-    _stages(("evaluate",), config, overrides, as_json)
-
-
-@app.command()
-def index(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Registered passages -> the evidence of verdicts; only what is new or changed is built."""
-    _stages(("index",), config, overrides, as_json)
-
-
-@app.command()
-def promote(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
-    """Registers the scorer; `champion` moves to it if the config's gates pass."""
-    _stages(("promote",), config, overrides, as_json)
+for _stage, _help in _STAGES.items():
+    app.command(_stage, help=_help)(_verb(_stage))
 
 
 @app.command()
@@ -66,7 +52,7 @@ def rollback(config: Config = None, overrides: Overrides = None, as_json: AsJson
 @app.command()
 def run(config: Config = None, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Ingest, embed, index, train, evaluate, promote, in order. Finished ones are skipped."""
-    _stages(None, config, overrides, as_json)
+    _run(config, overrides, as_json)
 
 
 @app.command()
@@ -119,18 +105,13 @@ def demo(
     run_demo(output, small)
 
 
-def _stages(
-    names: tuple[str, ...] | None, config: Path | None, overrides: list[str] | None, as_json: bool
-) -> None:
-    """The named stages; None: all of a run."""
+def _run(config: Path | None, overrides: list[str] | None, as_json: bool, *stages: str) -> None:
+    """These stages; without any all of a run."""
     from copylens.config.load import load_config
 
     settings = load_config(config, overrides or [])
     from copylens.store.stages import stages_of
     from ray_jobs.pipeline import run_stages
 
-    for summary in run_stages(settings, stages_of(settings) if names is None else names):
-        if as_json:
-            typer.echo(json.dumps(summary))
-        else:
-            display.stage(summary)
+    for summary in run_stages(settings, stages or stages_of(settings)):
+        display.summary(summary, as_json)

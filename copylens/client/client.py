@@ -7,21 +7,14 @@ with Client("http://localhost:8000", api_key="...") as client:
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import Any
 
 import httpx2
 from pydantic import ValidationError
 
-from copylens.client.records import (
-    GenerationEvent,
-    Registry,
-    ServedVerdict,
-    parse,
-    parse_event,
-)
+from copylens.client.records import EVENT_TYPES, GenerationEvent, R, Registry, ServedVerdict, parse
 from copylens.client.retries import Retries, retry_after
-from copylens.errors import CopyLensError
+from copylens.errors import CopyLensError, one_line
 
 _RETRIED = (429, 503)
 
@@ -103,11 +96,12 @@ class Client:
         Raises:
             ServiceError: the text cannot be scored, or there is no response.
         """
-        names = _without_none(id=id, document=document)
-        options = _without_none(alpha=alpha, evidence=evidence or None)
-        body = {"text": text, "timeline": timeline, **names, **options}
-        with _errors_of_parsing():
-            return parse(ServedVerdict, self._call("POST", "/v1/attribute", body))
+        body = {
+            "text": text,
+            **{k: v for k, v in (("id", id), ("document", document)) if v is not None},
+            **_options(alpha, timeline, evidence),
+        }
+        return _parsed(ServedVerdict, self._call("POST", "/v1/attribute", body))
 
     def attribute_many(
         self,
@@ -130,12 +124,10 @@ class Client:
         for start in range(0, len(texts), batch):
             rows = texts[start : start + batch]
             part = [row if isinstance(row, str) else dict(row) for row in rows]
-            options = _without_none(alpha=alpha, evidence=evidence or None)
-            body = {"texts": part, "timeline": timeline, **options}
+            body = {"texts": part, **_options(alpha, timeline, evidence)}
             for row in self._call("POST", "/v1/attribute", body)["verdicts"]:
-                with _errors_of_parsing():
-                    refused = "error" in row
-                    found.append(_refusal(row, 422) if refused else parse(ServedVerdict, row))
+                refused = "error" in row
+                found.append(_refusal(row, 422) if refused else _parsed(ServedVerdict, row))
         return found
 
     def registry(self) -> Registry:
@@ -144,8 +136,7 @@ class Client:
         Raises:
             ServiceError: there is no response.
         """
-        with _errors_of_parsing():
-            return parse(Registry, self._call("GET", "/v1/registry"))
+        return _parsed(Registry, self._call("GET", "/v1/registry"))
 
     def generate(self, prompt: str, **options: Any) -> Iterator[GenerationEvent]:
         """The events of a monitored generation, as they arrive.
@@ -154,7 +145,6 @@ class Client:
         ends the generation.
 
         Args:
-            prompt: the text to continue.
             options: further keys of `POST /v1/generate`: max_tokens, temperature, top_p, seed,
                 stop, every, confirm, alpha, block.
 
@@ -173,10 +163,9 @@ class Client:
                     if sse.event == "error":
                         raise _refusal({"error": data}, data.get("status"))
                     done = done or sse.event == "done"
-                    with _errors_of_parsing():
-                        event = parse_event(sse.event, data)
-                    if event is not None:
-                        yield event
+                    # An event that a newer service adds is left out.
+                    if kind := EVENT_TYPES.get(sse.event):
+                        yield _parsed(kind, data)
         except httpx2.SSEError:
             raise ServiceError(
                 f"{self._url} answered with something else than events", 200
@@ -210,24 +199,25 @@ class Client:
 
     def _unreachable(self, error: Exception) -> ServiceError:
         kind = "did not answer in time" if isinstance(error, httpx2.TimeoutException) else ""
-        reason = kind or f"is out of reach: {_line(str(error)) or type(error).__name__}"
+        reason = kind or f"is out of reach: {one_line(error) or type(error).__name__}"
         return ServiceError(f"the service at {self._url} {reason}")
 
 
-def _without_none(**values: Any) -> dict[str, Any]:
-    return {key: value for key, value in values.items() if value is not None}
+def _options(alpha: float | None, timeline: bool, evidence: bool) -> dict[str, Any]:
+    """The keys of a request besides its texts; what is as the service has it is left out."""
+    options = {"timeline": timeline, "alpha": alpha, "evidence": evidence or None}
+    return {key: value for key, value in options.items() if value is not None}
 
 
-@contextmanager
-def _errors_of_parsing() -> Iterator[None]:
-    """Within it, a response that `records` cannot parse is a ServiceError."""
+def _parsed(kind: type[R], row: Any) -> R:
+    """A record from a part of a response; a ServiceError where it is none."""
     try:
-        yield
+        return parse(kind, row)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise ServiceError(
-            f"the response cannot be read: {place}: {_line(first['msg'])}; "
+            f"the response cannot be read: {place}: {one_line(first['msg'])}; "
             "client and service may be of different versions"
         ) from None
 
@@ -244,7 +234,7 @@ def _error_of(answer: httpx2.Response) -> ServiceError:
         return _refusal(answer.json(), answer.status_code)
     except (ValueError, TypeError, KeyError, AttributeError):
         # The response of a proxy, not of the service.
-        line = _line(answer.text)[:200]
+        line = one_line(answer.text)[:200]
         return ServiceError(
             f"HTTP {answer.status_code} from {answer.url}: {line}".rstrip(": "), answer.status_code
         )
@@ -253,8 +243,4 @@ def _error_of(answer: httpx2.Response) -> ServiceError:
 def _refusal(body: Any, status: int | None) -> ServiceError:
     error = body["error"]
     parts = [error["message"], error.get("hint")]
-    return ServiceError(_line("; ".join(filter(None, parts))), status, error.get("code"))
-
-
-def _line(text: str) -> str:
-    return " ".join(text.split())
+    return ServiceError(one_line("; ".join(filter(None, parts))), status, error.get("code"))

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from copylens.generation.flags import Block, Flag
 from copylens.records import Decision, ModelIdentity, Rights, Verdict
 
-_R = TypeVar("_R")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -103,20 +103,11 @@ _ADAPTERS: dict[type, TypeAdapter[Any]] = {
 }
 
 
-def parse(kind: type[_R], row: Any) -> _R:
+def parse(kind: type[R], row: Any) -> R:
     """A record of this module, with its nested records, from JSON values.
 
     Raises:
         ValidationError: a field is missing, or its value has another type.
     """
-    record: _R = _ADAPTERS[kind].validate_python(row)
+    record: R = _ADAPTERS[kind].validate_python(row)
     return record
-
-
-def parse_event(name: str, data: dict[str, Any]) -> GenerationEvent | None:
-    """An event of a generation; None for a name that is unknown here.
-
-    Raises:
-        ValidationError: see `parse`.
-    """
-    return parse(EVENT_TYPES[name], data) if name in EVENT_TYPES else None

@@ -38,8 +38,6 @@ class Retries:
 def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds, from either form that RFC 9110 allows; None where there is none."""
     value = headers.get("Retry-After", "").strip()
-    if not value:
-        return None
     try:
         return max(0.0, float(value))
     except ValueError:

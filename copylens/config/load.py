@@ -5,7 +5,7 @@ wrong experiment.
 """
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,10 @@ from pydantic import BaseModel, ValidationError
 
 from copylens.config.schema import RunConfig
 from copylens.config.section import Section
-from copylens.errors import ConfigError
+from copylens.errors import ConfigError, one_line
+
+# Types of pydantic's errors for keys that a section does not have.
+_UNKNOWN = ("extra_forbidden", "invalid_key")
 
 
 def load_config(
@@ -61,14 +64,16 @@ def _absolute(model: str) -> str:
 
 def build_config(values: Mapping[str, Any], where: str = "config") -> RunConfig:
     """Builds a RunConfig from nested plain values; `where` names their origin in errors."""
-    for key, valid in _unknown_keys(values, RunConfig, ""):
-        near = difflib.get_close_matches(key, valid, n=1, cutoff=0.0)
-        raise ConfigError(f"{where}: unknown key '{key}'; the nearest valid key is '{near[0]}'")
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
+        unknown = [entry for entry in error.errors() if entry["type"] in _UNKNOWN]
+        first = (unknown or error.errors())[0]
         key = ".".join(str(part) for part in first["loc"])
+        if unknown:
+            near = difflib.get_close_matches(key, _valid_keys(RunConfig, ""), n=1, cutoff=0.0)[0]
+            message = f"{where}: unknown key '{key}'; the nearest valid key is '{near}'"
+            raise ConfigError(message) from None
         reason = first["msg"].removeprefix("Value error, ")
         raise ConfigError(f"{where}: {key}: {reason}, got {first['input']!r}") from None
 
@@ -79,8 +84,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError(f"config file '{path}' is not there") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        summary = " ".join(str(error).split())
-        raise ConfigError(f"config file '{path}' cannot be read: {summary}") from None
+        raise ConfigError(f"config file '{path}' cannot be read: {one_line(error)}") from None
     if not isinstance(values, dict):
         raise ConfigError(f"config file '{path}' must hold keys and values, not a {type(values)}")
     return values
@@ -104,27 +108,10 @@ def _apply_override(values: dict[str, Any], override: str) -> None:
     node[last] = value
 
 
-def _unknown_keys(
-    values: Mapping[str, Any], section: type[BaseModel], prefix: str
-) -> Iterator[tuple[str, list[str]]]:
-    """Yields each unknown dotted key with the valid keys at its place."""
-    for key, value in values.items():
-        field = section.model_fields.get(str(key))
-        if field is None:
-            yield f"{prefix}{key}", _valid_keys(RunConfig, "")
-        elif isinstance(value, Mapping) and (inner := _section(field.annotation)) is not None:
-            yield from _unknown_keys(value, inner, f"{prefix}{key}.")
-
-
 def _valid_keys(section: type[BaseModel], prefix: str) -> list[str]:
     keys: list[str] = []
     for name, field in section.model_fields.items():
-        if (inner := _section(field.annotation)) is not None:
-            keys += _valid_keys(inner, f"{prefix}{name}.")
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            keys += _valid_keys(field.annotation, f"{prefix}{name}.")
         keys.append(f"{prefix}{name}")
     return keys
-
-
-def _section(annotation: Any) -> type[Section] | None:
-    is_section = isinstance(annotation, type) and issubclass(annotation, Section)
-    return annotation if is_section else None

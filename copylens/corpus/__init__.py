@@ -1,21 +1,12 @@
 """Sources -> checked, cut, deduplicated and split passages with their rights."""
 
 from copylens.corpus.ingest import ingest_corpus, sources_fingerprint
-from copylens.corpus.manifest import (
-    Counts,
-    Manifest,
-    ShardRecord,
-    SourceRecord,
-    corpus_uri,
-    load_manifest,
-)
+from copylens.corpus.manifest import Manifest, ShardRecord, corpus_uri, load_manifest
 from copylens.corpus.publish import read_shard, read_split, shard_uris
 
 __all__ = [
-    "Counts",
     "Manifest",
     "ShardRecord",
-    "SourceRecord",
     "corpus_uri",
     "ingest_corpus",
     "load_manifest",

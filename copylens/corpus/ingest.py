@@ -4,14 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pyarrow import fs
-
 from copylens.config.schema import RunConfig, fingerprint
-from copylens.corpus.checks import Intake, Quarantined, UnsplitPassage
+from copylens.corpus.checks import Intake, UnsplitPassage
 from copylens.corpus.dedup import drop_exact, drop_near
 from copylens.corpus.manifest import MANIFEST, Counts, Manifest, SourceRecord, corpus_uri
 from copylens.corpus.publish import clear, write_quarantine, write_shards
-from copylens.corpus.sampling import limit_passages
+from copylens.corpus.sampling import grouped, limit_passages
 from copylens.corpus.sources.opening import Kind, open_sources
 from copylens.corpus.sources.rows import Source
 from copylens.corpus.splits import require_splits, split_passages
@@ -44,13 +42,14 @@ def ingest_corpus(config: RunConfig) -> Manifest:
     passages = split_passages(unsplit, config.corpus, config.seed)
     require_splits(passages, names)
 
+    reasons = Counter(entry.reason.partition(":")[0] for entry in intake.quarantine)
     clear(config.output)
     manifest = Manifest(
         sub_datasets=names,
         rights=_rights(names, passages),
         counts=_count(intake, distinct, limited, unsplit),
         by_sub_dataset=_table(passages),
-        quarantine_reasons=_reasons(intake.quarantine),
+        quarantine_reasons=dict(sorted(reasons.items())),
         sources=records,
         shards=write_shards(config.output, passages, config.corpus.shard_passages, config.seed),
     )
@@ -88,8 +87,8 @@ def _require_apart(output: str, sources: Iterable[Source]) -> None:
 
 def _true_path(uri: str) -> str:
     """The path with links and `..` resolved, so that two names of one place compare equal."""
-    filesystem, path = storage.resolve(uri)
-    return str(Path(path).resolve()) if isinstance(filesystem, fs.LocalFileSystem) else str(path)
+    _, path = storage.resolve(uri)
+    return str(Path(path).resolve()) if storage.is_local(uri) else path
 
 
 def _registered_names(passages: Sequence[UnsplitPassage]) -> tuple[str, ...]:
@@ -136,24 +135,13 @@ def _count(
 
 
 def _rights(names: Sequence[str], passages: Sequence[Passage]) -> tuple[Rights, ...]:
-    holders: dict[str, set[str]] = {name: set() for name in names}
-    licenses: dict[str, set[str]] = {name: set() for name in names}
-    for passage in passages:
-        if passage.sub_dataset in holders:
-            holders[passage.sub_dataset].add(passage.holder)
-            licenses[passage.sub_dataset].add(passage.license)
-    return tuple(
-        Rights(name, "; ".join(sorted(holders[name])), "; ".join(sorted(licenses[name])))
-        for name in names
-    )
+    owned = grouped(passages, lambda passage: passage.sub_dataset)
+    holders = {name: sorted({passage.holder for passage in owned[name]}) for name in names}
+    licenses = {name: sorted({passage.license for passage in owned[name]}) for name in names}
+    return tuple(Rights(n, "; ".join(holders[n]), "; ".join(licenses[n])) for n in names)
 
 
 def _table(passages: Iterable[Passage]) -> dict[str, dict[str, int]]:
-    table: dict[str, Counter[str]] = {}
-    for passage in passages:
-        table.setdefault(passage.sub_dataset, Counter())[passage.split] += 1
-    return {name: dict(sorted(table[name].items())) for name in sorted(table)}
-
-
-def _reasons(entries: Iterable[Quarantined]) -> dict[str, int]:
-    return dict(sorted(Counter(entry.reason.partition(":")[0] for entry in entries).items()))
+    by_name = grouped(passages, lambda passage: passage.sub_dataset)
+    counts = {name: Counter(passage.split for passage in by_name[name]) for name in sorted(by_name)}
+    return {name: dict(sorted(splits.items())) for name, splits in counts.items()}

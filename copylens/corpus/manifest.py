@@ -151,7 +151,7 @@ def load_manifest(output: str) -> Manifest:
     try:
         values = storage.read_json(uri)
     except ValueError:
-        raise CorpusError(f"'{uri}' is damaged; run `copylens ingest` again") from None
+        values = None
     if not isinstance(values, dict):
         raise CorpusError(f"'{uri}' is damaged; run `copylens ingest` again")
     return Manifest.from_dict(values)

@@ -8,12 +8,11 @@ from dataclasses import asdict, fields
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import fs
 
 from copylens.corpus.checks import Quarantined
 from copylens.corpus.manifest import MANIFEST, ShardRecord, corpus_uri, load_manifest
 from copylens.corpus.sampling import shuffle_key
-from copylens.errors import CorpusError
+from copylens.errors import CorpusError, one_line
 from copylens.records import SPLITS, Passage, SplitName
 from copylens.store import storage
 
@@ -42,8 +41,9 @@ def read_shard(uri: str, sha256: str | None = None) -> list[Passage]:
             raise CorpusError(f"shard '{uri}' is damaged (its sha256 differs); ingest again")
         table = pq.read_table(io.BytesIO(data), schema=SCHEMA)
     except (OSError, pa.ArrowException) as error:
-        summary = " ".join(str(error).split())
-        raise CorpusError(f"shard '{uri}' cannot be read: {summary}; ingest again") from None
+        raise CorpusError(
+            f"shard '{uri}' cannot be read: {one_line(error)}; ingest again"
+        ) from None
     return [Passage(**row) for row in table.to_pylist()]
 
 
@@ -94,9 +94,7 @@ def encode(passages: Sequence[Passage]) -> bytes:
 
 def _remove(folder: str, expression: str) -> None:
     """Deletes files of a folder by name; a crash may also have left the temporary name."""
-    filesystem, path = storage.resolve(folder)
     name = re.compile(f"(?:{expression})(?:\\.[0-9a-f]+\\.tmp)?")
-    with storage.reaching(folder):
-        for info in filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True)):
-            if info.type == fs.FileType.File and name.fullmatch(info.base_name):
-                filesystem.delete_file(info.path)
+    for uri in storage.list_files(folder, ""):
+        if name.fullmatch(storage.name_of(uri)):
+            storage.remove_file(uri)

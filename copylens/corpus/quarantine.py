@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from copylens.errors import TextError
+from copylens.errors import TextError, one_line
 
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -40,5 +40,5 @@ def results_or_reasons(
 
 def reason(error: Exception) -> str:
     """An error as one short line, without the number of the item."""
-    message = " ".join(str(error).split()).removeprefix("text 0 ")
+    message = one_line(error).removeprefix("text 0 ")
     return message[:200] or type(error).__name__

@@ -1,12 +1,14 @@
 """At most `max_passages` per sub-dataset, spread evenly over its groups; deterministic orders."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
 from copylens.corpus.checks import UnsplitPassage
 
 K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
 
 
 def shuffle_key(seed: int, *names: str) -> bytes:
@@ -17,6 +19,24 @@ def shuffle_key(seed: int, *names: str) -> bytes:
 def bucket(passage_id: str) -> int:
     """0..9, even over ids and fixed for ever: the first 32 bits of their sha256, modulo ten."""
     return int(hashlib.sha256(passage_id.encode()).hexdigest()[:8], 16) % 10
+
+
+def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """The items by key, both in the order given."""
+    groups: dict[K, list[T]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
+
+
+def in_turn(items: Iterable[T], key: Callable[[T], Hashable]) -> list[T]:
+    """The first item of every key, then the second of every key, and so on."""
+    seen: Counter[Hashable] = Counter()
+    ranked = []
+    for item in items:
+        ranked.append((seen[key(item)], item))
+        seen[key(item)] += 1
+    return [item for _, item in sorted(ranked, key=lambda pair: pair[0])]
 
 
 def limit_passages(
@@ -30,8 +50,8 @@ def limit_passages(
     if limit is None:
         return list(passages)
     kept: set[str] = set()
-    for members in _grouped(passages, lambda d: (d.kind, d.sub_dataset)).values():
-        strata = _grouped(members, lambda d: str(d.split or ""))
+    for members in grouped(passages, lambda d: (d.kind, d.sub_dataset)).values():
+        strata = grouped(members, lambda d: str(d.split or ""))
         quotas = _proportional({name: len(rows) for name, rows in strata.items()}, limit)
         for name, quota in quotas.items():
             kept.update(passage.id for passage in _spread(strata[name], quota, seed))
@@ -39,16 +59,9 @@ def limit_passages(
 
 
 def _spread(passages: Sequence[UnsplitPassage], quota: int, seed: int) -> Iterable[UnsplitPassage]:
-    groups = _grouped(passages, lambda d: d.split_group)
-    order = sorted(groups, key=lambda group: shuffle_key(seed, group))
-    shares = dict.fromkeys(order, 0)
-    left = min(quota, len(passages))
-    while left:
-        # One passage from each group that has more, round after round.
-        open_groups = [group for group in order if shares[group] < len(groups[group])][:left]
-        for group in open_groups:
-            shares[group] += 1
-        left -= len(open_groups)
+    groups = grouped(passages, lambda d: d.split_group)
+    order = sorted(passages, key=lambda d: shuffle_key(seed, d.split_group))
+    shares = Counter(d.split_group for d in in_turn(order, lambda d: d.split_group)[:quota])
     for group, share in shares.items():
         members = groups[group]
         # The middle of `share` equal stretches of the group.
@@ -69,12 +82,3 @@ def _proportional(sizes: dict[str, int], limit: int) -> dict[str, int]:
     while sum(quotas.values()) > limit:
         quotas[max(quotas, key=lambda name: (quotas[name], name))] -= 1
     return quotas
-
-
-def _grouped(
-    passages: Iterable[UnsplitPassage], key: Callable[[UnsplitPassage], K]
-) -> dict[K, list[UnsplitPassage]]:
-    groups: dict[K, list[UnsplitPassage]] = {}
-    for passage in passages:
-        groups.setdefault(key(passage), []).append(passage)
-    return groups

@@ -1,6 +1,5 @@
 """Tombstones: hashed names of sub-datasets that were taken down."""
 
-import hashlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -24,7 +23,7 @@ class Tombstone:
 
 def name_hash(sub_dataset: str) -> str:
     """The name of a sub-dataset as tombstones hold it: its sha256."""
-    return hashlib.sha256(sub_dataset.encode()).hexdigest()
+    return storage.sha256(sub_dataset.encode())
 
 
 def read_tombstones(output: str) -> tuple[Tombstone, ...]:

@@ -80,19 +80,8 @@ def build_arrays(passages: Sequence[WordIds], groups: Sequence[int]) -> ShardArr
     words = np.zeros(starts[-1], dtype=np.uint32)
     for start, ids in zip(starts, passages):
         words[start : start + len(ids)] = ids
-    anchors, buckets = _anchors(words)
-    terms, term_starts, entries, counts = _postings(words, lengths)
-    return ShardArrays(
-        words=words,
-        starts=starts.astype(np.uint32),
-        groups=np.array(groups, dtype=np.uint16),
-        anchors=anchors,
-        buckets=buckets,
-        terms=terms,
-        term_starts=term_starts,
-        passages=entries,
-        counts=counts,
-    )
+    lookups = (*_anchors(words), *_postings(words, lengths))
+    return ShardArrays(words, starts.astype(np.uint32), np.array(groups, np.uint16), *lookups)
 
 
 def phrase_hashes(words: WordIds) -> Hashes:
@@ -111,6 +100,7 @@ def bucket_of(hashes: Hashes, buckets: IntArray) -> IntArray:
 
 
 def _anchors(words: WordIds) -> tuple[IntArray, IntArray]:
+    """`anchors` and `buckets` of the index."""
     hashes = phrase_hashes(words)
     kept = _winnow(hashes)
     bits = max(1, int(len(kept) // _PER_BUCKET).bit_length())
@@ -141,6 +131,7 @@ def _winnow(hashes: Hashes) -> IntArray:
 
 
 def _postings(words: WordIds, lengths: IntArray) -> tuple[WordIds, IntArray, IntArray, IntArray]:
+    """`terms`, `term_starts`, `passages` and `counts` of the index."""
     passage = np.repeat(np.arange(len(lengths), dtype=np.uint64), lengths)
     packed = np.sort((words.astype(np.uint64) << np.uint64(32)) | passage)
     packed = packed[(packed >> np.uint64(32)) != SEPARATOR]
@@ -148,9 +139,8 @@ def _postings(words: WordIds, lengths: IntArray) -> tuple[WordIds, IntArray, Int
     pairs, counts = packed[entry], np.diff(np.append(entry, len(packed)))
     ids = (pairs >> np.uint64(32)).astype(np.uint32)
     first = _changes(ids)
-    terms = ids[first]
     return (
-        terms,
+        ids[first],
         np.append(first, len(ids)).astype(np.uint32),
         (pairs & np.uint64(0xFFFF)).astype(np.uint16),
         np.minimum(counts, _MOST).astype(np.uint8),

@@ -6,10 +6,11 @@ the order in which sub-datasets were added: the same corpus gives the same bytes
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 from copylens.corpus import load_manifest, read_shard
 from copylens.corpus.manifest import corpus_uri
+from copylens.corpus.sampling import grouped
 from copylens.errors import CopyLensError
 from copylens.evidence.manifest import (
     EvidenceManifest,
@@ -68,9 +69,7 @@ def registered_passages(output: str) -> list[Passage]:
 
 def plan_index(folder: str, passages: Iterable[Passage], part_passages: int) -> list[ShardTask]:
     """Writes each sub-dataset's passages in shards; one task per shard, done ones too."""
-    by_name: dict[str, list[Passage]] = {}
-    for passage in passages:
-        by_name.setdefault(passage.sub_dataset, []).append(passage)
+    by_name = grouped(passages, lambda passage: passage.sub_dataset)
     tasks = []
     for sub_dataset in sorted(by_name):
         # An order of its own, which depends on nothing else in the corpus, nor on the split.
@@ -88,15 +87,6 @@ def build_task(task: ShardTask) -> None:
     build_shard(task.folder, task.name, task.passages_sha256)
 
 
-@dataclass(frozen=True)
-class IndexInputs:
-    """What an index is built from; fields as in EvidenceManifest."""
-
-    corpus_manifest: str
-    part_passages: int
-    states: str = ""
-
-
 def lacks_vectors(tasks: Iterable[ShardTask], states: str) -> bool:
     """Whether a shard lacks the vectors of these states."""
     return any(
@@ -112,11 +102,19 @@ def add_vectors(tasks: Iterable[ShardTask], states: str, mean_states: Sequence[s
         write_vectors(task.folder, task.name, states, vectors)
 
 
-def publish_index(folder: str, tasks: Iterable[ShardTask], inputs: IndexInputs) -> EvidenceManifest:
-    """Writes the manifest once every shard is complete, and deletes what it no longer names."""
-    shards: dict[str, list[ShardTask]] = {}
-    for task in tasks:
-        shards.setdefault(task.sub_dataset, []).append(task)
+def publish_index(
+    folder: str,
+    tasks: Iterable[ShardTask],
+    corpus_manifest: str,
+    part_passages: int,
+    states: str = "",
+) -> EvidenceManifest:
+    """Writes the manifest once every shard is complete, and deletes what it no longer names.
+
+    Args:
+        corpus_manifest, part_passages, states: as in EvidenceManifest.
+    """
+    shards = grouped(tasks, lambda task: task.sub_dataset)
     entries = [
         IndexedSubDataset(
             name, folder_name(name), tuple(shard_record(t.folder, t.name) for t in shards[name])
@@ -124,7 +122,7 @@ def publish_index(folder: str, tasks: Iterable[ShardTask], inputs: IndexInputs) 
         for name in sorted(shards)
     ]
     before = find_manifest(folder)
-    manifest = EvidenceManifest(tuple(entries), **asdict(inputs))
+    manifest = EvidenceManifest(tuple(entries), corpus_manifest, part_passages, states)
     write_manifest(folder, manifest)
     _delete_stale(folder, before, manifest)
     return manifest
@@ -137,7 +135,7 @@ def build_index(
     tasks = plan_index(folder, passages, part_passages)
     for task in tasks:
         build_task(task)
-    return publish_index(folder, tasks, IndexInputs("", part_passages))
+    return publish_index(folder, tasks, "", part_passages)
 
 
 def remove(folder: str, sub_dataset: str, corpus_manifest: str = "") -> EvidenceManifest:
@@ -159,9 +157,7 @@ def remove(folder: str, sub_dataset: str, corpus_manifest: str = "") -> Evidence
             f"the evidence index has no sub-dataset '{sub_dataset}'; it has {', '.join(names)}"
         )
     left = tuple(entry for entry in manifest.sub_datasets if entry.name != sub_dataset)
-    smaller = EvidenceManifest(
-        left, corpus_manifest, manifest.part_passages, manifest.states, manifest.layout
-    )
+    smaller = replace(manifest, sub_datasets=left, corpus_manifest=corpus_manifest)
     write_manifest(folder, smaller)
     remove_files(folder, sub_dataset)
     return smaller

@@ -1,6 +1,5 @@
 """The manifest of an evidence index: sub-datasets, shards, counts, one hash."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -73,14 +72,7 @@ class EvidenceManifest:
     def from_dict(values: Mapping[str, Any]) -> "EvidenceManifest":
         """The manifest that `to_dict` gave; raises KeyError or TypeError where it is none."""
         return EvidenceManifest(
-            sub_datasets=tuple(
-                IndexedSubDataset(
-                    entry["name"],
-                    entry["folder"],
-                    tuple(IndexShardRecord(**shard) for shard in entry["parts"]),
-                )
-                for entry in values["sub_datasets"]
-            ),
+            sub_datasets=tuple(map(_indexed, values["sub_datasets"])),
             corpus_manifest=values["corpus_manifest"],
             part_passages=values["part_passages"],
             states=values["states"],
@@ -88,10 +80,15 @@ class EvidenceManifest:
         )
 
 
+def _indexed(entry: Mapping[str, Any]) -> IndexedSubDataset:
+    shards = tuple(IndexShardRecord(**shard) for shard in entry["parts"])
+    return IndexedSubDataset(entry["name"], entry["folder"], shards)
+
+
 def folder_name(sub_dataset: str) -> str:
     """A sub-dataset's folder: its name in characters that every file system takes, and its hash."""
     plain = re.sub(r"[^a-z0-9]+", "-", sub_dataset.lower()).strip("-")[:40]
-    return f"{plain or 'sub-dataset'}-{hashlib.sha256(sub_dataset.encode()).hexdigest()[:8]}"
+    return f"{plain or 'sub-dataset'}-{storage.sha256(sub_dataset.encode())[:8]}"
 
 
 def find_manifest(folder: str) -> EvidenceManifest | None:

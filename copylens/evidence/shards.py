@@ -8,7 +8,8 @@ mean states, exists where embed has left states. Local files are memory-mapped, 
 import io
 import json
 import mmap
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -179,8 +180,7 @@ def mapped_arrays(uri: str) -> dict[str, AnyArray]:
     Raises:
         CorpusError: the file is missing or no such file.
     """
-    try:
-        buffer = _mapped(uri)
+    with _mapped(uri) as buffer:
         size = int.from_bytes(buffer[:8], "little")
         header = json.loads(bytes(buffer[8 : 8 + size]))
         return {
@@ -188,10 +188,6 @@ def mapped_arrays(uri: str) -> dict[str, AnyArray]:
             for name, entry in header.items()
             if name != "__metadata__"
         }
-    except (OSError, ValueError, KeyError) as error:
-        raise CorpusError(
-            f"'{storage.shown(uri)}' is missing or damaged ({error}); run `copylens index` again"
-        ) from None
 
 
 _DTYPES = {"U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "F16": np.float16}
@@ -204,22 +200,24 @@ def _view(buffer: Any, start: int, entry: dict[str, Any]) -> AnyArray:
     return np.frombuffer(buffer, dtype, count, start + low).reshape(entry["shape"])
 
 
-def _mapped(uri: str) -> Any:
-    if not storage.is_local(uri):
-        return storage.read_bytes(uri)
-    with Path(storage.resolve(uri)[1]).open("rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+@contextmanager
+def _mapped(uri: str) -> Iterator[Any]:
+    """The bytes of a file, mapped where it is local; what cannot be made of them is an error."""
+    try:
+        if storage.is_local(uri):
+            with Path(storage.resolve(uri)[1]).open("rb") as file:
+                yield mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        else:
+            yield storage.read_bytes(uri)
+    except (OSError, ValueError, KeyError, pa.ArrowException) as error:
+        raise CorpusError(
+            f"'{storage.shown(uri)}' is missing or damaged ({error}); run `copylens index` again"
+        ) from None
 
 
 # Few of an index's files are open at a time: there may be more shards than a process may open.
 @lru_cache(maxsize=64)
 def _open_parquet(uri: str, sha256: str) -> pq.ParquetFile:
     """The hash is only a cache key: a file may be replaced by another at the same URI."""
-    try:
-        if storage.is_local(uri):
-            return pq.ParquetFile(storage.resolve(uri)[1], memory_map=True)
-        return pq.ParquetFile(io.BytesIO(storage.read_bytes(uri)))
-    except (OSError, pa.ArrowException) as error:
-        raise CorpusError(
-            f"'{storage.shown(uri)}' is missing or damaged ({error}); run `copylens index` again"
-        ) from None
+    with _mapped(uri) as buffer:
+        return pq.ParquetFile(pa.BufferReader(buffer))

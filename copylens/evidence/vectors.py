@@ -41,13 +41,12 @@ def publish_mean_states(source: str, target: str) -> int:
     state = facts_of(source)
     assert state is not None
     key = fingerprint("mean states", WIDTH, state["sha256"])
-    if is_published(target, key):
-        return int(state["rows"])
-    rows = [row for row in read_states(source) if len(row.states.values)]
-    vectors = [mean_state(row.states.values) for row in rows]
-    data = save({"vectors": np.array(vectors, dtype=np.float16).reshape(-1, WIDTH)})
-    storage.write_bytes(target, data)
-    mark(target, key, {"ids": [row.id for row in rows]})
+    if not is_published(target, key):
+        rows = [row for row in read_states(source) if len(row.states.values)]
+        vectors = [mean_state(row.states.values) for row in rows]
+        data = save({"vectors": np.array(vectors, dtype=np.float16).reshape(-1, WIDTH)})
+        storage.write_bytes(target, data)
+        mark(target, key, {"ids": [row.id for row in rows]})
     return int(state["rows"])
 
 
@@ -78,11 +77,8 @@ def write_vectors(folder: str, name: str, states: str, vectors: Mapping[str, Vec
     rows = np.array([vectors.get(id, none) for id in passage_ids(folder, name)])
     data = save({"vectors": np.ascontiguousarray(rows.reshape(-1, WIDTH))})
     storage.write_bytes(uri, data)
-    mark(
-        uri,
-        vectors_key(states, passages["key"]),
-        {"sha256": storage.sha256(data), "bytes": len(data)},
-    )
+    facts = {"sha256": storage.sha256(data), "bytes": len(data)}
+    mark(uri, vectors_key(states, passages["key"]), facts)
 
 
 def vectors_key(states: str, passages_sha256: str) -> str:
@@ -101,12 +97,10 @@ class VectorRanking:
     def __init__(self, shards: Sequence[Vectors]):
         vectors = np.concatenate(shards).astype(np.float32)
         known = ~np.isnan(vectors).any(axis=1)
-        some = vectors[known]
-        self._mean = some.mean(axis=0) if len(some) else np.zeros(WIDTH, np.float32)
-        spread = some.std(axis=0) if len(some) else np.ones(WIDTH, np.float32)
-        self._spread = np.maximum(spread, 1e-6)
+        some = vectors[known] if known.any() else np.zeros((1, WIDTH), np.float32)
+        self._mean, self._spread = some.mean(axis=0), np.maximum(some.std(axis=0), 1e-6)
         self._unit = np.zeros_like(vectors)
-        self._unit[known] = self._normal(some)
+        self._unit[known] = self._normal(vectors[known])
 
     def scores(self, states: FloatArray) -> FloatArray:
         """[all passages] cosine to the mean state of a text; 0 where a passage has no vector.

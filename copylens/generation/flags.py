@@ -89,7 +89,9 @@ class FlagDebouncer:
         self._candidate = flag.content
         if self.current is not None and flag.content == self.current.content:
             return None
-        clear = flag.sub_dataset is not None and flag.share >= self._clear * _registered(verdict)
+        clear = flag.sub_dataset is not None and flag.share >= self._clear * (
+            1 - verdict.unregistered
+        )
         if self._count < self._confirm and not clear and not final:
             return None
         self.current = flag
@@ -108,10 +110,6 @@ def flag_of(verdict: Verdict, tokens: int) -> Flag:
         p_value=verdict.p_value,
         tokens=tokens,
     )
-
-
-def _registered(verdict: Verdict) -> float:
-    return 1 - verdict.unregistered
 
 
 def known_sources(names: Collection[str], known: Collection[str]) -> Collection[str]:

@@ -96,14 +96,20 @@ def generate(
     stream = StateStream(scorer.probe, len(ids), words)
     writer = Writer(lm, ids, stream, temperature, top_p, seed)
     limit = min(max_tokens, lm.context - len(ids))
-    monitor = Monitor(scorer, stream, Schedule(every, limit=limit), policy, confirm, alpha)
+    schedule = Schedule(every, limit=limit)
+    monitor = Monitor(scorer, stream, policy, confirm, alpha)
     with stream.attached():
-        tokens, finish = yield from _steps(writer, words, cutter, monitor, limit)
+        tokens, finish = yield from _steps(writer, words, cutter, schedule, monitor, limit)
     yield _last(monitor, cutter, tokens, finish)
 
 
 def _steps(
-    writer: Writer, words: Detokenizer, cutter: "StopCutter", monitor: "Monitor", limit: int
+    writer: Writer,
+    words: Detokenizer,
+    cutter: "StopCutter",
+    schedule: "Schedule",
+    monitor: "Monitor",
+    limit: int,
 ) -> Generator[LiveStep, None, tuple[int, Finish]]:
     """All steps but the last; returns the number of tokens and why it ended."""
     for tokens in range(1, limit + 1):
@@ -111,8 +117,8 @@ def _steps(
         if writer.is_end(token):
             return tokens - 1, "stop"
         piece = cutter.add(words.add(token))
-        observed = NO_OBSERVATION
-        if monitor.due(tokens) and not cutter.stopped and cutter.text.strip():
+        observed = Observation()
+        if schedule.due(tokens) and not cutter.stopped and cutter.text.strip():
             writer.catch_up()
             observed = monitor.observe()
         yield LiveStep(
@@ -135,15 +141,8 @@ def _last(monitor: "Monitor", cutter: "StopCutter", tokens: int, finish: Finish)
     observed = monitor.final(text, tokens)
     # The final verdict may block a text too, unless it was blocked before.
     blocked = observed.blocked if finish != "blocked" else None
-    return LiveStep(
-        rest,
-        text,
-        observed.verdict,
-        tokens,
-        observed.flag,
-        blocked,
-        "blocked" if blocked else finish,
-    )
+    finish = "blocked" if blocked else finish
+    return LiveStep(rest, text, observed.verdict, tokens, observed.flag, blocked, finish)
 
 
 @dataclass(frozen=True)
@@ -153,9 +152,6 @@ class Observation:
     verdict: Verdict | None = None
     flag: Flag | None = None
     blocked: Block | None = None
-
-
-NO_OBSERVATION = Observation()
 
 
 class Schedule:
@@ -184,31 +180,25 @@ class Schedule:
 
 
 class Monitor:
-    """Scores a stream on a schedule, updates its flag and applies the policy."""
+    """Scores a stream, updates its flag and applies the policy."""
 
     def __init__(
         self,
         scorer: Scorer,
         stream: StateStream,
-        schedule: Schedule,
         policy: BlockingPolicy | None = None,
         confirm: int = 2,
         alpha: float | None = None,
     ):
-        self._scorer, self._stream, self._schedule = scorer, stream, schedule
+        self._scorer, self._stream = scorer, stream
         self._policy, self._alpha = policy, alpha
         self._debouncer = FlagDebouncer(confirm)
-
-    def due(self, tokens: int) -> bool:
-        """Whether a verdict is due after so many tokens; to be called once per token."""
-        return self._schedule.due(tokens)
 
     def observe(self) -> Observation:
         """A running verdict on the tokens that the stream holds."""
         text, states = self._stream.read()
-        return self._observation(
-            self._scorer.judge([text], [states], self._alpha)[0], states.tokens
-        )
+        verdict = self._scorer.judge([text], [states], self._alpha)[0]
+        return self._observation(verdict, states.tokens)
 
     def final(self, text: str, tokens: int) -> Observation:
         """The verdict on the whole text, by a fresh pass."""

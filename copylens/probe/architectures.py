@@ -25,21 +25,17 @@ class Architecture:
     causal: bool
 
 
-_LLAMA_LIKE = Architecture("layers.{layer}", "self_attn.o_proj", "mlp", causal=True)
-_BERT_LIKE = Architecture(
-    "encoder.layer.{layer}", "attention.output.dense", "output.dense", causal=False
-)
-
 ARCHITECTURES: dict[str, Architecture] = {
     "gpt_neox": Architecture("layers.{layer}", "attention.dense", "mlp", causal=True),
     "gpt2": Architecture("h.{layer}", "attn.c_proj", "mlp", causal=True),
-    "llama": _LLAMA_LIKE,
-    "mistral": _LLAMA_LIKE,
-    "qwen2": _LLAMA_LIKE,
-    "qwen3": _LLAMA_LIKE,
-    "olmo2": _LLAMA_LIKE,
-    "bert": _BERT_LIKE,
-    "roberta": _BERT_LIKE,
+    **dict.fromkeys(
+        ("llama", "mistral", "qwen2", "qwen3", "olmo2"),
+        Architecture("layers.{layer}", "self_attn.o_proj", "mlp", causal=True),
+    ),
+    **dict.fromkeys(
+        ("bert", "roberta"),
+        Architecture("encoder.layer.{layer}", "attention.output.dense", "output.dense", False),
+    ),
 }
 
 
@@ -81,10 +77,8 @@ def submodule(root: nn.Module, path: str) -> nn.Module:
     """
     module = root
     for part in path.split("."):
-        child = getattr(module, part, None)
-        if child is None and part.isdigit() and isinstance(module, nn.ModuleList):
-            child = module[int(part)] if int(part) < len(module) else None
-        if not isinstance(child, nn.Module):
-            raise ProbeError(f"the LM has no module '{path}' ('{part}' is not there)")
-        module = child
+        try:
+            module = module.get_submodule(part)
+        except AttributeError:
+            raise ProbeError(f"the LM has no module '{path}' ('{part}' is not there)") from None
     return module

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from copylens.errors import TextError
 from copylens.probe.lm import LanguageModel
@@ -48,7 +48,10 @@ def tokenize(lm: LanguageModel, texts: Sequence[str]) -> list[Tokens]:
     for number, text in enumerate(texts):
         if not isinstance(text, str) or not text.strip():
             raise TextError(f"text {number} is empty; give at least one word")
-    encoded = _encode(lm.tokenizer, texts)
+    # `verbose=False`: a text longer than the context is cut into chunks here, no need to warn.
+    encoded = lm.tokenizer(
+        list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False
+    )
     for number, ids in enumerate(encoded["input_ids"]):
         if not len(ids):
             raise TextError(f"text {number} holds nothing that the LM's tokenizer knows")
@@ -80,8 +83,11 @@ def split_chunks(lm: LanguageModel, text: int, tokens: Tokens, window: int) -> l
             return chunks
 
 
-def batches(chunks: Sequence[Chunk], batch_tokens: int) -> Iterator[list[Chunk]]:
-    """Groups chunks of like length so that rows x longest row stays within `batch_tokens`."""
+def batches(
+    lm: LanguageModel, tokens: Sequence[Tokens], window: int, batch_tokens: int
+) -> Iterator[list[Chunk]]:
+    """Chunks of all texts, grouped by length: rows x longest row stays within `batch_tokens`."""
+    chunks = [c for n, item in enumerate(tokens) for c in split_chunks(lm, n, item, window)]
     batch: list[Chunk] = []
     # Longest first: a batch that does not fit in memory fails at once, not after an hour.
     for chunk in sorted(chunks, key=lambda c: (-len(c.ids), c.text, c.first)):
@@ -95,18 +101,7 @@ def batches(chunks: Sequence[Chunk], batch_tokens: int) -> Iterator[list[Chunk]]
 
 def padded(batch: Sequence[Chunk], lm: LanguageModel) -> tuple[Tensor, Tensor]:
     """Right-padded ids and mask, both [B, T]. Causal masks make the padding invisible."""
-    longest = max(len(chunk.ids) for chunk in batch)
-    pad = lm.tokenizer.pad_token_id or 0
-    ids = torch.full((len(batch), longest), pad, dtype=torch.long)
-    mask = torch.zeros((len(batch), longest), dtype=torch.long)
-    for row, chunk in enumerate(batch):
-        ids[row, : len(chunk.ids)] = torch.tensor(chunk.ids)
-        mask[row, : len(chunk.ids)] = 1
+    rows = [torch.tensor(chunk.ids) for chunk in batch]
+    ids = pad_sequence(rows, batch_first=True, padding_value=lm.tokenizer.pad_token_id or 0)
+    mask = pad_sequence([torch.ones_like(row) for row in rows], batch_first=True)
     return ids.to(lm.device), mask.to(lm.device)
-
-
-def _encode(tokenizer: Any, texts: Sequence[str]) -> Any:
-    # `verbose=False`: a text longer than the context is cut into chunks here, no need to warn.
-    return tokenizer(
-        list(texts), add_special_tokens=False, return_offsets_mapping=True, verbose=False
-    )

@@ -1,5 +1,7 @@
 """What the LM itself thinks of each token: log-probability, entropy, rank."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -19,20 +21,29 @@ def token_likelihood(hidden: Tensor, ids: Tensor, head: nn.Module) -> Tensor:
         [B, T, 3] float32: log-probability (nats, <= 0), entropy of the prediction (nats, >= 0),
         log(1 + rank) with rank 0 for the likeliest token. Position 0 has no prediction: zeros.
     """
+    return nn.functional.pad(predicted(hidden, ids, head, row_features), (0, 0, 1, 0))
+
+
+def predicted(
+    hidden: Tensor, ids: Tensor, head: nn.Module, features: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """Three features of every token but the first, [B, T - 1, 3] float32; see `token_likelihood`.
+
+    Args:
+        features: logits [N, V] and the tokens [N] that came -> [N, 3].
+    """
     B, T, D = hidden.shape
-    result = hidden.new_zeros(B, T, 3, dtype=torch.float32)
     if T < 2:
-        return result
+        return hidden.new_zeros(B, 0, 3, dtype=torch.float32)
     context = hidden[:, :-1].reshape(-1, D)  # [B*(T-1), D]
     target = ids[:, 1:].reshape(-1)
     vocabulary = head(context[:1]).shape[1]
     rows = max(16, _LOGITS // vocabulary)
     parts = [
-        row_features(head(context[i : i + rows]), target[i : i + rows])
+        features(head(context[i : i + rows]), target[i : i + rows])
         for i in range(0, len(context), rows)
     ]
-    result[:, 1:] = torch.cat(parts).reshape(B, T - 1, 3)
-    return result
+    return torch.cat(parts).reshape(B, T - 1, 3)
 
 
 def row_features(logits: Tensor, target: Tensor) -> Tensor:

@@ -52,18 +52,12 @@ def load_language_model(config: ProbeConfig) -> LanguageModel:
         ProbeError: no model named, not there, damaged, of an unknown architecture, or without a
             fast tokenizer (character offsets need one).
     """
-    from transformers import AutoConfig, AutoModel, AutoModelForCausalLM
+    from transformers import AutoModel, AutoModelForCausalLM
 
-    settings = _guard(config, AutoConfig.from_pretrained, revision=config.revision)
-    architecture = architecture_of(settings.model_type, config.module_pattern)
+    settings, architecture = _settings(config)
     auto = AutoModelForCausalLM if architecture.causal else AutoModel
     with _no_progress_bar():
-        model = _guard(
-            config,
-            auto.from_pretrained,
-            revision=config.revision,
-            dtype=getattr(torch, config.dtype),
-        )
+        model = _guard(config, auto.from_pretrained, dtype=getattr(torch, config.dtype))
     device = resolve_device(config.device)
     model = model.to(device).eval().requires_grad_(False)
     tokenizer = load_tokenizer(config)
@@ -84,7 +78,7 @@ def load_tokenizer(config: ProbeConfig) -> Any:
     """The LM's fast tokenizer."""
     from transformers import AutoTokenizer
 
-    tokenizer = _guard(config, AutoTokenizer.from_pretrained, revision=config.revision)
+    tokenizer = _guard(config, AutoTokenizer.from_pretrained)
     if not tokenizer.is_fast:
         raise ProbeError(f"'{config.model}' has no fast tokenizer, which character offsets need")
     return tokenizer
@@ -121,10 +115,7 @@ def weight_hash(config: ProbeConfig) -> str:
     Raises:
         ProbeError: the folder or the hub id is not there, or the folder holds no weights.
     """
-    from transformers import AutoConfig
-
-    settings = _guard(config, AutoConfig.from_pretrained, revision=config.revision)
-    architecture_of(settings.model_type, config.module_pattern)
+    settings, _ = _settings(config)
     folder = Path(named(config))
     if not folder.is_dir():
         return str(settings._commit_hash)
@@ -143,10 +134,7 @@ def is_causal(config: ProbeConfig) -> bool:
     Raises:
         ProbeError: the LM is not there or of an unknown architecture.
     """
-    from transformers import AutoConfig
-
-    settings = _guard(config, AutoConfig.from_pretrained, revision=config.revision)
-    return architecture_of(settings.model_type, config.module_pattern).causal
+    return _settings(config)[1].causal
 
 
 def named(config: ProbeConfig) -> str:
@@ -161,6 +149,14 @@ def named(config: ProbeConfig) -> str:
             "without: channels.attention=false)"
         )
     return config.model
+
+
+def _settings(config: ProbeConfig) -> tuple[Any, Architecture]:
+    """The LM's own configuration, and the paths of its family."""
+    from transformers import AutoConfig
+
+    settings = _guard(config, AutoConfig.from_pretrained)
+    return settings, architecture_of(settings.model_type, config.module_pattern)
 
 
 def _context(settings: Any, config: ProbeConfig, specials: int) -> int:
@@ -192,7 +188,7 @@ def _guard(config: ProbeConfig, load: Any, **options: Any) -> Any:
 
     model = named(config)
     try:
-        return load(model, **options)
+        return load(model, revision=config.revision, **options)
     except SafetensorError as error:
         raise ProbeError(f"'{config.model}': the safetensors file is damaged: {error}") from None
     except (OSError, ValueError, KeyError, RuntimeError) as error:

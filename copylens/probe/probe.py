@@ -1,7 +1,7 @@
 """The probe: texts -> states, whatever the LM, the batch size or the length of the texts."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, suppress
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from copylens.config.schema import Fusion, ProbeConfig
 from copylens.errors import ProbeError
-from copylens.probe.chunks import Chunk, Tokens, batches, padded, split_chunks, tokenize
+from copylens.probe.chunks import Chunk, Tokens, batches, padded, tokenize
 from copylens.probe.fusion import fuse_layers, random_projection, window_index, window_mean
 from copylens.probe.likelihood import token_likelihood
 from copylens.probe.lm import LanguageModel, load_language_model
@@ -61,19 +61,11 @@ class Probe:
         """
         tokens = tokenize(self.lm, texts)
         parts: list[dict[int, Part]] = [{} for _ in texts]
-        for batch in self._batches(tokens):
+        for batch in batches(self.lm, tokens, self.config.window, self.config.batch_tokens):
             for chunk, part in zip(batch, self._read(batch)):
                 parts[chunk.text][chunk.first] = part
         ordered = [[part[first] for first in sorted(part)] for part in parts]
         return [self.assemble(*item) for item in zip(tokens, ordered)]
-
-    def _batches(self, tokens: Sequence[Tokens]) -> Iterator[list[Chunk]]:
-        chunks = [
-            chunk
-            for number, item in enumerate(tokens)
-            for chunk in split_chunks(self.lm, number, item, self.config.window)
-        ]
-        return batches(chunks, self.config.batch_tokens)
 
     def assemble(self, tokens: Tokens, parts: Sequence[Part]) -> States:
         """Joins the parts of a text, in order."""
@@ -126,13 +118,10 @@ class Probe:
     def _forward(self, ids: Tensor, mask: Tensor, receive: Receive) -> Tensor | None:
         early_exit = not self.config.likelihood
         hidden: Tensor | None = None
-        with self.lm.passing, self.listening(receive, early_exit):
-            try:
-                # Nothing is generated here, so keys and values need not be kept.
-                output = self.lm.base(input_ids=ids, attention_mask=mask, use_cache=False)
-                hidden = output.last_hidden_state
-            except PassDone:
-                pass
+        with self.lm.passing, self.listening(receive, early_exit), suppress(PassDone):
+            # Nothing is generated here, so keys and values need not be kept.
+            output = self.lm.base(input_ids=ids, attention_mask=mask, use_cache=False)
+            hidden = output.last_hidden_state
         return hidden
 
     def listening(self, receive: Receive, early_exit: bool) -> AbstractContextManager[None]:

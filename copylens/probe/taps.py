@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from copylens.config.schema import Tap
 from copylens.errors import ProbeError
 from copylens.probe.architectures import Architecture, submodule
-from copylens.probe.listen import Before, listen
+from copylens.probe.listen import listen
 
 Receive = Callable[[int, Tensor], None]
 
@@ -54,21 +54,16 @@ def tapped(
         early_exit: raise PassDone after the last layer's tap.
     """
 
-    def deliver(layer: int, value: Any) -> None:
+    def deliver(layer: int, value: Any, _named: Any = None) -> None:
         receive(layer, value[0] if isinstance(value, tuple) else value)
         if early_exit and layer == layers[-1]:
             raise PassDone
 
-    def observer_of(layer: int) -> Before:
-        return lambda args, _named: deliver(layer, args)
-
     with ExitStack() as ends:
         for layer in layers:
             module = tapped_module(base, architecture, tap, layer)
-            if tap == "heads":
-                ends.callback(listen(module, before=observer_of(layer)))
-            else:
-                ends.callback(listen(module, after=partial(deliver, layer)))
+            take = partial(deliver, layer)
+            ends.callback(listen(module, **{"before" if tap == "heads" else "after": take}))
         yield
 
 

@@ -1,5 +1,7 @@
 """The LM writes: tokens are drawn one by one, with keys and values cached, under a state stream."""
 
+from contextlib import nullcontext
+
 import torch
 from transformers.generation.logits_process import (
     LogitsProcessorList,
@@ -76,17 +78,11 @@ class Writer:
         if not self._unread:
             return
         feed = torch.tensor([self._unread], device=self._lm.device)
-        if self._stream is None:
-            self._read(feed)
-        else:
-            with self._stream.listening():
-                self._read(feed)
-        self._unread = []
-
-    def _read(self, feed: torch.Tensor) -> None:
-        output = self._lm.model(input_ids=feed, past_key_values=self._past, use_cache=True)
+        with nullcontext() if self._stream is None else self._stream.listening():
+            output = self._lm.model(input_ids=feed, past_key_values=self._past, use_cache=True)
         self._past = output.past_key_values
         self._logits = output.logits[0, -1]
+        self._unread = []
 
     @torch.inference_mode()
     def _choose(self, logits: torch.Tensor) -> int:

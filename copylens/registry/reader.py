@@ -7,7 +7,7 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from copylens.errors import ModelError
-from copylens.registry.server import mlflow_errors, one_line, short_query
+from copylens.registry.server import mlflow_errors, short_query, without_secrets
 from copylens.store import storage
 from copylens.store.storage import shown
 from copylens.verdict.bundle import SCORER_FILE
@@ -86,6 +86,6 @@ def resolve_version(uri: str, tracking_uri: str) -> tuple[str, str]:
             if error.error_code not in _NO_SUCH:
                 raise
             raise ModelError(
-                f"{uri} is not in the registry at {shown(tracking_uri)}: {one_line(error)}; "
+                f"{uri} is not in the registry at {shown(tracking_uri)}: {without_secrets(error)}; "
                 "run `copylens promote` first, or name a saved folder"
             ) from None

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import mlflow
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 from sqlalchemy import create_engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from copylens.errors import CopyLensError
+from copylens.errors import CopyLensError, one_line
 from copylens.store.storage import shown
 
 # MLflow retries for minutes by default: right while results are written, too long for a check
@@ -86,8 +87,11 @@ def _loggers_kept() -> Iterator[None]:
 
 
 @contextmanager
-def mlflow_errors(uri: str) -> Iterator[None]:
+def mlflow_errors(uri: str | None = None) -> Iterator[None]:
     """Turns errors of MLflow and the libraries below it into one line that names the server.
+
+    Args:
+        uri: of the server; default: the one that MLflow is set to.
 
     Raises:
         TrackingError: with the error's text, and what to do.
@@ -101,12 +105,13 @@ def mlflow_errors(uri: str) -> Iterator[None]:
         below = type(error).__module__.partition(".")[0] in {"botocore", "boto3"}
         if not below and not isinstance(error, MlflowException | SQLAlchemyError | OSError):
             raise
+        place = shown(uri or mlflow.get_tracking_uri())
         raise TrackingError(
-            f"MLflow at {shown(uri)}: {one_line(error)}; start the server, or correct "
+            f"MLflow at {place}: {without_secrets(error)}; start the server, or correct "
             "tracking.uri or MLFLOW_TRACKING_URI (docs/registry.md)"
         ) from None
 
 
-def one_line(error: Exception) -> str:
-    """The beginning of an error's text, without line breaks and credentials."""
-    return re.sub(r"//[^/@\s]+@", "//", " ".join(str(error).split()))[:300]
+def without_secrets(error: Exception) -> str:
+    """The beginning of an error's text on one line, without credentials."""
+    return re.sub(r"//[^/@\s]+@", "//", one_line(error))[:300]

@@ -2,12 +2,11 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import redirect_stderr
-from functools import wraps
 from io import StringIO
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import mlflow
 from mlflow import MlflowClient
@@ -22,8 +21,6 @@ from copylens.store import storage
 from copylens.store.stages import marker_uri
 from copylens.verdict.bundle import SCORER_FILE
 
-P = ParamSpec("P")
-R = TypeVar("R")
 CHAMPION, PREVIOUS = "champion", "previous"
 
 
@@ -40,17 +37,6 @@ def run_link(config: RunConfig) -> str:
     return f"run {run_id}, shown by `mlflow ui --backend-store-uri {storage.shown(uri)}`"
 
 
-def _with_mlflow_errors(method: Callable[P, R]) -> Callable[P, R]:
-    """Wraps a method in `mlflow_errors`: a server that fails midway is reported in one line."""
-
-    @wraps(method)
-    def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        with mlflow_errors(mlflow.get_tracking_uri()):
-            return method(*args, **kwargs)
-
-    return call
-
-
 class Tracker:
     """One MLflow run per training; later stages add to the same run.
 
@@ -60,7 +46,7 @@ class Tracker:
         TrackingError: the server does not answer, or refuses.
     """
 
-    @_with_mlflow_errors
+    @mlflow_errors()
     def __init__(self, config: RunConfig):
         uri = tracking_uri(config.tracking.uri)
         require_server(uri)
@@ -71,7 +57,7 @@ class Tracker:
         self._experiment = self._ensure_experiment(config.tracking.experiment, uri)
         self._output = config.output
 
-    @_with_mlflow_errors
+    @mlflow_errors()
     def log_training(
         self,
         config: RunConfig,
@@ -95,7 +81,7 @@ class Tracker:
         self._client.set_terminated(run_id)
         return run_id
 
-    @_with_mlflow_errors
+    @mlflow_errors()
     def log_report(self, run_id: str, report: Mapping[str, Any]) -> None:
         """Adds every number of the report as a metric, and both report files."""
         numbers = [
@@ -108,7 +94,7 @@ class Tracker:
             text = storage.read_bytes(storage.join(self._output, name)).decode()
             self._client.log_text(run_id, text, name)
 
-    @_with_mlflow_errors
+    @mlflow_errors()
     def register(
         self, run_id: str, name: str, bundle: str, example: str, lineage: Mapping[str, Any]
     ) -> str:
@@ -152,7 +138,7 @@ class Tracker:
             self._client.set_model_version_tag(name, version, key, str(value))
         return version
 
-    @_with_mlflow_errors
+    @mlflow_errors()
     def move_alias(self, name: str, version: str) -> str | None:
         """Moves the alias champion to a version; the old champion gets the alias `previous`."""
         old = self._aliases(name).get(CHAMPION)
@@ -161,13 +147,13 @@ class Tracker:
         self._client.set_registered_model_alias(name, CHAMPION, version)
         return old
 
-    @_with_mlflow_errors
+    @mlflow_errors()
     def forget_previous(self, name: str) -> None:
         """Deletes the alias `previous`: no alias then names a version that has removed data."""
         if PREVIOUS in self._aliases(name):
             self._client.delete_registered_model_alias(name, PREVIOUS)
 
-    @_with_mlflow_errors
+    @mlflow_errors()
     def roll_back(self, name: str) -> tuple[str, str]:
         """Makes the previous version the champion again, and the champion the previous one.
 

@@ -51,13 +51,15 @@ def plan(config: RunConfig) -> list[EmbedTask]:
         CorpusError: the corpus has not been ingested.
         ProbeError: the LM is not there.
     """
-    settings = _settings(config)
+    # Where the work is done does not change what is computed.
+    settings = config.probe.model_dump(mode="json", exclude={"device", "batch_tokens"})
+    pinned = (settings, config.seed, weight_hash(config.probe))
     tasks = []
     for shard in load_manifest(config.output).shards:
         if shard.split in _EMBEDDED:
             source = corpus_uri(config.output, shard.path)
             target = shards.shard_uri(config.output, shard.split, source)
-            key = fingerprint(*settings, shard.sha256)
+            key = fingerprint(*pinned, shard.sha256)
             tasks.append(EmbedTask(shard.path, source, shard.sha256, shard.passages, target, key))
     return tasks
 
@@ -66,7 +68,6 @@ class ShardEmbedder:
     """Loads the LM once, then turns corpus shards into state shards."""
 
     def __init__(self, config: RunConfig):
-        """Loads the LM."""
         bound_caches()
         self._probe = Probe(config.probe, config.seed)
 
@@ -98,13 +99,6 @@ def _checked(passage: Passage, read: States | str) -> States | shards.Rejected:
     if np.isfinite(read.values).all() and np.isfinite(read.likelihood).all():
         return read
     return shards.Rejected(passage.id, "the LM's states are not finite; try probe.dtype=float32")
-
-
-def _settings(config: RunConfig) -> tuple[dict[str, object], int, str]:
-    """What states depend on besides the texts: settings, seed, the LM's weights."""
-    # Where the work is done does not change what is computed.
-    settings = config.probe.model_dump(mode="json", exclude={"device", "batch_tokens"})
-    return settings, config.seed, weight_hash(config.probe)
 
 
 def publish_quarantine(config: RunConfig, tasks: Sequence[EmbedTask]) -> int:

@@ -1,9 +1,10 @@
 """States of a whole split in bounded memory: on the local disk, mapped, read where needed."""
 
+import math
 import mmap
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import IO, Any
 
 import numpy as np
@@ -13,20 +14,10 @@ from copylens.states.shards import StateRow, read_states
 
 _ALIGN = 8
 _ARRAYS = tuple(field.name for field in fields(States) if field.name != "tokens")
-_NOTHING: dict[str, Any] = {
-    "values": np.zeros((0, 0), np.float16),
-    "likelihood": np.zeros((0, 0), np.float16),
-    "spans": np.zeros((0, 2), np.int32),
-}
+_NOTHING = np.zeros((0, 0))
 
-
-@dataclass(frozen=True)
-class _Place:
-    """Where an array lies in the file."""
-
-    offset: int
-    shape: tuple[int, ...]
-    dtype: np.dtype[np.generic]
+# Where an array lies in the file: offset, shape, type.
+_Place = tuple[int, tuple[int, ...], np.dtype[np.generic]]
 
 
 def map_states(uris: Iterable[str]) -> list[StateRow]:
@@ -44,30 +35,28 @@ def map_states(uris: Iterable[str]) -> list[StateRow]:
         if not file.tell():
             return []
         file.flush()
-        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        mapped = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
     return [
-        replace(row, states=States(**_views(mapped, places), tokens=row.states.tokens))
+        replace(row, states=replace(row.states, **_views(mapped, places)))
         for row, places in written
     ]
 
 
 def _spilled(file: IO[bytes], row: StateRow) -> tuple[StateRow, dict[str, _Place]]:
     """Appends a row's arrays to the file; what is left in memory is the row without them."""
-    places = {}
+    places: dict[str, _Place] = {}
     for name in _ARRAYS:
         array: AnyArray = getattr(row.states, name)
         file.write(bytes(-file.tell() % _ALIGN))
-        places[name] = _Place(file.tell(), array.shape, array.dtype)
+        places[name] = (file.tell(), array.shape, array.dtype)
         file.write(array.tobytes())
-    return replace(row, states=States(**_NOTHING, tokens=row.states.tokens)), places
+    nothing: dict[str, Any] = dict.fromkeys(_ARRAYS, _NOTHING)
+    return replace(row, states=replace(row.states, **nothing)), places
 
 
-def _views(mapped: mmap.mmap, places: dict[str, _Place]) -> dict[str, Any]:
-    return {
-        name: np.frombuffer(
-            mapped, place.dtype, int(np.prod(place.shape, dtype=np.int64)), place.offset
-        ).reshape(place.shape)
-        if np.prod(place.shape)
-        else np.zeros(place.shape, place.dtype)
-        for name, place in places.items()
-    }
+def _views(mapped: AnyArray, places: dict[str, _Place]) -> dict[str, Any]:
+    views: dict[str, Any] = {}
+    for name, (offset, shape, dtype) in places.items():
+        size = math.prod(shape) * dtype.itemsize
+        views[name] = mapped[offset : offset + size].view(dtype).reshape(shape)
+    return views

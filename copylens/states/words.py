@@ -30,16 +30,14 @@ def word_states(texts: Sequence[str], window: int) -> list[States]:
     Raises:
         TextError: a text is empty or blank.
     """
-    return [_of_text(number, text, window) for number, text in enumerate(texts)]
-
-
-def _of_text(number: int, text: str, window: int) -> States:
-    units = [match.span() for match in UNIT.finditer(text)]
-    if not units:
-        raise TextError(f"text {number} is empty; give at least one word")
-    firsts, lasts = units[::window], units[window - 1 :: window]
-    if len(lasts) < len(firsts):
-        lasts.append(units[-1])
-    spans = [(first[0], last[1]) for first, last in zip(firsts, lasts)]
-    nothing = np.zeros((len(spans), 0), np.float16)
-    return States(nothing, nothing, np.array(spans, np.int32), len(units))
+    found = []
+    for number, text in enumerate(texts):
+        units = [match.span() for match in UNIT.finditer(text)]
+        if not units:
+            raise TextError(f"text {number} is empty; give at least one word")
+        last = len(units) - 1
+        places = range(0, len(units), window)
+        spans = [(units[i][0], units[min(i + window - 1, last)][1]) for i in places]
+        nothing = np.zeros((len(spans), 0), np.float16)
+        found.append(States(nothing, nothing, np.array(spans, np.int32), len(units)))
+    return found

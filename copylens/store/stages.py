@@ -88,11 +88,7 @@ def complete(
         left: hash of what the stage left.
         summary: what a re-run prints.
     """
-    marker = {
-        "key": stage_key(config, stage, inputs),
-        "hash": left,
-        "summary": summary,
-    }
+    marker = {"key": stage_key(config, stage, inputs), "hash": left, "summary": summary}
     storage.write_json(marker_uri(config, stage), marker)
 
 

@@ -18,7 +18,7 @@ from urllib.parse import quote, unquote
 import pyarrow as pa
 from pyarrow import fs
 
-from copylens.errors import StorageError
+from copylens.errors import StorageError, one_line
 
 # Characters that stay unencoded in a path; ? and # begin other parts of a URI, % an escape.
 _IN_PATH = "/!$&'()*+,;=:@~"
@@ -177,10 +177,12 @@ def remove_file(uri: str) -> None:
     """Deletes one file.
 
     Raises:
-        OSError: it is not there.
+        FileNotFoundError: it is not there.
+        StorageError: it cannot be deleted.
     """
     filesystem, path = resolve(uri)
-    filesystem.delete_file(path)
+    with reaching(uri):
+        filesystem.delete_file(path)
 
 
 def remove_tree(uri: str) -> None:
@@ -208,7 +210,7 @@ def reaching(uri: str) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except (OSError, ValueError, ImportError) as error:
-        said = " ".join(str(error).split()).partition(" (Request ID")[0][:240]
+        said = one_line(error).partition(" (Request ID")[0][:240]
         advice = next(
             (advice for signs, advice in _ADVICE if any(sign in said for sign in signs)),
             "check the place, and your rights there",

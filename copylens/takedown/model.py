@@ -84,17 +84,16 @@ def lexical_without(
         skeleton=skeleton,
         views=tuple(view for view, _ in parts),
         weights=tuple(weight for _, weight in parts),
-        models=tuple(language_model_without(model, place) for model in lexical.models),
+        models=tuple(
+            ClassLanguageModel(tuple(_level_without(level, place) for level in model.levels))
+            for model in lexical.models
+        ),
         centre=np.delete(lexical.centre, place, axis=1),
     )
 
 
-def language_model_without(model: ClassLanguageModel, place: int) -> ClassLanguageModel:
-    """Its counts go, and every n-gram that only it had: as if it had never been counted."""
-    return ClassLanguageModel(tuple(_level_without(level, place) for level in model.levels))
-
-
 def _level_without(level: Level, place: int) -> Level:
+    """Its counts go, and every n-gram that only it had: as if it had never been counted."""
     columns = [k for k in range(level.counts.shape[1]) if k != place]
     counts = sparse.csr_matrix(level.counts[:, columns])
     counts.eliminate_zeros()

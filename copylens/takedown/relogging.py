@@ -6,7 +6,7 @@ A file of the log is a task, so that a killed call resumes and files can be proc
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from copylens.config.schema import fingerprint
@@ -78,8 +78,7 @@ def plan_rescoring(
     planned = list(_files(log, target, change))
     found = _texts(texts, {sha for _, wanted in planned for sha in wanted})
     return tuple(
-        RescoreTask(**values, texts={sha: found[sha] for sha in wanted})
-        for values, wanted in planned
+        replace(task, texts={sha: found[sha] for sha in wanted}) for task, wanted in planned
     )
 
 
@@ -124,7 +123,7 @@ def count_rescored(tasks: Sequence[RescoreTask]) -> dict[str, int]:
     return dict(counts)
 
 
-def _files(log: str, target: str, change: Change) -> Iterator[tuple[dict[str, Any], set[str]]]:
+def _files(log: str, target: str, change: Change) -> Iterator[tuple[RescoreTask, set[str]]]:
     """Of each file the task without its texts, and the hashes of those that it needs."""
     for number, (source, content) in enumerate(log_files(log)):
         rows = _rows(content)
@@ -136,18 +135,11 @@ def _files(log: str, target: str, change: Change) -> Iterator[tuple[dict[str, An
                     "--since"
                 )
         name, key = f"part-{number:05d}.jsonl", _key(content, change)
-        place = storage.join(target, name)
+        place, changes = storage.join(target, name), storage.join(target, "difference", name)
         done = is_published(place, key)
-        values = {
-            "source": source,
-            "target": place,
-            "difference": storage.join(target, "difference", name),
-            "key": key,
-            "verdicts": len(rows),
-            "done": done,
-        }
+        task = RescoreTask(source, place, changes, key, len(rows), {}, done)
         waiting = () if done else rows
-        yield values, {row["text_sha256"] for row in waiting if could_change(row, change)}
+        yield task, {row["text_sha256"] for row in waiting if could_change(row, change)}
 
 
 def _scored(

@@ -54,10 +54,8 @@ def could_change(row: Mapping[str, Any], change: Change) -> bool:
     """Whether what was removed had a part in this verdict."""
     if change.removed is None:
         return True
-    gone = _gone(row, change.removed)
-    if sum(item["share"] for item in row["shares"] if item["sub_dataset"] in gone) >= (
-        change.least_share
-    ):
+    gone, share = _removed(row, change)
+    if share >= change.least_share:
         return True
     leading = {max(item["shares"], key=item["shares"].get) for item in row["timeline"]}
     named = {str(item.get("sub_dataset")) for item in row.get("evidence") or ()}
@@ -66,8 +64,8 @@ def could_change(row: Mapping[str, Any], change: Change) -> bool:
 
 def carried(row: Mapping[str, Any], change: Change) -> dict[str, Any]:
     """The verdict without what was removed, under the new version's name."""
-    gone = _gone(row, change.removed or frozenset())
-    left = 1 - sum(item["share"] for item in row["shares"] if item["sub_dataset"] in gone)
+    gone, share = _removed(row, change)
+    left = 1 - share
     ends = ("share", "low", "high")
     shares = [
         {
@@ -99,15 +97,16 @@ def carried(row: Mapping[str, Any], change: Change) -> dict[str, Any]:
     }
 
 
-def _gone(row: Mapping[str, Any], removed: frozenset[str]) -> set[str]:
-    names = {item["sub_dataset"] for item in row["shares"]}
-    return {name for name in names if name_hash(name) in removed}
+def _removed(row: Mapping[str, Any], change: Change) -> tuple[set[str], float]:
+    """The names that a verdict has of what was removed, and their total share."""
+    shares = {item["sub_dataset"]: item["share"] for item in row["shares"]}
+    gone = {name for name in shares if name_hash(name) in (change.removed or ())}
+    return gone, sum(shares[name] for name in gone)
 
 
 def difference(row: Mapping[str, Any], after: Mapping[str, Any], change: Change) -> dict[str, Any]:
     """The verdict before and after; of removed sub-datasets only their total share."""
-    gone = _gone(row, change.removed or frozenset())
-    removed = sum(item["share"] for item in row["shares"] if item["sub_dataset"] in gone)
+    gone, removed = _removed(row, change)
     return {
         **{key: row[key] for key in _NAMES if key in row},
         "text_sha256": row["text_sha256"],

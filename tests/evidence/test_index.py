@@ -9,7 +9,6 @@ from copylens.config.evidence import EvidenceConfig
 from copylens.errors import CopyLensError, CorpusError
 from copylens.evidence.building import (
     MEAN_STATES,
-    IndexInputs,
     build_index,
     build_task,
     plan_index,
@@ -177,7 +176,7 @@ def test_a_killed_build_goes_on_and_ends_with_the_same_bytes(tmp_path):
     assert [task.done for task in tasks] == [True] * 4 + [False] * (len(tasks) - 4)
     for task in tasks:
         build_task(task)
-    publish_index(folder, tasks, IndexInputs("", 5))
+    publish_index(folder, tasks, "", 5)
     assert files(tmp_path / "killed") == files(tmp_path / "whole")
 
 

@@ -1,12 +1,9 @@
 """Mean states of passages: from state shards to the second ranking of nearest passages."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from copylens.evidence.building import (
-    IndexInputs,
     add_vectors,
     build_task,
     lacks_vectors,
@@ -52,7 +49,7 @@ def embedded(tmp_path):
     assert lacks_vectors(tasks, "embed-1")
     add_vectors(tasks, "embed-1", mean_states)
     assert not lacks_vectors(tasks, "embed-1") and lacks_vectors(tasks, "embed-2")
-    publish_index(folder, tasks, IndexInputs("", 5, "embed-1"))
+    publish_index(folder, tasks, "", 5, "embed-1")
     return folder, directions
 
 
@@ -92,6 +89,6 @@ def test_vectors_go_with_their_sub_dataset(embedded, tmp_path):
 def test_an_index_without_states_takes_no_notice_of_vectors_that_are_left(embedded):
     folder, directions = embedded
     tasks = plan_index(folder, corpus(each=8), 5)
-    publish_index(folder, tasks, replace(IndexInputs("", 5, "embed-1"), states=""))
+    publish_index(folder, tasks, "", 5)
     values = states_of(next(iter(directions.values())), np.random.default_rng(4)).values
     assert EvidenceIndex.open(folder).nearest("unheard words", values) == []

@@ -10,7 +10,6 @@ import pytest
 from copylens.config.schema import RunConfig
 from copylens.corpus import load_manifest
 from copylens.evidence.building import (
-    IndexInputs,
     build_task,
     evidence_uri,
     plan_index,
@@ -52,7 +51,7 @@ def taken(cluster, lm_folder, tmp_path_factory) -> Taken:
     tasks = plan_index(index, registered_passages(config.output), 50)
     for task in tasks:
         build_task(task)
-    publish_index(index, tasks, IndexInputs(corpus, 50))
+    publish_index(index, tasks, corpus, 50)
     found = audit(dict.fromkeys(_WORDS, "trained on"), corpus)
     (output / "audit.json").write_text(json.dumps(found))
     (output / "audit.done.json").write_text(json.dumps({"findings": list(_WORDS)}))

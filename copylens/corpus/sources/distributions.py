@@ -8,7 +8,7 @@ import os
 import platform
 import re
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from email.utils import getaddresses
@@ -34,7 +34,7 @@ LONGEST_LICENSE = 100
 
 @dataclass(frozen=True)
 class DistributionSource:
-    """The Python source files of one distribution; `names[i]` is the path of `paths[i]` in it."""
+    """The Python source files of one distribution, each by its path in it."""
 
     uri: str
     name: str
@@ -42,12 +42,11 @@ class DistributionSource:
     holder: str
     license: str
     source_url: str
-    names: tuple[str, ...]
-    paths: tuple[Path, ...]
+    files: Mapping[str, Path]
 
     def rows(self) -> Iterator[Row]:
         """A row per .py file that is neither blank nor generated, sorted by path."""
-        for name, path in zip(self.names, self.paths, strict=True):
+        for name, path in self.files.items():
             file = f"dist://{self.name}/{name}"
             try:
                 text = path.read_bytes().decode("utf-8-sig")
@@ -101,7 +100,7 @@ def open_distribution(uri: str) -> DistributionSource:
         raise CorpusError(_not_installed(uri, name)) from None
     # Typed as a protocol without .get_all defaults; it is an email.message.Message.
     info = cast(Message, found.metadata)
-    files = sorted((str(file), Path(str(file.locate()))) for file in _py_files(found))
+    files = [file for file in found.files or [] if str(file).endswith(".py")]
     if not files:
         raise CorpusError(f"'{uri}' holds no .py source files; name another distribution")
     return DistributionSource(
@@ -111,8 +110,7 @@ def open_distribution(uri: str) -> DistributionSource:
         holder=holder_of(info),
         license=license_of(info),
         source_url=_source_url(info),
-        names=tuple(name for name, _ in files),
-        paths=tuple(path for _, path in files),
+        files={str(file): Path(str(file.locate())) for file in sorted(files, key=str)},
     )
 
 
@@ -154,17 +152,12 @@ def is_generated(name: str, text: str) -> bool:
     return bool(GENERATED_NAME.search(file_name) or GENERATED_MARK.search(head))
 
 
-def _py_files(found: metadata.Distribution) -> list[metadata.PackagePath]:
-    return [file for file in found.files or [] if str(file).endswith(".py")]
-
-
 def _open_stdlib(uri: str) -> DistributionSource:
     root = Path(sysconfig.get_path("stdlib"))
     paths: list[Path] = []
     for folder, below, names in os.walk(root):
         below[:] = [name for name in below if name not in NOT_STDLIB]
         paths += [Path(folder, name) for name in names if name.endswith(".py")]
-    paths.sort()
     version = platform.python_version()
     return DistributionSource(
         uri=uri,
@@ -173,8 +166,7 @@ def _open_stdlib(uri: str) -> DistributionSource:
         holder="Python Software Foundation",
         license="PSF-2.0",
         source_url=f"https://github.com/python/cpython/tree/v{version}/Lib",
-        names=tuple(path.relative_to(root).as_posix() for path in paths),
-        paths=tuple(paths),
+        files={path.relative_to(root).as_posix(): path for path in sorted(paths)},
     )
 
 

@@ -2,15 +2,12 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pyarrow import fs
 
-from copylens.errors import CorpusError, StorageError
+from copylens.errors import CorpusError, StorageError, one_line
 from copylens.store import storage
-
-READ_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -24,11 +21,33 @@ class FileEntry:
 
 
 @dataclass(frozen=True)
-class Listing:
+class Files:
+    """What sources made of files of the user's own have in common; see `rows.Source`."""
+
+    uri: str
+    files: tuple[FileEntry, ...]
+
+    def identity(self) -> str:
+        """Names, sizes and times of the files: changes when one of them is written anew."""
+        return ";".join(f"{file.name}:{file.size}:{file.mtime_ns}" for file in self.files)
+
+    def local_uris(self) -> list[str]:
+        """All files."""
+        return [file.uri for file in self.files]
+
+    def origin(self) -> dict[str, str]:
+        """sha256 of a lone file; of several files that over lines of `sha256sum`."""
+        if len(self.files) == 1:
+            return {"sha256": _sha256_file(self.files[0].uri)}
+        lines = "".join(f"{_sha256_file(file.uri)}  {file.name}\n" for file in self.files)
+        return {"sha256": storage.sha256(lines.encode())}
+
+
+@dataclass(frozen=True)
+class Listing(Files):
     """The files behind one URI, sorted by name, and the folder their names count from."""
 
     base: str
-    files: tuple[FileEntry, ...]
     is_file: bool
 
 
@@ -46,21 +65,7 @@ def list_source(uri: str) -> Listing:
     except StorageError as error:
         raise CorpusError(f"corpus source {error}") from None
     except (OSError, ValueError) as error:
-        summary = " ".join(str(error).split())
-        raise CorpusError(f"corpus source '{uri}' cannot be listed: {summary}") from None
-
-
-def identity_of(files: Sequence[FileEntry]) -> str:
-    """Names, sizes and times of the files: changes when one of them is written anew."""
-    return ";".join(f"{file.name}:{file.size}:{file.mtime_ns}" for file in files)
-
-
-def sha256_of(files: Sequence[FileEntry]) -> str:
-    """A lone file's sha256; for several files the sha256 over lines of `sha256sum`."""
-    if len(files) == 1:
-        return _sha256_file(files[0].uri)
-    lines = "".join(f"{_sha256_file(file.uri)}  {file.name}\n" for file in files)
-    return storage.sha256(lines.encode())
+        raise CorpusError(f"corpus source '{uri}' cannot be listed: {one_line(error)}") from None
 
 
 def _list(uri: str) -> Listing:
@@ -68,10 +73,10 @@ def _list(uri: str) -> Listing:
     with storage.reaching(uri):
         info = filesystem.get_file_info(path)
     if info.type == fs.FileType.File:
-        base = uri.partition("?")[0].rpartition("/")[0]
-        return Listing(base or ".", (_entry(uri, storage.name_of(uri), info),), is_file=True)
+        base = uri.partition("?")[0].rpartition("/")[0] or "."
+        return Listing(uri, (_entry(uri, storage.name_of(uri), info),), base, is_file=True)
     if info.type == fs.FileType.Directory:
-        return Listing(uri, tuple(_walk(uri)), is_file=False)
+        return Listing(uri, tuple(_walk(uri)), uri, is_file=False)
     base, pattern = _cut_glob(uri)
     if not pattern:
         storage.require_bucket(uri)
@@ -80,7 +85,7 @@ def _list(uri: str) -> Listing:
     matches = tuple(file for file in _walk(base) if expression.fullmatch(file.name))
     if not matches:
         raise CorpusError(f"corpus source '{uri}' matches no file; correct the pattern")
-    return Listing(base, matches, is_file=False)
+    return Listing(uri, matches, base, is_file=False)
 
 
 def _walk(base: str) -> list[FileEntry]:
@@ -120,8 +125,5 @@ def _glob_expression(pattern: str) -> re.Pattern[str]:
 
 def _sha256_file(uri: str) -> str:
     filesystem, path = storage.resolve(uri)
-    digest = hashlib.sha256()
     with storage.reaching(uri), filesystem.open_input_stream(path, compression=None) as stream:
-        while block := stream.read(READ_BYTES):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
-from copylens.corpus.sources.files import identity_of, list_source, sha256_of
+from copylens.corpus.sources.files import Listing, list_source
 from copylens.corpus.sources.rows import Row
-from copylens.errors import CorpusError
+from copylens.errors import CorpusError, one_line
 
 COLUMNS = ("id", "text", "sub_dataset", "title", "source_url", "split_group")
 CONSTANTS = ("holder", "license")
@@ -46,32 +46,36 @@ class HubSource:
         except CorpusError:
             raise
         except Exception as error:  # the library raises its own, the hub's and the readers' types
-            raise CorpusError(self._unreadable(line, error)) from None
+            where = f"after row {line}" if line else "from its start"
+            raise CorpusError(
+                f"'{self.uri}' cannot be read {where}: {one_line(error)}; check the name, config "
+                "and split, and that the hub can be reached"
+            ) from None
 
     def identity(self) -> str:
         """Sizes and times of local files; on the hub the whole URI (give a `revision`)."""
-        local = identity_of(list_source(self.target).files) if self._is_local() else ""
-        return f"{self.uri};{local}"
+        local = self._local()
+        return f"{self.uri};{local.identity() if local else ''}"
 
     def local_uris(self) -> list[str]:
         """The files of a local folder."""
-        return [file.uri for file in list_source(self.target).files] if self._is_local() else []
+        local = self._local()
+        return local.local_uris() if local else []
 
     def origin(self) -> dict[str, str]:
         """sha256 of local files, else the hub revision that was asked for."""
-        if self._is_local():
-            return {"sha256": sha256_of(list_source(self.target).files)}
-        return {"version": self.options.get("revision", "main")}
+        local = self._local()
+        return local.origin() if local else {"version": self.options.get("revision", "main")}
 
-    def _is_local(self) -> bool:
-        return Path(self.target).exists()
+    def _local(self) -> Listing | None:
+        return list_source(self.target) if Path(self.target).exists() else None
 
     def _records(self) -> Iterable[Mapping[str, Any]]:
         import datasets  # slow to import
 
         records: Iterable[Mapping[str, Any]]
         split = self.options.get("split", "train")
-        if self._is_local() and any((Path(self.target) / mark).exists() for mark in SAVED_MARKS):
+        if any((Path(self.target) / mark).exists() for mark in SAVED_MARKS):
             records = datasets.load_from_disk(self.target)
             if isinstance(records, datasets.DatasetDict):
                 if split not in records:
@@ -98,14 +102,6 @@ class HubSource:
             default = self.target.rstrip("/").rpartition("/")[2]
             values["sub_dataset"] = self.options.get("name", default)
         return values
-
-    def _unreadable(self, line: int, error: Exception) -> str:
-        summary = " ".join(str(error).split())
-        where = f"after row {line}" if line else "from its start"
-        return (
-            f"'{self.uri}' cannot be read {where}: {summary}; check the name, config and split, "
-            "and that the hub can be reached"
-        )
 
 
 def open_hub(uri: str) -> HubSource:

@@ -1,6 +1,5 @@
 """URI -> source: chooses the reader by scheme, file type and folder content."""
 
-from collections.abc import Iterator
 from typing import Literal
 
 from copylens.config.schema import CorpusConfig
@@ -42,7 +41,7 @@ def open_source(uri: str) -> Source:
     texts = tuple(file for file in listing.files if file.name.endswith(TEXT_SUFFIXES))
     if not texts:
         raise CorpusError(f"'{uri}' holds no corpus file; {ACCEPTED}")
-    return TextFolderSource(uri, listing.base, texts)
+    return TextFolderSource(uri, texts, listing.base)
 
 
 def open_sources(config: CorpusConfig) -> list[tuple[Kind, Source]]:
@@ -55,13 +54,9 @@ def open_sources(config: CorpusConfig) -> list[tuple[Kind, Source]]:
         raise CorpusError(
             "corpus.paths is empty; name the registered sources, e.g. corpus.paths=[data.jsonl]"
         )
-    return [(kind, open_source(uri)) for kind, uri in _entries(config)]
-
-
-def _entries(config: CorpusConfig) -> Iterator[tuple[Kind, str]]:
-    for uri in config.paths:
-        yield "registered", uri
-    for uri in config.ood_paths:
-        yield "ood", uri
-    for uri in config.background_paths:
-        yield "background", uri
+    entries: dict[Kind, tuple[str, ...]] = {
+        "registered": config.paths,
+        "ood": config.ood_paths,
+        "background": config.background_paths,
+    }
+    return [(kind, open_source(uri)) for kind, uris in entries.items() for uri in uris]

@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from copylens.corpus.sources.files import FileEntry, identity_of, sha256_of
+from copylens.corpus.sources.files import Files
 from copylens.corpus.sources.rows import Row
-from copylens.errors import CorpusError
+from copylens.errors import CorpusError, one_line
 from copylens.store import storage
 
 DATA_SUFFIXES = (".jsonl", ".jsonl.gz", ".parquet")
@@ -19,29 +19,14 @@ PARQUET_BATCH = 1024
 
 
 @dataclass(frozen=True)
-class FileSource:
+class FileSource(Files):
     """Data files, read one after the other."""
-
-    uri: str
-    files: tuple[FileEntry, ...]
 
     def rows(self) -> Iterator[Row]:
         """Rows of all files, in the order of their names."""
         for file in self.files:
             read = read_parquet if file.name.endswith(".parquet") else read_jsonl
             yield from read(file.uri)
-
-    def identity(self) -> str:
-        """Names, sizes and times of the files."""
-        return identity_of(self.files)
-
-    def local_uris(self) -> list[str]:
-        """All files."""
-        return [file.uri for file in self.files]
-
-    def origin(self) -> dict[str, str]:
-        """sha256 of the files."""
-        return {"sha256": sha256_of(self.files)}
 
 
 def read_jsonl(uri: str) -> Iterator[Row]:
@@ -59,9 +44,8 @@ def read_jsonl(uri: str) -> Iterator[Row]:
                 if raw.strip():
                     yield _parse_line(uri, line, raw)
     except OSError as error:
-        summary = " ".join(str(error).split())
         raise CorpusError(
-            f"'{uri}' is damaged after line {line}: {summary}; fetch the file again"
+            f"'{uri}' is damaged after line {line}: {one_line(error)}; fetch the file again"
         ) from None
 
 
@@ -83,9 +67,9 @@ def read_parquet(uri: str) -> Iterator[Row]:
                     else:
                         yield Row(uri, line, values)
     except (OSError, pa.ArrowException) as error:
-        summary = " ".join(str(error).split())
         raise CorpusError(
-            f"'{uri}' cannot be read as parquet after row {line}: {summary}; write the file again"
+            f"'{uri}' cannot be read as parquet after row {line}: {one_line(error)}; "
+            "write the file again"
         ) from None
 
 

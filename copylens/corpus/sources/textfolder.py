@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from copylens.corpus.sources.files import FileEntry, identity_of, sha256_of
+from copylens.corpus.sources.files import FileEntry, Files
 from copylens.corpus.sources.rows import Row
-from copylens.errors import CorpusError, StorageError
+from copylens.errors import CorpusError, StorageError, one_line
 from copylens.store import storage
 
 TEXT_SUFFIXES = (".txt", ".md")
@@ -19,36 +19,23 @@ RIGHTS_KEYS = ("holder", "license", "source_url")
 
 
 @dataclass(frozen=True)
-class TextFolderSource:
+class TextFolderSource(Files):
     """Text files below `base`; without sub-folders `base` itself is the sub-dataset."""
 
-    uri: str
     base: str
-    files: tuple[FileEntry, ...]
 
     def rows(self) -> Iterator[Row]:
         """A row per file; one that is not UTF-8 becomes a row with a problem."""
         flat = all("/" not in file.name for file in self.files)
+        own_name = PurePosixPath(storage.resolve(self.base)[1]).name
         rights: dict[str, dict[str, str]] = {}
         for file in self.files:
             folder, slash, _ = file.name.partition("/")
-            sub_dataset = _folder_name(self.base) if flat else folder if slash else None
+            sub_dataset = own_name if flat else folder if slash else None
             if sub_dataset is not None and sub_dataset not in rights:
                 place = self.base if flat else storage.join(self.base, folder)
                 rights[sub_dataset] = read_rights(place)
             yield _read_text(file, sub_dataset, rights.get(sub_dataset or "", {}))
-
-    def identity(self) -> str:
-        """Names, sizes and times of the files."""
-        return identity_of(self.files)
-
-    def local_uris(self) -> list[str]:
-        """All files."""
-        return [file.uri for file in self.files]
-
-    def origin(self) -> dict[str, str]:
-        """sha256 of the files."""
-        return {"sha256": sha256_of(self.files)}
 
 
 def read_rights(folder: str) -> dict[str, str]:
@@ -65,16 +52,13 @@ def read_rights(folder: str) -> dict[str, str]:
         try:
             values = load(storage.read_bytes(uri).decode("utf-8"))
         except (ValueError, yaml.YAMLError) as error:
-            summary = " ".join(str(error).split())
-            raise CorpusError(f"rights file '{uri}' cannot be read: {summary}") from None
-        if not isinstance(values, dict) or not _all_known_text(values):
+            raise CorpusError(f"rights file '{uri}' cannot be read: {one_line(error)}") from None
+        if not isinstance(values, dict) or not all(
+            key in RIGHTS_KEYS and isinstance(value, str) for key, value in values.items()
+        ):
             raise CorpusError(f"rights file '{uri}' may hold text under {', '.join(RIGHTS_KEYS)}")
         return values
     return {}
-
-
-def _all_known_text(values: dict[Any, Any]) -> bool:
-    return all(key in RIGHTS_KEYS and isinstance(value, str) for key, value in values.items())
 
 
 def _read_text(file: FileEntry, sub_dataset: str | None, rights: dict[str, str]) -> Row:
@@ -95,8 +79,3 @@ def _read_text(file: FileEntry, sub_dataset: str | None, rights: dict[str, str])
     if sub_dataset is not None:
         values["sub_dataset"] = sub_dataset
     return Row(file.uri, 1, values | rights)
-
-
-def _folder_name(base: str) -> str:
-    _, path = storage.resolve(base)
-    return PurePosixPath(path).name

@@ -57,7 +57,14 @@ class LogisticModel:
         return shares
 
 
-def fit_logistic(split: Split, classes: int, seed: int) -> LogisticModel:
+def fit_logistic(
+    train: Features,
+    train_labels: IntArray,
+    val: Features,
+    val_labels: IntArray,
+    classes: int,
+    seed: int,
+) -> LogisticModel:
     """Fits for each C of the grid on train; keeps the best on val, the smaller at a tie.
 
     L-BFGS with a loose tolerance: on TF-IDF it needs some 20 passes over the data, and a tighter
@@ -67,10 +74,10 @@ def fit_logistic(split: Split, classes: int, seed: int) -> LogisticModel:
 
     best: LogisticModel | None = None
     best_accuracy = -1.0
-    for C in C_GRID if split.val.shape[0] else C_GRID[-1:]:
+    for C in C_GRID if val.shape[0] else C_GRID[-1:]:
         fitted = LogisticRegression(C=C, tol=1e-3, max_iter=300, random_state=seed)
-        fitted.fit(split.train, split.train_labels)
-        right = float(fitted.score(split.val, split.val_labels)) if split.val.shape[0] else 0.0
+        fitted.fit(train, train_labels)
+        right = float(fitted.score(val, val_labels)) if val.shape[0] else 0.0
         if right > best_accuracy:
             best, best_accuracy = LogisticModel(fitted, classes), right
     assert best is not None

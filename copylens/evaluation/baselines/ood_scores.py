@@ -1,9 +1,8 @@
 """Out-of-distribution scores on logits and features, each with its formula and its source.
 
 One sign for all: a larger score means less likely to draw on anything registered. Where a paper
-scores the other way round, the docstring says so. Fitted scores are frozen dataclasses of plain
-arrays, so that a detector can store them without pickle. Arithmetic is float64: covariances of
-many features from few passages lose their sign in float32.
+scores the other way round, the docstring says so. Arithmetic is float64: covariances of many
+features from few passages lose their sign in float32.
 """
 
 from dataclasses import dataclass
@@ -11,14 +10,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.distance import cdist
 from scipy.special import logsumexp, softmax
 
 from copylens.records import FloatArray, IntArray
 
 Float64 = npt.NDArray[np.float64]
-
-_CHUNK = 1024
-_TINY = 1e-12
 
 
 def msp(logits: FloatArray) -> Float64:
@@ -74,13 +71,10 @@ class Knn:
 
     def score(self, features: FloatArray) -> Float64:
         """Features [N, F] -> [N]."""
-        points = _normalise(features)
-        scores = np.empty(len(points))
-        for start in range(0, len(points), _CHUNK):  # bounds the [chunk, references] matrix
-            similar = points[start : start + _CHUNK] @ self.references.T
-            kth = np.partition(similar, -self.k, axis=1)[:, -self.k]
-            scores[start : start + _CHUNK] = np.sqrt(np.maximum(2.0 - 2.0 * kth, 0.0))
-        return scores
+        from sklearn.neighbors import NearestNeighbors
+
+        nearest = NearestNeighbors(n_neighbors=self.k, algorithm="brute").fit(self.references)
+        return np.asarray(nearest.kneighbors(_normalise(features))[0][:, -1])
 
 
 @dataclass(frozen=True)
@@ -129,16 +123,10 @@ class Mahalanobis:
         means = _class_means(features, labels)
         return cls(means=means, whitening=_whitening(_float64(features) - means[labels]))
 
-    def distances(self, features: FloatArray) -> Float64:
-        """Squared distances to each class: features [N, F] -> [N, K]."""
-        points = _float64(features) @ self.whitening
-        centres = self.means @ self.whitening
-        columns = [((points - centre) ** 2).sum(axis=1) for centre in centres]
-        return np.stack(columns, axis=1)
-
     def score(self, features: FloatArray) -> Float64:
         """Features [N, F] -> [N]."""
-        return np.asarray(self.distances(features).min(axis=1), dtype=np.float64)
+        points, centres = _float64(features) @ self.whitening, self.means @ self.whitening
+        return np.asarray(cdist(points, centres, "sqeuclidean").min(axis=1))
 
 
 @dataclass(frozen=True)
@@ -173,9 +161,9 @@ def _float64(values: FloatArray) -> Float64:
 
 
 def _normalise(features: FloatArray) -> Float64:
-    values = _float64(features)
-    norms = np.linalg.norm(values, axis=1, keepdims=True)
-    return np.asarray(values / np.maximum(norms, _TINY), dtype=np.float64)
+    from sklearn.preprocessing import normalize
+
+    return np.asarray(normalize(_float64(features)))
 
 
 def _class_means(features: FloatArray, labels: IntArray) -> Float64:

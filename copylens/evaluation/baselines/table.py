@@ -5,9 +5,8 @@ a vote of the BM25-nearest passages; and a linear probe on pooled states. They f
 choose C, k and the OOD score on val, and see test once.
 """
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from copylens.evaluation.baselines.bm25 import bm25_votes
 from copylens.evaluation.baselines.linear import Split, fit_logistic
 from copylens.evaluation.baselines.text_ood import OodScore, ood_figures
 from copylens.evaluation.metrics import accuracy, macro_f1
+from copylens.fit.data import TextSet
 from copylens.records import FloatArray, IntArray, Passage
 from copylens.text import mask_names
 
@@ -24,6 +24,10 @@ MAX_WORD_FEATURES = 30_000
 MAX_CHAR_FEATURES = 120_000
 
 _WORD_OR_MARK = r"(?u)\b\w+\b|[^\w\s]"
+
+
+Classifier = Callable[[Sequence[str]], FloatArray]
+"""Texts [N] -> probabilities [N, K]."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +42,6 @@ class BaselineResult:
         auroc, fpr95: of the OOD score that was best on val; None where there is no OOD text, or
             the baseline gives no score.
         ood: every OOD score of the baseline by name, e.g. `msp`, `knn`.
-        seconds: wall time for fitting and predicting.
     """
 
     name: str
@@ -48,17 +51,11 @@ class BaselineResult:
     macro_f1: float
     auroc: float | None
     fpr95: float | None
-    ood: dict[str, OodScore] = field(default_factory=dict)
-    seconds: float = 0.0
+    ood: dict[str, OodScore]
 
     def to_report(self) -> dict[str, float | None]:
         """The figures report.json holds."""
-        return {
-            "accuracy": self.accuracy,
-            "macro_f1": self.macro_f1,
-            "auroc": self.auroc,
-            "fpr95": self.fpr95,
-        }
+        return {key: getattr(self, key) for key in ("accuracy", "macro_f1", "auroc", "fpr95")}
 
 
 def run_text_baselines(
@@ -81,20 +78,42 @@ def run_text_baselines(
     sets = (train, val, test, ood_val, ood_test)
     plain = [[passage.text for passage in part] for part in sets]
     masked = [[mask_names(text) for text in part] for part in plain]
-    targets = [label_indices(part, labels) for part in sets[:3]]
+    places = {label: i for i, label in enumerate(labels)}
+    targets = [np.array([places[p.sub_dataset] for p in part], np.int64) for part in sets[:3]]
     views = {"": plain, "_masked": masked}
     results: dict[str, BaselineResult] = {}
     for suffix, texts in views.items():
         for kind in ("word", "char"):
             name = f"tfidf_{kind}{suffix}"
-            results[name] = _tfidf(name, kind, texts, targets, len(labels), seed)
-    results["bm25"] = _bm25(plain, targets, len(labels))
+            results[name] = _classify(name, _tfidf(kind, texts, targets), len(labels), seed)
+    votes = bm25_votes(plain[0], targets[0], plain[2], len(labels))
+    results["bm25"] = _result("bm25", votes, targets[2], {})
     return results
+
+
+def fit_text_baseline(
+    name: str, train: TextSet, val: TextSet, classes: int, seed: int
+) -> Classifier:
+    """The baseline of this name as `run_text_baselines` fits it, ready for texts of any kind.
+
+    Args:
+        name: `bm25`, or `tfidf_<word|char>` with or without `_masked`.
+        train: labels in 0..K-1.
+        val: C is chosen on it.
+        classes: K.
+    """
+    if name == "bm25":
+        return lambda texts: bm25_votes(train.texts, train.labels, list(texts), classes)
+    view: Callable[[str], str] = mask_names if name.endswith("_masked") else str
+    reader = vectoriser(name.split("_")[1])
+    rows = reader.fit_transform([view(text) for text in train.texts])
+    held = reader.transform([view(text) for text in val.texts]) if len(val) else rows[:0]
+    model = fit_logistic(rows, train.labels, held, val.labels, classes, seed)
+    return lambda texts: model.probabilities(reader.transform([view(text) for text in texts]))
 
 
 def run_linear_probe(split: Split, classes: int, seed: int) -> BaselineResult:
     """Logistic regression on standardised mean states, dense arrays [N, F] in `split`."""
-    started = time.perf_counter()
     train = np.asarray(split.train, dtype=np.float64)  # states are fp16: their sums overflow
     mean, spread = train.mean(axis=0), train.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
@@ -102,21 +121,9 @@ def run_linear_probe(split: Split, classes: int, seed: int) -> BaselineResult:
     def standardise(states: FloatArray) -> FloatArray:
         return np.asarray((np.asarray(states) - mean) / scale, dtype=np.float32)
 
-    scaled = replace(
-        split,
-        train=standardise(train),
-        val=standardise(split.val),
-        test=standardise(split.test),
-        ood_val=standardise(split.ood_val),
-        ood_test=standardise(split.ood_test),
-    )
-    return _classify("linear_probe", scaled, classes, seed, started)
-
-
-def label_indices(passages: Sequence[Passage], labels: Sequence[str]) -> IntArray:
-    """The place of each passage's sub-dataset among `labels`."""
-    places = {label: i for i, label in enumerate(labels)}
-    return np.array([places[passage.sub_dataset] for passage in passages], dtype=np.int64)
+    parts = ("train", "val", "test", "ood_val", "ood_test")
+    scaled: dict[str, Any] = {name: standardise(getattr(split, name)) for name in parts}
+    return _classify("linear_probe", replace(split, **scaled), classes, seed)
 
 
 def best_text(results: dict[str, BaselineResult]) -> BaselineResult:
@@ -124,21 +131,12 @@ def best_text(results: dict[str, BaselineResult]) -> BaselineResult:
     return max(results.values(), key=lambda result: result.accuracy)
 
 
-def _tfidf(
-    name: str,
-    kind: str,
-    texts: list[list[str]],
-    targets: list[IntArray],
-    classes: int,
-    seed: int,
-) -> BaselineResult:
-    started = time.perf_counter()
+def _tfidf(kind: str, texts: list[list[str]], targets: Sequence[IntArray]) -> Split:
     reader = vectoriser(kind)
     train = reader.fit_transform(texts[0])
     # An empty set keeps its columns: the vectoriser itself refuses to transform nothing.
     rest = [reader.transform(part) if part else train[:0] for part in texts[1:]]
-    split = Split(train, targets[0], rest[0], targets[1], rest[1], targets[2], rest[2], rest[3])
-    return _classify(name, split, classes, seed, started)
+    return Split(train, targets[0], rest[0], targets[1], rest[1], targets[2], rest[2], rest[3])
 
 
 def vectoriser(kind: str) -> Any:
@@ -169,28 +167,18 @@ def vectoriser(kind: str) -> Any:
     )
 
 
-def _classify(name: str, split: Split, classes: int, seed: int, started: float) -> BaselineResult:
-    model = fit_logistic(split, classes, seed)
+def _classify(name: str, split: Split, classes: int, seed: int) -> BaselineResult:
+    model = fit_logistic(
+        split.train, split.train_labels, split.val, split.val_labels, classes, seed
+    )
     test = model.probabilities(split.test)
-    found = ood_figures(split, model)
-    chosen = max(found.values(), key=lambda score: score.val_auroc, default=None)
-    return _result(name, test, split.test_labels, found, chosen, started)
-
-
-def _bm25(texts: list[list[str]], targets: list[IntArray], classes: int) -> BaselineResult:
-    started = time.perf_counter()
-    votes = bm25_votes(texts[0], targets[0], texts[2], classes)
-    return _result("bm25", votes, targets[2], {}, None, started)
+    return _result(name, test, split.test_labels, ood_figures(split, model))
 
 
 def _result(
-    name: str,
-    probabilities: FloatArray,
-    labels: IntArray,
-    ood: dict[str, OodScore],
-    chosen: OodScore | None,
-    started: float,
+    name: str, probabilities: FloatArray, labels: IntArray, ood: dict[str, OodScore]
 ) -> BaselineResult:
+    chosen = max(ood.values(), key=lambda score: score.val_auroc, default=None)
     predictions = probabilities.argmax(axis=1)
     return BaselineResult(
         name=name,
@@ -201,5 +189,4 @@ def _result(
         auroc=chosen.auroc if chosen else None,
         fpr95=chosen.fpr95 if chosen else None,
         ood=ood,
-        seconds=time.perf_counter() - started,
     )

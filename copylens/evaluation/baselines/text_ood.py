@@ -26,15 +26,11 @@ class OodScore:
     """One OOD score of one baseline. Larger scores = less likely registered.
 
     Attributes:
-        id_scores: [N] on the test split.
-        ood_scores: [M] on the OOD test texts.
-        auroc, fpr95: of the two; see metrics.
+        auroc, fpr95: of the test split and the OOD test texts; see metrics.
         val_auroc: the same on val and val OOD; 0 where there is none to choose by.
         k: the neighbour that counts, chosen on val; None for scores without one.
     """
 
-    id_scores: Float64
-    ood_scores: Float64
     auroc: float
     fpr95: float
     val_auroc: float
@@ -45,15 +41,11 @@ def ood_figures(split: Split, model: LogisticModel) -> dict[str, OodScore]:
     """`msp` and `knn` of a fitted baseline; empty where there are no OOD test texts."""
     if split.ood_test.shape[0] == 0:
         return {}
-    parts = {"val": split.val, "test": split.test, "ood_val": split.ood_val}
-    parts["ood_test"] = split.ood_test
-    by_msp = {name: msp(model.logits(part)) for name, part in parts.items() if part.shape[0]}
+    names = ("val", "test", "ood_val", "ood_test")
+    parts = {name: part for name in names if (part := getattr(split, name)).shape[0]}
+    by_msp = {name: msp(model.logits(part)) for name, part in parts.items()}
     ks = [k for k in NEIGHBOURS if k <= split.train.shape[0]]
-    distances = {
-        name: neighbour_distances(split.train, part, ks)
-        for name, part in parts.items()
-        if part.shape[0]
-    }
+    distances = {name: neighbour_distances(split.train, part, ks) for name, part in parts.items()}
     by_k = {k: {name: found[:, i] for name, found in distances.items()} for i, k in enumerate(ks)}
     tried = {k: _figures(scores, k) for k, scores in by_k.items()}
     default = DEFAULT_K if DEFAULT_K in tried else ks[-1]
@@ -65,8 +57,6 @@ def ood_figures(split: Split, model: LogisticModel) -> dict[str, OodScore]:
 def _figures(scores: dict[str, Float64], k: int | None) -> OodScore:
     on_val = "val" in scores and "ood_val" in scores
     return OodScore(
-        id_scores=scores["test"],
-        ood_scores=scores["ood_test"],
         auroc=auroc(scores["test"], scores["ood_test"]),
         fpr95=fpr95(scores["test"], scores["ood_test"]),
         val_auroc=auroc(scores["val"], scores["ood_val"]) if on_val else 0.0,

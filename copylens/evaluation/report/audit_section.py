@@ -35,13 +35,10 @@ def insert_audit(page: str, audit: Mapping[str, Any] | None) -> str:
     _, end, after = rest.partition(_END)
     if not start or not end:
         return page
-    return "".join([before, start, _section(audit), end, after])
-
-
-def _section(audit: Mapping[str, Any] | None) -> str:
     rows = [] if audit is None else list(audit["sub_datasets"].items())
     template = page_template(_TEMPLATE, {"p": _p_value})
-    return template.render(audit=audit, rows=rows, tests=TEST_NAMES)
+    section = template.render(audit=audit, rows=rows, tests=TEST_NAMES)
+    return "".join([before, start, section, end, after])
 
 
 def _p_value(value: float | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from copylens.evaluation.contract import CHANNELS, check_report
+from copylens.evaluation.contract import check_report
 from copylens.evaluation.metrics import FPR95_CONVENTION
 from copylens.evaluation.report import study_tables, wording
 from copylens.evaluation.report.audit_section import insert_audit
@@ -105,11 +105,10 @@ def _drawings(figures: Figures) -> dict[str, Any]:
 
 def _measured_channels(report: Mapping[str, Any]) -> dict[str, tuple[str, Mapping[str, Any]]]:
     """Channel -> its title and figures."""
-    parts = {name: report["channels"][name] for name in CHANNELS}
     return {
-        name: (_CHANNEL_NAMES.get(name, name), part)
-        for name, part in parts.items()
-        if part["accuracy"] is not None
+        name: (title, report["channels"][name])
+        for name, title in _CHANNEL_NAMES.items()
+        if report["channels"][name]["accuracy"] is not None
     }
 
 
@@ -120,8 +119,7 @@ def _ood_methods(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             "title": wording.BASELINE_NAMES.get(name, name),
             "ours": name == "CopyLens",
-            "auroc": figures["auroc"],
-            "fpr95": figures["fpr95"],
+            **figures,
         }
         for name, figures in methods.items()
         if figures["auroc"] is not None
@@ -166,11 +164,10 @@ def _confusion_rows(figures: Figures) -> list[dict[str, Any]] | None:
             f"confusion must be [K, K] with K = {len(figures.sub_datasets)}, got {counts.shape}"
         )
     rows = []
-    for i, name in enumerate(figures.sub_datasets):
-        total = int(counts[i].sum())
-        shares = [float(count) / total if total else 0.0 for count in counts[i]]
-        cells = list(zip(figures.sub_datasets, counts[i].tolist(), shares, strict=True))
-        rows.append({"name": name, "total": total, "cells": cells, "right": shares[i]})
+    for name, row in zip(figures.sub_datasets, counts.tolist()):
+        shares = [count / max(sum(row), 1) for count in row]
+        cells = list(zip(figures.sub_datasets, row, shares, strict=True))
+        rows.append({"name": name, "total": sum(row), "cells": cells})
     return rows
 
 

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from copylens.evaluation.contract import CONTROLS, DISTANCES, VIEWS
-
 _CONTROL_NAMES = {
     "random_init": "the LLM with random weights",
     "never_trained": "an LLM never trained on these texts",
@@ -31,21 +29,19 @@ _OVERLAP_NAMES = {
     "some": "eight or more words in a row from train",
 }
 
-Rows = list[tuple[str, Mapping[str, Any]]]
+Rows = list[tuple[str, Any]]
 
 
 def control_rows(report: Mapping[str, Any]) -> Rows:
     """The controls that were run, in the order of the contract."""
-    parts = {name: report["controls"][name] for name in CONTROLS}
-    return [
-        (_CONTROL_NAMES[name], part) for name, part in parts.items() if part["accuracy"] is not None
-    ]
+    rows = _titled(_CONTROL_NAMES, report["controls"])
+    return [(title, part) for title, part in rows if part["accuracy"] is not None]
 
 
 def view_rows(report: Mapping[str, Any]) -> Rows:
     """Accuracy by changed view; empty where the study was not run."""
-    views = report["robustness"]
-    return [(_VIEW_NAMES[name], views[name]) for name in VIEWS if views[name]["n"]]
+    rows = _titled(_VIEW_NAMES, report["robustness"])
+    return [(title, part) for title, part in rows if part["n"]]
 
 
 def output_rows(report: Mapping[str, Any]) -> Rows:
@@ -53,12 +49,18 @@ def output_rows(report: Mapping[str, Any]) -> Rows:
     found = report["lm_outputs"]
     if not found["n"]:
         return []
-    rows: Rows = [("the whole continuation", found)]
-    rows += [(_DISTANCE_NAMES[name], found["by_distance"][name]) for name in DISTANCES]
-    return rows + [(title, found["by_overlap"][name]) for name, title in _OVERLAP_NAMES.items()]
+    return [
+        ("the whole continuation", found),
+        *_titled(_DISTANCE_NAMES, found["by_distance"]),
+        *_titled(_OVERLAP_NAMES, found["by_overlap"]),
+    ]
 
 
-def in_corpus_rows(report: Mapping[str, Any]) -> list[tuple[str, float | None]]:
+def _titled(titles: Mapping[str, str], parts: Mapping[str, Any]) -> Rows:
+    return [(title, parts[name]) for name, title in titles.items()]
+
+
+def in_corpus_rows(report: Mapping[str, Any]) -> Rows:
     """Accuracies on held-out passages of known works; empty where not run."""
     found = report["in_corpus"]
     if not found["n"]:
@@ -69,7 +71,7 @@ def in_corpus_rows(report: Mapping[str, Any]) -> list[tuple[str, float | None]]:
         "lexical": "lexical channel alone",
         "best_text": "best text-only baseline",
     }
-    return [(title, found[key]) for key, title in titles.items()]
+    return _titled(titles, found)
 
 
 def ood_rows(ood: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
@@ -82,10 +84,9 @@ def ood_rows(ood: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
         "far": "far: of other kinds",
         "leave_one_out": "a sub-dataset left out of training (mean)",
     }
-    parts = [("all unregistered texts", ood)]
-    parts += [(title, ood[key] or {}) for key, title in titles.items()]
-    parts += [(f"only {name}", part or {}) for name, part in ood["by_origin"].items()]
+    parts = [("all unregistered texts", ood), *_titled(titles, ood)]
+    parts += [(f"only {name}", part) for name, part in ood["by_origin"].items()]
     left_out = ood["leave_one_out"]["by_sub_dataset"]
     parts += [(f"{name} left out", part) for name, part in left_out.items()]
-    rows = [(title, part.get("auroc"), part.get("fpr95")) for title, part in parts]
+    rows = [(title, part["auroc"], part["fpr95"]) for title, part in parts if part]
     return [row for row in rows if row[1] is not None]

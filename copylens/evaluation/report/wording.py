@@ -7,6 +7,9 @@ from typing import Any
 Tone = str
 """`good`, `bad`, `open` (cannot be told) or `plain`."""
 
+# Figure, interval, meaning, tone.
+_Card = tuple[str, str, str, Tone]
+
 NOT_MEASURED = "not measured"
 
 BASELINE_NAMES = {
@@ -40,13 +43,14 @@ class Headline:
 
 def headlines(report: Mapping[str, Any]) -> list[Headline]:
     """The cards at the top, in reading order."""
-    return [
-        _accuracy(report),
-        _against_text(report),
-        _ood(report),
-        _alarms(report),
-        _mixture(report),
-    ]
+    cards = {
+        "Attribution accuracy": _accuracy,
+        "Against the best text-only baseline": _against_text,
+        "Telling registered from unregistered (AUROC)": _ood,
+        "Registered texts wrongly called unregistered": _alarms,
+        "Error of a share in mixed texts": _mixture,
+    }
+    return [Headline(title, *card(report)) for title, card in cards.items()]
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -76,12 +80,10 @@ def best_text_name(report: Mapping[str, Any]) -> str:
 
 
 def _between(ends: Any, form: Any) -> str:
-    if ends is None:
-        return ""
-    return f"95 % interval {form(ends[0])} to {form(ends[1])}"
+    return "" if ends is None else f"95 % interval {form(ends[0])} to {form(ends[1])}"
 
 
-def _accuracy(report: Mapping[str, Any]) -> Headline:
+def _accuracy(report: Mapping[str, Any]) -> _Card:
     part = report["attribution"]
     meaning = "No attribution was measured."
     if part["accuracy"] is not None:
@@ -89,18 +91,14 @@ def _accuracy(report: Mapping[str, Any]) -> Headline:
         meaning = f"{tested}, this share was assigned to the right sub-dataset."
         if part["ece"] is not None:
             meaning += f" Stated shares are off by {100 * part['ece']:.1f} points on average (ECE)."
-    title = "Attribution accuracy"
-    ends = _between(part["ci95"], percent)
-    return Headline(title, percent(part["accuracy"]), ends, meaning, "plain")
+    return percent(part["accuracy"]), _between(part["ci95"], percent), meaning, "plain"
 
 
-def _against_text(report: Mapping[str, Any]) -> Headline:
+def _against_text(report: Mapping[str, Any]) -> _Card:
     best = report["baselines"]["best_text"]
-    title = "Against the best text-only baseline"
     if best["difference"] is None:
-        meaning = "No text-only baseline was run: whether the LLM adds anything is open."
-        return Headline(title, NOT_MEASURED, "", meaning, "open")
-    name, ends = BASELINE_NAMES.get(best["name"], best["name"]), best["difference_ci95"]
+        return _open("No text-only baseline was run: whether the LLM adds anything is open.")
+    name, ends = best_text_name(report), best["difference_ci95"]
     if ends is None:
         meaning, tone = f"Compared with {name}; too few split groups for an interval.", "open"
     elif ends[0] > 0:
@@ -109,14 +107,13 @@ def _against_text(report: Mapping[str, Any]) -> Headline:
         meaning, tone = f"Worse than {name}: the interval lies below 0.", "bad"
     else:
         meaning, tone = f"Not told apart from {name}: the interval holds 0.", "open"
-    return Headline(title, points(best["difference"]), _between(ends, points), meaning, tone)
+    return points(best["difference"]), _between(ends, points), meaning, tone
 
 
-def _ood(report: Mapping[str, Any]) -> Headline:
+def _ood(report: Mapping[str, Any]) -> _Card:
     part = report["ood"]
-    title = "Telling registered from unregistered (AUROC)"
     if part["auroc"] is None:
-        return Headline(title, NOT_MEASURED, "", "No unregistered texts were tested.", "open")
+        return _open("No unregistered texts were tested.")
     meaning = (
         f"In {100 * part['auroc']:.0f} of 100 pairs the unregistered text gets the higher "
         "OOD score; 50 would be chance."
@@ -126,27 +123,28 @@ def _ood(report: Mapping[str, Any]) -> Headline:
             f" Keeping 95 % of registered texts lets {percent(part['fpr95'], 0)} "
             "of the unregistered ones pass (FPR95)."
         )
-    return Headline(title, decimal(part["auroc"]), "", meaning, "plain")
+    return decimal(part["auroc"]), "", meaning, "plain"
 
 
-def _alarms(report: Mapping[str, Any]) -> Headline:
+def _alarms(report: Mapping[str, Any]) -> _Card:
     part = report["conformal"]
-    title = "Registered texts wrongly called unregistered"
     rate, alpha = part["false_alarm_rate"], part["alpha"]
     if rate is None or alpha is None:
-        return Headline(title, NOT_MEASURED, "", "No false-alarm rate was measured.", "open")
+        return _open("No false-alarm rate was measured.")
     kept = rate <= alpha
-    meaning = f"Guaranteed: at most {percent(alpha)}; " + (
-        "kept." if kept else "exceeded on this test set."
-    )
-    return Headline(title, percent(rate), "", meaning, "good" if kept else "bad")
+    outcome = "kept." if kept else "exceeded on this test set."
+    meaning = f"Guaranteed: at most {percent(alpha)}; {outcome}"
+    return percent(rate), "", meaning, "good" if kept else "bad"
 
 
-def _mixture(report: Mapping[str, Any]) -> Headline:
+def _mixture(report: Mapping[str, Any]) -> _Card:
     part = report["mixture"]
-    title = "Error of a share in mixed texts"
     if part["mae"] is None:
-        return Headline(title, NOT_MEASURED, "", "No mixed texts were tested.", "open")
+        return _open("No mixed texts were tested.")
     tested = f" over {part['n']:,} mixed texts" if part["n"] else ""
     meaning = f"Mean distance between predicted and true share{tested}."
-    return Headline(title, f"{100 * part['mae']:.1f} points", "", meaning, "plain")
+    return f"{100 * part['mae']:.1f} points", "", meaning, "plain"
+
+
+def _open(meaning: str) -> _Card:
+    return NOT_MEASURED, "", meaning, "open"

@@ -12,7 +12,7 @@ import numpy as np
 
 from copylens.corpus.sampling import bucket
 from copylens.errors import ConfigError
-from copylens.evaluation.baselines.text_classifier import fit_text_baseline
+from copylens.evaluation.baselines.table import fit_text_baseline
 from copylens.evaluation.studies.inputs import StudyInput, compare, spread
 from copylens.evaluation.studies.refit import refit
 from copylens.fit.data import TrainingData

@@ -1,6 +1,6 @@
 """What every study gets, and the passages it looks at."""
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from copylens.config.schema import RunConfig
+from copylens.corpus.sampling import in_turn
 from copylens.evaluation.answers import Evaluation
-from copylens.evaluation.baselines.text_classifier import Classifier, fit_text_baseline
+from copylens.evaluation.baselines.table import Classifier, fit_text_baseline
 from copylens.evaluation.bootstrap import paired_difference
 from copylens.fit.data import TextSet
-from copylens.records import IntArray, Passage
-from copylens.verdict.scorer import Scorer
+from copylens.records import FloatArray, IntArray, Passage
+from copylens.verdict.scorer import Scorer, Scores
 
 Right = npt.NDArray[np.bool_]
 
@@ -77,6 +78,15 @@ class StudyInput:
         train = self.train
         return train.subset(spread(train.labels, train.groups, count, self.config.seed))
 
+    def score(self, texts: Sequence[str]) -> tuple[Scores, FloatArray]:
+        """The scorer's answers for texts of any kind, and their shares as if all were registered.
+
+        Returns:
+            the answers; [N, K], rows sum to 1.
+        """
+        scores = self.scorer.score(texts, self.scorer.reader.states(texts))
+        return scores, scores.closed
+
     def compare(self, right: Right, other: Right, index: IntArray) -> dict[str, Any]:
         """Paired difference of two methods on the test passages at `index`; > 0 = first better."""
         passages = [self.answers.passages["test"][int(i)] for i in index]
@@ -102,15 +112,6 @@ def spread(
     """
     kinds = list(classes)
     order = [int(i) for i in np.random.default_rng([seed, 31]).permutation(len(kinds))]
-    order = _in_turn(order, lambda i: (kinds[i], groups[i]))
-    order = _in_turn(order, lambda i: kinds[i])
+    order = in_turn(order, lambda i: (kinds[i], groups[i]))
+    order = in_turn(order, lambda i: kinds[i])
     return np.sort(np.array(order[:count], dtype=np.int64))
-
-
-def _in_turn(order: Sequence[int], key: Callable[[int], Hashable]) -> list[int]:
-    """The first of every key, then the second of every key, and so on."""
-    seen: dict[Hashable, int] = {}
-    rank = {}
-    for i in order:
-        rank[i] = seen[key(i)] = seen.get(key(i), -1) + 1
-    return sorted(order, key=lambda i: rank[i])

@@ -16,7 +16,7 @@ from copylens.evaluation.contract import DISTANCES
 from copylens.evaluation.studies.inputs import Right, StudyInput, spread
 from copylens.probe.chunks import tokenize
 from copylens.probe.lm import LanguageModel
-from copylens.records import IntArray, Passage
+from copylens.records import Passage
 from copylens.verdict.scorer import Scores
 
 PROMPT_TOKENS, NEW_TOKENS = 64, 192
@@ -47,19 +47,16 @@ def run(study: StudyInput) -> dict[str, Any]:
     strange = [item for item in written if item.label < 0]
     if not known:  # no test passage is as long as a prompt, or all outputs are blank
         return {"n": 0, "n_ood": len(strange)}
-    some = overlapping([item.text for item in known], study.train.texts)
+    texts, labels = [item.text for item in known], [item.label for item in known]
+    scores, right, text_right = _answers(study, texts, labels)
+    some = overlapping(texts, study.train.texts)
     alpha = study.config.calibration.alpha
-    scores = _score(study, [item.text for item in known])
-    labels = np.array([item.label for item in known])
-    right = _closed(scores) == labels
-    text_right = study.text_baseline([item.text for item in known]).argmax(axis=1) == labels
     flagged = None
     if strange:
-        flagged = float((_score(study, [s.text for s in strange]).p_value < alpha).mean())
+        others, _ = study.score([item.text for item in strange])
+        flagged = float((others.p_value < alpha).mean())
     return {
-        "n": len(known),
-        "agreement": float(right.mean()),
-        "best_text_agreement": float(text_right.mean()),
+        **_share(right, text_right),
         "by_distance": _by_distance(study, known),
         "by_overlap": {
             name: _share(right[some == value], text_right[some == value])
@@ -160,13 +157,13 @@ def _chosen(passages: Sequence[Passage], each: int, seed: int) -> list[Passage]:
     return [passages[i] for i in index]
 
 
-def _score(study: StudyInput, texts: Sequence[str]) -> Scores:
-    return study.scorer.score(texts, study.scorer.reader.states(texts))
-
-
-def _closed(scores: Scores) -> IntArray:
-    """The sub-dataset with the largest share of each text, [N]."""
-    return np.asarray(scores.closed.argmax(axis=1))
+def _answers(
+    study: StudyInput, texts: Sequence[str], labels: Sequence[int]
+) -> tuple[Scores, Right, Right]:
+    """The scores of texts, and [N] whether CopyLens and the text-only baseline agree."""
+    scores, closed = study.score(texts)
+    text_shares = study.text_baseline(texts)
+    return scores, closed.argmax(axis=1) == labels, text_shares.argmax(axis=1) == labels
 
 
 def _by_distance(study: StudyInput, known: Sequence[Continuation]) -> dict[str, Any]:
@@ -174,13 +171,10 @@ def _by_distance(study: StudyInput, known: Sequence[Continuation]) -> dict[str, 
     for third, name in enumerate(DISTANCES):
         kept = [item for item in known if item.pieces[third].strip()]
         texts = [item.pieces[third] for item in kept]
-        if not texts:
-            nothing = np.zeros(0, dtype=np.bool_)
-            found[name] = _share(nothing, nothing)
-            continue
-        labels = np.array([item.label for item in kept])
-        text_right = study.text_baseline(texts).argmax(axis=1) == labels
-        found[name] = _share(_closed(_score(study, texts)) == labels, text_right)
+        right = text_right = np.zeros(0, dtype=np.bool_)
+        if texts:
+            _, right, text_right = _answers(study, texts, [item.label for item in kept])
+        found[name] = _share(right, text_right)
     return found
 
 

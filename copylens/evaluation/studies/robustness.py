@@ -80,14 +80,7 @@ def _figures(study: StudyInput, texts: Sequence[str], labels: Any) -> dict[str, 
     if not kept:
         return {**dict.fromkeys(("accuracy", *CHANNELS, "best_text")), "n": 0}
     texts, labels = [texts[i] for i in kept], labels[kept]
-    scores = study.scorer.score(texts, study.scorer.reader.states(texts))
-    closed = scores.closed
-    answers = {
-        "accuracy": closed,
-        **scores.channels.text,
-        "best_text": study.text_baseline(texts),
-    }
-    found = {
-        name: float(np.mean(shares.argmax(axis=1) == labels)) for name, shares in answers.items()
-    }
+    scores, closed = study.score(texts)
+    answers = {"accuracy": closed, **scores.channels.text, "best_text": study.text_baseline(texts)}
+    found = {name: float(np.mean(s.argmax(axis=1) == labels)) for name, s in answers.items()}
     return {**dict.fromkeys(CHANNELS), **found, "n": len(texts)}

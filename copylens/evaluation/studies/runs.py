@@ -3,12 +3,11 @@
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from copylens.config.schema import ALL_NEAR, RunConfig, Study, fingerprint
 from copylens.corpus import load_manifest
-from copylens.errors import ConfigError, ProbeError
+from copylens.errors import ConfigError, ProbeError, one_line
 from copylens.evaluation.answers import Evaluation
 from copylens.evaluation.studies import (
     controls,
@@ -33,15 +32,9 @@ _STUDIES: dict[Study, Callable[[StudyInput], dict[str, Any]]] = {
 _BESIDE = {"studies", "near_ood"}
 
 
-@dataclass(frozen=True)
-class StudyResult:
-    """A finished study: its figures, and the wall time it took when it ran."""
-
-    figures: dict[str, Any]
-    seconds: float
-
-
-def run_studies(config: RunConfig, answers: Evaluation, best_text: str) -> dict[Study, StudyResult]:
+def run_studies(
+    config: RunConfig, answers: Evaluation, best_text: str
+) -> dict[Study, dict[str, Any]]:
     """Runs what `config.evaluation.studies` lists and is not yet complete.
 
     Each study leaves `<output>/studies/<name>.json` as soon as it is done, so that a re-run after
@@ -49,6 +42,9 @@ def run_studies(config: RunConfig, answers: Evaluation, best_text: str) -> dict[
 
     Args:
         best_text: name of the best text-only baseline.
+
+    Returns:
+        Study -> its `figures`, and the `seconds` it took when it ran.
     """
     study = StudyInput(config, answers, best_text)
     results = {}
@@ -56,20 +52,20 @@ def run_studies(config: RunConfig, answers: Evaluation, best_text: str) -> dict[
         try:
             results[name] = _run(study, name)
         except Exception as error:  # What breaks in an extra must not cost the report.
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error) or type(error).__name__
             message = f"warning: the study '{name}' failed, its figures stay null: {reason}"
             print(message, file=sys.stderr)
     return results
 
 
-def add_studies(report: dict[str, Any], results: Mapping[Study, StudyResult]) -> None:
+def add_studies(report: dict[str, Any], results: Mapping[Study, Mapping[str, Any]]) -> None:
     """Puts the figures where the contract wants them; what was not run stays null."""
     for name, result in results.items():
         section = report["ood"] if name == "leave_one_out" else report
-        for key, value in result.figures.items():
+        for key, value in result["figures"].items():
             if value is not None:
                 section[name][key] = value
-        report["cost"]["study_seconds"][name] = result.seconds
+        report["cost"]["study_seconds"][name] = result["seconds"]
     lstm = report["controls"]["text_only_lstm"]
     if lstm["accuracy"] is not None:
         # A text-only method like the others; it was tested on the study's passages only.
@@ -133,18 +129,19 @@ def _known(key: str, names: Sequence[str], valid: Sequence[str]) -> None:
             )
 
 
-def _run(study: StudyInput, name: Study) -> StudyResult:
+def _run(study: StudyInput, name: Study) -> dict[str, Any]:
     uri = storage.join(study.config.output, "studies", f"{name}.json")
     key = study_key(study.config, name, study.best_text)
     if storage.exists(uri):
-        saved = storage.read_json(uri)
+        saved: dict[str, Any] = storage.read_json(uri)
         if saved["key"] == key:
-            return StudyResult(saved["figures"], saved["seconds"])
+            return saved
     start = time.perf_counter()
     figures = _STUDIES[name](study)
     seconds = round(time.perf_counter() - start, 1)
-    storage.write_json(uri, {"key": key, "seconds": seconds, "figures": figures})
-    return StudyResult(figures, seconds)
+    result = {"key": key, "seconds": seconds, "figures": figures}
+    storage.write_json(uri, result)
+    return result
 
 
 def study_key(config: RunConfig, name: Study, best_text: str) -> str:

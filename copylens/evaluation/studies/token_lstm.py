@@ -47,10 +47,8 @@ def id_windows(ids: tuple[int, ...], window: int, pad: int) -> FloatArray:
 
     Batches are float32, which holds ids up to 2 ** 24 exactly.
     """
-    W = -(-len(ids) // window)
-    table = np.full(W * window, pad, dtype=np.float32)
-    table[: len(ids)] = ids
-    return table.reshape(W, window)
+    row = np.array(ids, dtype=np.float32)
+    return np.pad(row, (0, -len(ids) % window), constant_values=pad).reshape(-1, window)
 
 
 def token_set(lm: LanguageModel, texts: tuple[str, ...], labels: IntArray, window: int) -> StateSet:

@@ -39,8 +39,8 @@ def test_rows_are_the_source_files_with_the_metadata_of_the_distribution() -> No
 
 def test_the_standard_library_is_python_s_own_code_only() -> None:
     source = open_distribution("dist://stdlib")
-    assert "json/decoder.py" in source.names
-    assert not [name for name in source.names if "-packages" in name]
+    assert "json/decoder.py" in source.files
+    assert not [name for name in source.files if "-packages" in name]
     assert (source.holder, source.license) == ("Python Software Foundation", "PSF-2.0")
 
 

@@ -9,8 +9,7 @@ import torch
 from copylens.attributor.attention.dataset import StateSet, plain_batch
 from copylens.attributor.attention.network import NetworkShape
 from copylens.config.schema import AttributorConfig
-from copylens.evaluation.baselines.table import run_text_baselines
-from copylens.evaluation.baselines.text_classifier import fit_text_baseline
+from copylens.evaluation.baselines.table import fit_text_baseline, run_text_baselines
 from copylens.evaluation.studies import controls, in_corpus, lm_outputs, robustness
 from copylens.evaluation.studies.inputs import spread
 from copylens.evaluation.studies.refit import (

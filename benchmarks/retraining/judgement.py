@@ -5,14 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from copylens.evaluation.bootstrap import RESAMPLES
-from copylens.evaluation.datamodel import (
+from benchmarks.retraining.datamodel import (
     Retraining,
     Score,
     datamodeling_scores,
     resampled_scores,
     summary,
 )
+from copylens.evaluation.bootstrap import RESAMPLES
 from copylens.records import FloatArray
 
 

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmarks.retraining import library
+from benchmarks.retraining.datamodel import datamodeling_scores, effects
 from benchmarks.retraining.joined import OURS, with_audit
 from benchmarks.retraining.judgement import best, effect_table, judged
 from benchmarks.retraining.methods import Answers
 from benchmarks.retraining.study import Study
-from copylens.evaluation.datamodel import datamodeling_scores, effects
 
 RIVAL = "bm25"
 JUDGED = ("test", "generated")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.retraining.datamodel import Retraining
 from benchmarks.retraining.lms import (
     Reading,
     load_lm,
@@ -19,7 +20,6 @@ from benchmarks.retraining.queries import Query, generated, held_out, losses
 from copylens.config.schema import CorpusConfig, RunConfig, fingerprint
 from copylens.corpus import ingest_corpus, read_split
 from copylens.corpus.manifest import MANIFEST, corpus_uri
-from copylens.evaluation.datamodel import Retraining
 from copylens.records import BoolArray, FloatArray, IntArray, Passage
 from copylens.store import storage
 

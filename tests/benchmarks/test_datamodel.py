@@ -2,14 +2,14 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
-from benchmarks.retraining.plan import random_halves
-from copylens.evaluation.datamodel import (
+from benchmarks.retraining.datamodel import (
     Retraining,
     datamodeling_scores,
     effects,
     resampled_scores,
     summary,
 )
+from benchmarks.retraining.plan import random_halves
 
 K, M, Q = 6, 20, 15
 RNG = np.random.default_rng(0)

@@ -121,8 +121,13 @@ class ChannelsConfig(Section):
 
 
 class DetectorConfig(Section):
-    """The contrastive projector and the scores read from its space."""
+    """The contrastive projector, one more test of the detector where it is on."""
 
+    projector: bool = Field(
+        default=False,
+        description="the contrastive projector's distance as a test beside the others; an "
+        "ablation: see docs/detector.md for what it adds",
+    )
     embedding: int = Field(default=64, ge=2, description="Z, width of the embedding")
     epochs: int = Field(default=15, ge=1)
     batch_size: int = Field(default=128, ge=4)

@@ -13,6 +13,8 @@ from copylens.store.arrays import Arrays, below, nested
 _BINS, _LEAST = 40, 40
 # Levels of miss that are tried, as parts of what the intervals may miss.
 _MISSES = np.arange(0.5, 3.01, 0.1)
+# How far the coverage of one kind of text may lie below that of all kinds.
+_LESS_OF_A_KIND = 0.02
 # Texts' worth of trust in the usual log-odds, where a corpus gives few unregistered texts.
 _PRIOR_TEXTS = 10.0
 
@@ -174,7 +176,8 @@ def fit_intervals(
 
     What a text has nothing of is nearly always held by an interval that reaches down to 0, and
     there are K - 1 such shares of a text with one source. So coverage is that of true sources
-    alone, each kind of text weighing the same; true sources and the rest weigh the same in a bin.
+    alone, each kind of text weighing the same and none much below the others; true sources and the
+    rest weigh the same in a bin.
 
     Args:
         shares, truth: [N] of pairs of text and sub-dataset, in [0, 1].
@@ -194,7 +197,8 @@ def fit_intervals(
         tried = _with_miss(shares, truth, weight, float(miss), tokens)
         low, high = tried.bounds(shares[present])
         held = (low <= truth[present]) & (truth[present] <= high)
-        if np.average(held, weights=weight[present]) < coverage:
+        by_kind = [held[kinds[present] == kind].mean() for kind in np.unique(kinds[present])]
+        if np.mean(by_kind) < coverage or min(by_kind) < coverage - _LESS_OF_A_KIND:
             break
         fitted = tried
     return fitted

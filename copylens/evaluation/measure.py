@@ -15,12 +15,13 @@ from copylens.evaluation.baselines.linear import Split
 from copylens.evaluation.baselines.table import best_text, run_linear_probe, run_text_baselines
 from copylens.evaluation.bootstrap import mean_interval, paired_difference
 from copylens.evaluation.contract import check_report, empty_report
-from copylens.evaluation.open_set import feature_scores, ood_section
+from copylens.evaluation.open_set import best_ood, ood_section, simple_scores, simple_section
 from copylens.evaluation.published import Judged, judge_kinds, length_section, shares_section
 from copylens.evaluation.report.plots import Figures, MixedText
 from copylens.evaluation.studies.runs import add_studies, run_studies
 from copylens.evidence.building import evidence_uri
 from copylens.evidence.manifest import find_manifest
+from copylens.records import SplitName
 from copylens.store import storage
 from copylens.store.stages import Stage, marker_uri
 from copylens.verdict.scorer import Scorer
@@ -42,7 +43,7 @@ def measure(config: RunConfig, scorer: Scorer) -> tuple[dict[str, Any], Figures]
     report = empty_report()
     report["attribution"] = _attribution(evaluation, config.seed)
     report["channels"] |= _channels(evaluation)
-    origins = [passage.sub_dataset for passage in evaluation.passages["ood_test"]]
+    origins = [sub_dataset for sub_dataset, _ in evaluation.texts["ood_test"].groups]
     kinds = judge_kinds(evaluation, config)
     report["ood"] |= ood_section(kinds, origins, config.evaluation.near_ood)
     report["conformal"] = _conformal(kinds, config, scorer)
@@ -79,10 +80,10 @@ def _attribution(evaluation: Evaluation, seed: int) -> dict[str, Any]:
     }
 
 
-def _strata(evaluation: Evaluation) -> tuple[list[str], list[str]]:
-    """Split group and sub-dataset of each test passage."""
-    test = evaluation.passages["test"]
-    return [p.split_group for p in test], [p.sub_dataset for p in test]
+def _strata(evaluation: Evaluation, split: SplitName = "test") -> tuple[list[str], list[str]]:
+    """Split group and sub-dataset of each passage of a split."""
+    groups = evaluation.texts[split].groups
+    return [name for _, name in groups], [sub_dataset for sub_dataset, _ in groups]
 
 
 def _channels(evaluation: Evaluation) -> dict[str, Any]:
@@ -155,7 +156,16 @@ def _baselines(evaluation: Evaluation, seed: int) -> dict[str, Any]:
     if evaluation.scorer.config.reads_lm:
         probe = run_linear_probe(_mean_states(evaluation), evaluation.classes, seed)
         section["linear_probe"] = probe.to_report()
-    return section | feature_scores(evaluation.scores, evaluation.texts, evaluation.scorer)
+    simple = simple_scores(evaluation.scores, evaluation.texts, evaluation.scorer)
+    section |= simple_section(simple)
+    if simple:
+        for name, result in results.items():
+            for kind, score in result.ood.items():
+                simple[f"{name}_{kind}"] = score.id_scores, score.ood_scores
+        answers = evaluation.scores["test"].ood_score, evaluation.scores["ood_test"].ood_score
+        strata = _strata(evaluation), _strata(evaluation, "ood_test")
+        section["best_ood"] = best_ood(answers, simple, strata, seed)
+    return section
 
 
 def _mean_states(evaluation: Evaluation) -> Split:

@@ -6,15 +6,22 @@ from typing import Any
 import numpy as np
 
 from copylens.config.schema import ALL_NEAR
-from copylens.detector.auroc import auroc
+from copylens.detector.auroc import auroc, both_sides
 from copylens.evaluation import metrics
 from copylens.evaluation.baselines import ood_scores
+from copylens.evaluation.bootstrap import resampled_groups
 from copylens.evaluation.published import Judged
 from copylens.fit.data import TextSet
 from copylens.records import BoolArray, FloatArray, SplitName
 from copylens.verdict.scorer import Scorer, Scores
 
 _K = 10
+_RESAMPLES = 300
+
+Pair = tuple[FloatArray, FloatArray]
+"""Scores of registered texts [N] and of unregistered ones [M]; larger = less likely registered."""
+
+Strata = tuple[Sequence[str], Sequence[str]]
 
 
 def ood_section(
@@ -55,34 +62,80 @@ def ood_section(
     }
 
 
-def feature_scores(
+def simple_scores(
     scores: Mapping[SplitName, Scores], texts: Mapping[SplitName, TextSet], scorer: Scorer
-) -> dict[str, Any]:
-    """MSP, energy, Mahalanobis, kNN and relatives on the attributor's features and logits."""
+) -> dict[str, Pair]:
+    """What our detector must beat, on the very same answers: the largest fused logit, MSP, energy,
+    the likeliest style, and the field's scores on the attributor's features.
+
+    Returns:
+        name -> scores of the test texts [N] and of the unregistered ones [M]; empty without these.
+    """
     if "ood_test" not in scores:
         return {}
-    train = texts["train"]
-    features = [scorer.model.attributor.channels.features(train.states)] + [
-        scores[split].channels.features for split in ("test", "ood_test")
-    ]
-    fusion = scorer.model.attributor.text_fusion
-    logits = [fusion.logits(scores[split].channels.text) for split in ("test", "ood_test")]
+    train, attributor = texts["train"], scorer.model.attributor
+    channels = [scores[split].channels for split in ("test", "ood_test")]
+    support = [attributor.support(some) for some in channels]
+    logits = [attributor.text_fusion.logits(some.text) for some in channels]
     found = {
-        f"{name}_on_logits": score
-        for name, score in (
-            ("msp", ood_scores.msp),
-            ("max_logit", ood_scores.max_logit),
-            ("energy", ood_scores.energy),
-        )
+        "msp_on_logits": _of(ood_scores.msp, logits),
+        "max_logit_on_logits": _of(ood_scores.max_logit, support),
+        "energy_on_logits": _of(ood_scores.energy, support),
     }
-    section = {name: _of(score, logits) for name, score in found.items()}
+    if all("style" in some.affinity for some in channels):
+        found["style"] = _of(ood_scores.max_logit, [some.affinity["style"] for some in channels])
+    features = [attributor.channels.features(train.states)] + [some.features for some in channels]
+    space = scorer.model.detector.space
+    if space is not None:
+        found["projector"] = _of(lambda some: space.distance(some).min(axis=1), features[1:])
     if features[0].shape[1]:
         compact = _principal(features)
-        section |= {
-            f"{name}_on_features": _of(score, compact[1:])
-            for name, score in _fitted(compact[0], train).items()
-        }
-    return {name: {"accuracy": None, "macro_f1": None, **pair} for name, pair in section.items()}
+        for name, score in _fitted(compact[0], train).items():
+            found[f"{name}_on_features"] = _of(score, compact[1:])
+    return found
+
+
+def simple_section(found: Mapping[str, Pair]) -> dict[str, Any]:
+    """AUROC and FPR95 of each, as `baselines` of the report has them."""
+    return {
+        name: {"accuracy": None, "macro_f1": None, **_pair(*pair)} for name, pair in found.items()
+    }
+
+
+def best_ood(
+    ours: Pair, others: Mapping[str, Pair], strata: tuple[Strata, Strata], seed: int
+) -> dict[str, Any]:
+    """The best single score on the test texts, and how much better our detector is.
+
+    Chosen on the test texts themselves, which favours the other side.
+
+    Args:
+        strata: split groups and sub-datasets of the test texts and of the unregistered ones, which
+            are resampled together for the interval.
+    """
+    name = max(others, key=lambda name: auroc(*others[name]))
+    draws = [
+        weights[:, place]
+        for weights, place, _ in (resampled_groups(*s, _RESAMPLES, seed) for s in strata)
+    ]
+    differences = [
+        _weighted_auroc(ours, weights) - _weighted_auroc(others[name], weights)
+        for weights in zip(*draws)
+        if min(weights[0].sum(), weights[1].sum()) > 0
+    ]
+    return {
+        "name": name,
+        "auroc": auroc(*others[name]),
+        "difference": auroc(*ours) - auroc(*others[name]),
+        "difference_ci95": np.quantile(differences, [0.025, 0.975]).tolist(),
+    }
+
+
+def _weighted_auroc(pair: Pair, weights: tuple[FloatArray, FloatArray]) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    is_ood, scores = both_sides(*pair)
+    return float(roc_auc_score(is_ood, scores, sample_weight=np.concatenate(weights)))
 
 
 def _fitted(features: FloatArray, train: TextSet) -> dict[str, Callable[[FloatArray], FloatArray]]:
@@ -104,8 +157,8 @@ def _principal(features: list[FloatArray], width: int = 256) -> list[FloatArray]
     return [model.transform(part.astype(np.float64)) for part in features]
 
 
-def _of(score: Callable[[FloatArray], FloatArray], sets: list[FloatArray]) -> dict[str, float]:
-    return _pair(score(sets[0]), score(sets[1]))
+def _of(score: Callable[[FloatArray], FloatArray], sets: Sequence[FloatArray]) -> Pair:
+    return score(sets[0]), score(sets[1])
 
 
 def _pair(id_scores: FloatArray, ood: FloatArray) -> dict[str, float]:

@@ -127,11 +127,12 @@ def fit_networks(
 
 
 def _fit_projector(config: RunConfig, train: TextSet, cross_fit: CrossFit, state: FitState) -> None:
-    """Fits the projector unless val is judged by fits per fold: the detector's space belongs to
-    the network fitted on all of train.
+    """Fits the projector if it is asked for, unless val is judged by fits per fold: the detector's
+    space belongs to the network fitted on all of train.
     """
     network = state.network()
-    if network is None or _PROJECTOR in state.finished or cross_fit.folds:
+    asked = config.detector.projector and not cross_fit.folds
+    if network is None or _PROJECTOR in state.finished or not asked:
         return
     state.keep(
         _PROJECTOR,

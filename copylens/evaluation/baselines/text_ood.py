@@ -26,11 +26,14 @@ class OodScore:
     """One OOD score of one baseline. Larger scores = less likely registered.
 
     Attributes:
-        auroc, fpr95: of the test split and the OOD test texts; see metrics.
+        id_scores, ood_scores: [N], [M] of the test split and of the OOD test texts.
+        auroc, fpr95: of the two; see metrics.
         val_auroc: the same on val and val OOD; 0 where there is none to choose by.
         k: the neighbour that counts, chosen on val; None for scores without one.
     """
 
+    id_scores: Float64
+    ood_scores: Float64
     auroc: float
     fpr95: float
     val_auroc: float
@@ -57,6 +60,8 @@ def ood_figures(split: Split, model: LogisticModel) -> dict[str, OodScore]:
 def _figures(scores: dict[str, Float64], k: int | None) -> OodScore:
     on_val = "val" in scores and "ood_val" in scores
     return OodScore(
+        id_scores=scores["test"],
+        ood_scores=scores["ood_test"],
         auroc=auroc(scores["test"], scores["ood_test"]),
         fpr95=fpr95(scores["test"], scores["ood_test"]),
         val_auroc=auroc(scores["val"], scores["ood_val"]) if on_val else 0.0,

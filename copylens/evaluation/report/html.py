@@ -26,6 +26,15 @@ from copylens.templates import page_template
 
 _TEMPLATE = Path(__file__).parent / "report.html.jinja"
 _NAMED_BANDS = COLOURS
+NONE_OF_THEM = "none of them"
+
+_KIND_NAMES = {
+    "pure": "one registered sub-dataset",
+    "mixed": "several registered ones",
+    "partly": "a registered and an unregistered one",
+    "unregistered": "none of them",
+}
+
 _CHANNEL_NAMES = {
     "attention": "attention: what the heads of the LLM compute",
     "lexical": "lexical: the words and characters themselves",
@@ -80,6 +89,7 @@ def render_report(
         baselines=_baseline_rows(report),
         ood_rows=study_tables.ood_rows(report["ood"]),
         ood_methods=_ood_methods(report),
+        kinds=_measured_kinds(report),
         convention=report["ood"]["convention"] or FPR95_CONVENTION,
         config=_folded(report["config"]),
         lineage=_folded(report["lineage"]),
@@ -112,6 +122,12 @@ def _measured_channels(report: Mapping[str, Any]) -> dict[str, tuple[str, Mappin
     }
 
 
+def _measured_kinds(report: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Kinds of texts with the figures of their published shares."""
+    by_kind = report["shares"]["by_kind"] or {}
+    return [(_KIND_NAMES[kind], found) for kind, found in by_kind.items() if found is not None]
+
+
 def _ood_methods(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """CopyLens' OOD score and those of the baselines that have one, best first."""
     methods = {"CopyLens": report["ood"], **_baselines(report)}
@@ -128,9 +144,10 @@ def _ood_methods(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def _baselines(report: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The baselines by name, without the entry that names the best of them."""
+    """The baselines by name, without the entries that name the best of them."""
     parts = report["baselines"].items()
-    return {name: part for name, part in parts if name != "best_text" and isinstance(part, Mapping)}
+    best = ("best_text", "best_ood")
+    return {name: part for name, part in parts if name not in best and isinstance(part, Mapping)}
 
 
 def _baseline_rows(report: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -192,7 +209,7 @@ def _stretches(mixed: MixedText, order: Sequence[str]) -> list[Stretch]:
     stretches = []
     for start, end in pairwise(cuts):
         inside = [item for item in mixed.items if item.start <= start < item.end and item.shares]
-        shares = inside[0].shares if inside else {}
+        shares = {**inside[0].shares, NONE_OF_THEM: inside[0].unregistered} if inside else {}
         name = max(shares, key=lambda key: shares[key]) if shares else "nothing predicted"
         css = colour_class(name, order)
         share = shares.get(name, 0.0)

@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from copylens.config.schema import RunConfig, fingerprint
+from copylens.detector.calibration import unreachable
 from copylens.errors import ModelError
 from copylens.evaluation.measure import measure
 from copylens.evaluation.report.html import render_report
@@ -38,6 +39,10 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
         "ci95": report["attribution"]["ci95"],
         "best_text": report["baselines"]["best_text"],
         "ood_auroc": report["ood"]["auroc"],
+        "false_alarms": report["conformal"]["false_alarm_rate"],
+        "power": report["ood"]["power"],
+        "coverage": report["shares"]["coverage"],
+        "cannot": unreachable(config.calibration.alpha, report["conformal"]["smallest_p"]),
         "study_seconds": report["cost"]["study_seconds"],
         "report": storage.join(config.output, "report.html"),
         "seconds": round(time.perf_counter() - start, 1),

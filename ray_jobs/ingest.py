@@ -4,6 +4,7 @@ from typing import Any
 
 from copylens.config.schema import RunConfig
 from copylens.corpus import ingest_corpus, sources_fingerprint
+from copylens.corpus.manifest import Manifest
 from copylens.store import storage
 from copylens.store.stages import run_once
 from ray_jobs.cluster.command import stage_main
@@ -17,7 +18,24 @@ def run(config: RunConfig) -> dict[str, Any]:
 def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     manifest = ingest_corpus(config)
     storage.write_bytes(storage.join(config.output, "config.yaml"), config.to_yaml().encode())
-    return manifest.hash, manifest.summary()
+    return manifest.hash, manifest.summary() | _level(config, manifest)
+
+
+def _level(config: RunConfig, manifest: Manifest) -> dict[str, Any]:
+    """The smallest false-alarm level that a model of this corpus can be asked for.
+
+    Its detector is calibrated on the val passages, see `Conformal.smallest`.
+    """
+    val = sum(shard.passages for shard in manifest.shards if shard.split == "val")
+    smallest = 1 / (val + 1)
+    alpha = config.calibration.alpha
+    cannot = None
+    if alpha < smallest:
+        cannot = (
+            f"with {val} val passages nothing can be called unregistered below the level "
+            f"{smallest:.3g} (calibration.alpha = {alpha:g}); give more passages"
+        )
+    return {"smallest_level": round(smallest, 5), "cannot": cannot}
 
 
 if __name__ == "__main__":

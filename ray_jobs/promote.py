@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from copylens.config.schema import RunConfig, fingerprint
+from copylens.detector.calibration import unreachable
 from copylens.evaluation.gates import failed_gates
 from copylens.registry.tracker import Tracker
 from copylens.store import storage
@@ -33,6 +34,11 @@ def run(config: RunConfig) -> dict[str, Any]:
 def _work(config: RunConfig, attachments: Attachments) -> tuple[str, dict[str, Any]]:
     report = storage.read_json(storage.join(config.output, "report.json"))
     failed = failed_gates(report, config.tracking.gates)
+    # Whoever sets a gate on the smallest level has decided on it.
+    if "conformal.smallest_p" not in config.tracking.gates:
+        conformal = report["conformal"]
+        cannot = unreachable(conformal["alpha"], conformal["smallest_p"])
+        failed += [] if cannot is None else [cannot]
     tracker, name = Tracker(config), config.tracking.model_name
     with tempfile.TemporaryDirectory() as folder:
         bundle = Path(folder) / "bundle"

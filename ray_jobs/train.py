@@ -21,6 +21,7 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from copylens.config.load import build_config
 from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import load_manifest
+from copylens.detector.calibration import unreachable
 from copylens.fit.data import check_size, load_training_data
 from copylens.fit.model import fit_model
 from copylens.fit.networks import FitState, fit_networks
@@ -85,6 +86,8 @@ def _work(config: RunConfig, inputs: str) -> tuple[str, dict[str, Any]]:
     summary = {
         "fits": {name: curve[-1] for name, curve in state.curves.items()},
         "channel_weights": model.attributor.text_fusion.weights,
+        "smallest_level": round(model.detector.smallest_p, 5),
+        "cannot": unreachable(config.calibration.alpha, model.detector.smallest_p),
         "without_lm": None if config.reads_lm else WITHOUT_LM,
         "seconds": round(seconds, 1),
         "mlflow_run": run_id,

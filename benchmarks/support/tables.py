@@ -6,6 +6,7 @@ from statistics import fmean
 from typing import Any
 
 from copylens.evaluation.contract import CHANNELS, CONTROLS, DISTANCES, VIEWS
+from copylens.evaluation.published import KINDS
 
 Reports = Sequence[Mapping[str, Any]]
 Path = tuple[str, ...]
@@ -16,10 +17,15 @@ _HEADLINES = {
     "macro F1": ("attribution", "macro_f1"),
     "expected calibration error": ("attribution", "ece"),
     "OOD AUROC": ("ood", "auroc"),
+    "OOD AUROC, registered texts of several sources": ("ood", "auroc_mixed"),
     "OOD FPR95": ("ood", "fpr95"),
+    "power": ("ood", "power"),
     "mean absolute share error on mixtures": ("mixture", "mae"),
     "coverage of share intervals on mixtures": ("mixture", "coverage"),
     "false alarms": ("conformal", "false_alarm_rate"),
+    "false alarms, texts of several sources": ("conformal", "false_alarm_rate_mixed"),
+    "smallest level that can be reached": ("conformal", "smallest_p"),
+    "calibration error of `unregistered`": ("shares", "ece"),
     "probe, seconds": ("cost", "probe_seconds"),
     "training, seconds": ("cost", "train_seconds"),
     "texts per second": ("cost", "texts_per_second"),
@@ -54,6 +60,18 @@ def tables(reports: Reports) -> Iterator[Table]:
     accuracy = [(n, [figure(reports, ("attribution", "by_sub_dataset", n))]) for n in names]
     yield Table("sub-dataset", ["accuracy"], accuracy)
     yield _unregistered(reports)
+    published = (
+        "coverage",
+        "unregistered",
+        "unregistered_error",
+        "called_registered",
+        "called_unregistered",
+        "called_abstain",
+    )
+    yield _grid(reports, "verdicts as published", ("shares", "by_kind"), KINDS, published)
+    short = ("accuracy", "coverage", "called_unregistered", "called_abstain", "power")
+    lengths = sorted(_keys(reports, ("lengths",)), key=int)
+    yield _grid(reports, "words of a short text", ("lengths",), lengths, short)
     control = ("accuracy", "probe_accuracy", "difference", "n")
     yield _grid(reports, "does the LM matter?", ("controls",), CONTROLS, control)
     columns = ("accuracy", *CHANNELS, "best_text", "n")
@@ -99,6 +117,7 @@ def _by_seed(reports: Reports) -> Table:
     best = ("baselines", "best_text")
     pairs = [("best text-only", best)] + [(name, ("controls", name)) for name in CONTROLS]
     pairs.append(("text-only, known works", ("in_corpus",)))
+    pairs.append(("best single OOD score, AUROC", ("baselines", "best_ood")))
     measured = [
         p for p in pairs if any(value(r, (*p[1], "difference")) is not None for r in reports)
     ]
@@ -122,7 +141,7 @@ def _methods(reports: Reports) -> Table:
     columns = ("accuracy", "macro_f1", "auroc", "fpr95")
     ours = [("attribution", "accuracy"), ("attribution", "macro_f1"), ("ood", "auroc")]
     cells = [figure(reports, path) for path in (*ours, ("ood", "fpr95"))]
-    names = [n for n in _keys(reports, ("baselines",)) if n != "best_text"]
+    names = [n for n in _keys(reports, ("baselines",)) if n not in ("best_text", "best_ood")]
     channels = _grid(reports, "", ("channels",), CHANNELS, columns).rows
     rows = [("**CopyLens**", cells)]
     rows += [(f"{name} channel alone", list(cells)) for name, cells in channels]
@@ -139,10 +158,10 @@ def _unregistered(reports: Reports) -> Table:
     names = _keys(reports, (*left_out, "by_sub_dataset"))
     paths |= {f"{name} left out": (*left_out, "by_sub_dataset", name) for name in names}
     rows = [
-        (title, [figure(reports, (*path, key)) for key in ("auroc", "fpr95")])
+        (title, [figure(reports, (*path, key)) for key in ("auroc", "fpr95", "power")])
         for title, path in paths.items()
     ]
-    return Table("unregistered texts", ["AUROC", "FPR95"], rows)
+    return Table("unregistered texts", ["AUROC", "FPR95", "power"], rows)
 
 
 def _outputs(reports: Reports) -> Iterator[Table]:

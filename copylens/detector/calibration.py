@@ -19,6 +19,21 @@ _LESS_OF_A_KIND = 0.02
 _PRIOR_TEXTS = 10.0
 
 
+def unreachable(alpha: float, smallest: float) -> str | None:
+    """Why nothing can be called unregistered at this level, in words; None where it can.
+
+    Args:
+        smallest: p-value that calibration allows.
+    """
+    if alpha >= smallest:
+        return None
+    return (
+        f"nothing can be called unregistered at calibration.alpha = {alpha:g}: with "
+        f"{round(1 / smallest) - 1} val passages no p-value is below {smallest:.3g}; give more "
+        "passages, or set calibration.alpha above that"
+    )
+
+
 @dataclass(frozen=True)
 class Conformal:
     """Conformal p-values of texts in groups: pooled, each group with the same weight.

@@ -40,10 +40,11 @@ check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# RUNS="runs/books-seed0 runs/books-seed1 ...": runs that differ in their seed share a table.
+# docs/results.md, of the development sets in $COPYLENS_SHARED: three seeds each, hours on 2 cores.
+# RUNS="runs/books-seed0 runs/books-seed1 ...": of these finished runs alone.
 RUNS ?=
 results: setup
-	$(BIN)/python -m benchmarks.results $(RUNS)
+	$(BIN)/python -m benchmarks.$(if $(RUNS),results $(RUNS),verdict.development)
 
 clean:
 	rm -rf runs .pytest_cache .mypy_cache .ruff_cache

@@ -21,8 +21,8 @@ TIMEOUT = 600
 
 SMALLEST: dict[str, str] = {
     "benchmarks.results": "{run} --page {folder}/results.md",
-    "benchmarks.detector": "{run}",
-    "benchmarks.verdicts": "{run} --texts 5 --draws 1 --parts pasted,small",
+    "benchmarks.verdict.detector": "{run}",
+    "benchmarks.verdict.hard_cases": "{run} --texts 5 --draws 1 --parts pasted,small",
     "benchmarks.embed": "--passages 240 --tiny-lms",
     "benchmarks.scaling": "--passages 384 --empty-shards 20 --tiny-lms",
     "benchmarks.audit": "--shared {shared} --out {folder}/audit --passages 12 --repeats 1",

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.verdict.detector RUN RUN ...`: which score tells strangers, leave-one-set-out.
+"""`python -m benchmarks.verdict.detector RUN ...`: which score tells strangers, leave-one-set-out.
 
 For every finished run: AUROC of registered test texts (of one source, and of several) against its
 unregistered ones, of single scores and of combinations. Then, for each run, the combination that is

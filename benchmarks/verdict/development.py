@@ -1,4 +1,4 @@
-"""`python -m benchmarks.verdict.development`: runs of the development sets, and docs/results.md of them.
+"""`python -m benchmarks.verdict.development`: the development sets, and docs/results.md of them.
 
 Every set by every seed as its config says, and its ablations by the first seed. A finished run is
 not run again, a killed one goes on. `--shared` names the folder of corpora and LMs (default:

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.verdict.hard_cases RUN [RUN ...] [--parts pasted,small,languages]`: hard cases.
+"""`python -m benchmarks.verdict.hard_cases RUN ...`: where verdicts are easily wrong.
 
 - pasted: texts pasted together of a run's registered passages, read with its index: how many
   are called unregistered.

@@ -226,6 +226,8 @@ def _with_miss(
     reached = np.cumsum(weight[order])
     bins = max(1, min(_BINS, len(order) // _LEAST))
     ends = np.searchsorted(reached, np.linspace(0, reached[-1], bins + 1)[1:-1])
+    # Equal shares stay in one bin.
+    ends = np.unique(np.searchsorted(shares[order], shares[order][ends]))
     rows = []
     for place in np.split(order, ends):
         if not len(place):

@@ -52,10 +52,14 @@ class LengthLevel:
         return np.asarray((1 - measured.mixed) * whole + measured.mixed * changing)
 
     def p_value(self, measured: Measures) -> FloatArray:
-        """[N] in (0, 1]; among texts of one source and of several, as the text seems to be."""
+        """[N] in (0, 1]; among texts of one source and of several, as the text seems to be.
+
+        Never below what the pure texts allow: those of several sources are made of these.
+        """
         score = self.score(measured)
         pure, mixed = self.pure.p_value(score), self.mixed.p_value(score)
-        return np.asarray((1 - measured.mixed) * pure + measured.mixed * mixed)
+        p_value = (1 - measured.mixed) * pure + measured.mixed * mixed
+        return np.asarray(np.maximum(p_value, self.pure.smallest))
 
     def log_odds(self, measured: Measures) -> FloatArray:
         """[N] log-odds that all of the text is unregistered, against none of it."""

@@ -17,7 +17,7 @@ from copylens.attributor.mixtures import (
 )
 from copylens.config.schema import RunConfig
 from copylens.fit.cross_fit import CrossFit
-from copylens.fit.data import TextSet, TrainingData
+from copylens.fit.data import TrainingData
 from copylens.fit.networks import FitState
 from copylens.records import FloatArray, IntArray
 
@@ -158,7 +158,7 @@ def held_out_scores(
     count = sum(len(cross_fit.judged(fold)) > 0 for fold in cross_fit.fits)
     parts = []
     for number, judge in enumerate(judges(config, data, state, whole)):
-        foreign = data.ood_val.subset(np.arange(number, len(data.ood_val), count))
+        foreign = np.arange(number, len(data.ood_val), count)
         parts.append(_Judged(config, data, judge, foreign).held_out())
     cuts = {}
     for windows in CUTS:
@@ -176,36 +176,42 @@ def held_out_scores(
 
 @dataclass(frozen=True)
 class _Judged:
-    """What one fit judges: its val passages, and its part of the unregistered ones."""
+    """What one fit judges: its val passages, and its part of the unregistered ones.
+
+    Attributes:
+        foreign: positions in ood_val.
+    """
 
     config: RunConfig
     data: TrainingData
     judge: Judge
-    foreign: TextSet
+    foreign: IntArray
 
     def held_out(self) -> HeldOut:
         """Its texts of every kind."""
         held, K = self.data.val.subset(self.judge.val), self.data.classes
+        strange = self.data.ood_val.subset(self.foreign)
         seed = self.config.seed + (0 if self.judge.fold is None else 1 + self.judge.fold)
         count = max(1, round(_MIXTURES * len(held) / len(self.data.val)))
         most = self.config.attributor.mixture_parts
         mixtures = make_mixtures(held.texts, held.states, held.labels, count, most, seed)
         groups = self.data.val.group_index[self.judge.val]
+        strange_groups = self.data.ood_val.group_index[self.foreign]
         pure = Texts(held.texts, held.states, held.labels)
-        foreign = Texts(self.foreign.texts, self.foreign.states, np.full(len(self.foreign), K))
-        partly = join_pairs(pure, foreign, count, seed) if len(self.foreign) else []
+        foreign = Texts(strange.texts, strange.states, np.full(len(strange), K))
+        partly = join_pairs(pure, foreign, count, seed) if len(strange) else []
         generator = np.random.default_rng([seed, 79])
         cuts = {}
         for windows in CUTS:
             short = [cut_blocks(texts, windows, generator) for texts in (pure, foreign)]
             registered = _required(self._passages(short[0], groups))
-            cuts[windows] = registered, self._passages(short[1], self.foreign.group_index)
+            cuts[windows] = registered, self._passages(short[1], strange_groups)
         return HeldOut(
             pure=_required(self._passages(pure, groups)),
             mixed=_required(self._mixtures(mixtures)),
             mixtures=mixtures,
             partly=self._mixtures(partly),
-            foreign=self._passages(foreign, self.foreign.group_index),
+            foreign=self._passages(foreign, strange_groups),
             cuts=cuts,
         )
 

@@ -73,15 +73,17 @@ def publish(
         quoted: [S, K] which part of each segment is quoted.
     """
     weights = segment_weights(spans)
-    rest = (1 - quoted.sum(axis=1))[:, None] * timeline
+    rest = np.maximum(1 - quoted.sum(axis=1), 0)[:, None] * timeline
     certain, open_shares = weights @ quoted, weights @ rest  # [K], [K + 1]
     left = max(1 - float(certain.sum()), 1e-9)
     low, high = intervals.bounds(open_shares[:-1] / left, tokens)
+    shares = np.minimum(certain + open_shares[:-1], 1.0)
+    # What is rounded must not put a share outside of its interval.
     return Published(
         timeline=np.append(quoted, np.zeros((len(quoted), 1)), axis=1) + rest,
-        shares=certain + open_shares[:-1],
-        low=certain + left * low,
-        high=np.minimum(certain + left * high, 1.0),
+        shares=shares,
+        low=np.minimum(certain + left * low, shares),
+        high=np.clip(certain + left * high, shares, 1.0),
         quoted=certain,
         unregistered=float(open_shares[-1]),
     )

@@ -235,11 +235,11 @@ class Scorer:
     def _level(self, alpha: float | None) -> float:
         """The false-alarm level of a request, or the config's."""
         smallest = self.model.detector.smallest_p
-        if alpha is not None and alpha < smallest:
+        if alpha is not None and alpha <= smallest:
             raise TextError(
-                f"alpha must be at least {smallest:.3g} with this model, got {alpha}: no p-value "
-                f"of its {round(1 / smallest) - 1} calibration passages is smaller; train with "
-                "more val passages for a stricter level"
+                f"alpha must be above {smallest:.3g} with this model, got {alpha}: no p-value of "
+                f"its {round(1 / smallest) - 1} calibration passages is smaller; train with more "
+                "val passages for a stricter level"
             )
         return self.config.calibration.alpha if alpha is None else alpha
 

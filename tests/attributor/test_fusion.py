@@ -42,15 +42,42 @@ def test_never_worse_than_the_best_channel(labels):
         assert (fused == labels).mean() >= best
 
 
-def test_a_channel_that_helps_one_group_alone_is_left_out():
-    """Within a group it knows the answers, across groups it knows nothing."""
-    generator = np.random.default_rng(3)
-    groups = np.repeat(np.arange(10), 20)
-    labels = np.repeat(generator.integers(0, 3, 10), 20)
-    good = channel(labels, 3, 2.0, 4)
-    lucky = np.where(groups[:, None] == 0, channel(labels, 3, 9.0, 5), channel(labels, 3, 0.0, 6))
-    weights = fit_fusion({"good": good, "lucky": lucky}, labels, groups).weights
-    assert "lucky" not in weights
+def test_few_texts_leave_the_weights_nearly_equal(labels):
+    """A lucky channel does not get all of the weight from a handful of texts."""
+    channels = {"good": channel(labels, 4, 3.0, 1), "noise": channel(labels, 4, 0.0, 2)}
+
+    def apart(texts: int) -> float:
+        weights = fit_fusion(channels, labels, texts).weights
+        return abs(weights["good"] - weights["noise"]) / sum(weights.values())
+
+    parts = [apart(texts) for texts in (1, 5, 30, 800)]
+    assert parts == sorted(parts)
+    assert parts[0] < 0.1 and parts[-1] > 0.9
+
+
+def test_five_texts_right_by_chance_do_not_silence_the_other_channel():
+    few = np.arange(5) % 3
+    channels = {"lucky": channel(few, 3, 9.0, 3), "honest": channel(few, 3, 1.0, 4)}
+    weights = fit_fusion(channels, few).weights
+    assert weights["honest"] > 0.3 * weights["lucky"] > 0
+
+
+def test_segments_count_as_the_texts_that_they_come_from(labels):
+    """Rows given ten times over, said to be as few texts, weigh as they did once."""
+    channels = {"a": channel(labels, 4, 1.5, 1), "b": channel(labels, 4, 0.5, 2)}
+    tenfold = {name: np.repeat(values, 10, axis=0) for name, values in channels.items()}
+    once = fit_fusion(channels, labels, texts=20).weights
+    repeated = fit_fusion(tenfold, np.repeat(labels, 10), texts=20).weights
+    assert repeated == pytest.approx(once, rel=1e-3)
+
+
+def test_weights_are_never_negative_and_the_order_of_the_channels_does_not_matter(labels):
+    wrong = channel((labels + 1) % 4, 4, 3.0, 1)
+    channels = {"wrong": wrong, "right": channel(labels, 4, 2.0, 2)}
+    weights = fit_fusion(channels, labels).weights
+    assert min(weights.values()) >= 0
+    turned = fit_fusion(dict(reversed(channels.items())), labels).weights
+    assert turned == pytest.approx(weights, abs=1e-3)
 
 
 def test_an_overconfident_channel_is_tempered(labels):

@@ -5,6 +5,9 @@ import pytest
 
 from copylens.attributor.mixtures import (
     Mixture,
+    Texts,
+    cut_blocks,
+    join_pairs,
     join_states,
     make_mixtures,
     segment_labels,
@@ -109,3 +112,50 @@ def test_joined_states_are_the_blocks_one_after_the_other() -> None:
     np.testing.assert_array_equal(joined.values[4:], second.values)
     np.testing.assert_array_equal(joined.spans, np.concatenate([first.spans, second.spans]))
     assert joined.likelihood.shape == (6, 0)
+
+
+def texts_of(labels: list[int], windows: int) -> Texts:
+    texts, states = zip(*(passage(label, windows) for label in labels))
+    return Texts(texts, states, np.array(labels))
+
+
+def test_a_pair_has_a_part_of_each_set_in_either_order() -> None:
+    pairs = join_pairs(texts_of([0, 1, 2] * 3, 12), texts_of([3, 3], 12), 200, seed=0)
+    assert len(pairs) == 200
+    firsts = set()
+    for pair in pairs:
+        labels = [label for *_, label in pair.borders]
+        assert len(labels) == 2 and labels.count(3) == 1
+        firsts.add(labels[0] == 3)
+        for start, end, label in pair.borders:
+            assert set(pair.text[start:end]) == {LETTERS[label], " "}
+        np.testing.assert_array_equal(
+            segment_labels(pair, pair.states.spans), pair.states.values[:, 0]
+        )
+    assert firsts == {True, False}
+    shares = np.stack([true_shares(pair, K) for pair in pairs])
+    assert shares[:, 3].mean() == pytest.approx(0.5, abs=0.08), "Dirichlet(1): uniform"
+    assert shares[:, 3].min() < 0.15 and shares[:, 3].max() > 0.85
+
+
+def test_the_seed_decides_the_pairs() -> None:
+    first, second = texts_of([0, 1], 12), texts_of([3], 12)
+    one, same, other = ([p.text for p in join_pairs(first, second, 20, s)] for s in (0, 0, 1))
+    assert one == same != other
+
+
+@pytest.mark.parametrize("windows", [1, 4, 12, 30])
+def test_a_cut_is_a_block_of_its_text_with_spans_of_its_own(windows) -> None:
+    given = texts_of([0, 1, 2, 3] * 10, 12)
+    cut = cut_blocks(given, windows, np.random.default_rng(0))
+    np.testing.assert_array_equal(cut.labels, given.labels)
+    starts = set()
+    for text, states, whole, label in zip(cut.texts, cut.states, given.texts, given.labels):
+        W = min(windows, 12)
+        assert text in whole and len(text) == 10 * W
+        assert len(states.values) == W and states.tokens == 3 * W
+        assert states.spans[0, 0] == 0 and states.spans[-1, 1] == len(text)
+        np.testing.assert_array_equal(np.diff(states.values[:, 1]), 1)
+        assert (states.values[:, 0] == label).all()
+        starts.add(int(states.values[0, 1]))
+    assert len(starts) > 1 if windows < 12 else starts == {0}

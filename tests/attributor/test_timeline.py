@@ -5,11 +5,12 @@ from itertools import pairwise, product
 import numpy as np
 import pytest
 
-from copylens.attributor.timeline import explain, segment_posteriors
+from copylens.attributor.timeline import explain, probability_changing, segment_posteriors
 
 
 def segment_shares(evidence, prior, switch, mixed=0.5):
-    return explain(evidence, prior, switch).shares(mixed)
+    """With segments whose scores add up to the whole text's."""
+    return explain(evidence.sum(axis=0), evidence, prior, switch).shares(mixed)
 
 
 def by_enumeration(evidence, prior, switch):
@@ -89,7 +90,7 @@ def test_mixed_texts_that_are_rare_beforehand_need_more_evidence():
     """By Bayes: prior odds times what the evidence says for a change."""
     evidence = np.random.default_rng(4).normal(size=(4, 3))
     prior = np.full(3, 1 / 3)
-    explained = explain(evidence, prior, 0.3)
+    explained = explain(evidence.sum(axis=0), evidence, prior, 0.3)
     pure = prior * np.exp(evidence.sum(axis=0))
     mixed, log_mixed = by_enumeration(evidence, prior, 0.3)
     change = 0.1 * np.exp(log_mixed)
@@ -97,3 +98,22 @@ def test_mixed_texts_that_are_rare_beforehand_need_more_evidence():
     expected = (1 - weight) * pure / pure.sum() + weight * mixed
     np.testing.assert_allclose(explained.shares(0.1), expected, atol=1e-9)
     np.testing.assert_allclose(explained.shares(1e-12), np.tile(explained.pure, (4, 1)), atol=1e-6)
+
+
+def test_a_whole_that_says_more_than_its_segments_weighs_for_one_source():
+    """By Bayes: "one source" is scored by the whole text alone."""
+    evidence = np.random.default_rng(5).normal(size=(4, 3))
+    whole, prior = np.array([3.0, -1.0, 0.5]), np.array([0.5, 0.3, 0.2])
+    explained = explain(whole, evidence, prior, 0.3)
+    pure = prior * np.exp(whole)
+    mixed, log_mixed = by_enumeration(evidence, prior, 0.3)
+    np.testing.assert_allclose(explained.pure, pure / pure.sum())
+    np.testing.assert_allclose(explained.changing, mixed)
+    assert explained.log_odds == pytest.approx(log_mixed - np.log(pure.sum()))
+
+
+@pytest.mark.parametrize("mixed", [0.003, 0.5, 0.9])
+def test_the_probability_of_several_sources_is_the_prior_where_the_scores_say_nothing(mixed):
+    got = probability_changing(np.array([0.0, np.log(3.0), 800.0, -800.0]), mixed)
+    odds = 3 * mixed / (1 - mixed)
+    np.testing.assert_allclose(got, [mixed, odds / (1 + odds), 1, 0], atol=1e-12)

@@ -1,84 +1,144 @@
-"""Conformal p-values by counting, their false alarms by simulation, and the open-set share."""
+"""P-values by counting and by simulation, log-odds against known laws, levels of length."""
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
-from copylens.detector.calibration import (
-    OpenSet,
-    fit_conformal,
-    fit_intervals,
-    fit_open_set,
-)
+from copylens.detector.calibration import Conformal, LogOdds, between_lengths, fit_log_odds
+
+USUAL = LogOdds(-3.0, 1.9)
 
 
-def test_p_values_by_counting():
-    """Every group of one: p = (1 + number of scores at or above) / (n + 1)."""
+def test_p_values_by_counting() -> None:
+    """Every group of one: p = (1 + number of scores at or above) / (N + 1)."""
     scores = np.array([0.1, 0.4, 0.2, 0.9])
-    conformal = fit_conformal(scores, np.arange(4))
+    conformal = Conformal.fit(scores, np.arange(4))
     for value in (0.0, 0.2, 0.3, 0.9, 1.0):
         expected = (1 + (scores >= value).sum()) / 5
         assert conformal.p_value(np.array([value]))[0] == pytest.approx(expected)
+    assert conformal.smallest == pytest.approx(1 / 5)
 
 
-def test_a_large_group_has_one_vote():
-    scores = np.array([0.0, 1.0, 1.0, 1.0, 1.0])
-    conformal = fit_conformal(scores, np.array([0, 1, 1, 1, 1]))
-    # Two groups; the second one lies at or above 0.5 as a whole.
-    assert conformal.p_value(np.array([0.5]))[0] == pytest.approx((1 + 1) / 3)
-    assert conformal.p_value(np.array([2.0]))[0] == pytest.approx(1 / 3)
+def test_groups_of_different_sizes_have_the_same_weight() -> None:
+    """The part at or above of each group, averaged over the groups, by hand."""
+    groups = [np.array([0.3]), np.array([0.1, 0.5, 0.9]), np.linspace(0, 1, 20)]
+    number = np.repeat(np.arange(3), [1, 3, 20])
+    conformal = Conformal.fit(np.concatenate(groups), number)
+    for value in (-1.0, 0.0, 0.3, 0.5, 0.77, 1.0):
+        above = np.mean([(group >= value).mean() for group in groups])
+        expected = (1 + 24 * above) / 25
+        assert conformal.p_value(np.array([value]))[0] == pytest.approx(expected)
+
+
+@given(
+    arrays(float, 30, elements=st.floats(0, 50)),
+    arrays(int, 30, elements=st.integers(0, 6)),
+    arrays(float, 20, elements=st.floats(-1, 60)),
+)
+def test_p_values_fall_from_one_to_the_smallest(scores, groups, asked) -> None:
+    conformal = Conformal.fit(scores, groups)
+    p = conformal.p_value(np.sort(asked))
+    assert (np.diff(p) <= 0).all()
+    assert conformal.p_value(np.array([-2.0]))[0] == pytest.approx(1)
+    assert conformal.p_value(np.array([100.0]))[0] == pytest.approx(1 / 31, rel=1e-9)
+    assert p.min() >= conformal.smallest * (1 - 1e-12)
+
+
+def test_the_order_of_the_calibration_does_not_matter() -> None:
+    generator = np.random.default_rng(0)
+    scores, groups = generator.normal(size=60).round(1), generator.integers(0, 9, 60)
+    order, asked = generator.permutation(60), np.linspace(-3, 3, 61)
+    shuffled = Conformal.fit(scores[order], groups[order])
+    renamed = Conformal.fit(scores, 100 - 7 * groups)
+    for other in (shuffled, renamed):
+        np.testing.assert_allclose(
+            other.p_value(asked), Conformal.fit(scores, groups).p_value(asked), atol=1e-12
+        )
 
 
 @pytest.mark.parametrize("alpha", [0.05, 0.2])
-def test_false_alarms_stay_below_alpha_for_new_groups(alpha):
-    """Groups share an offset: a calibration that counted passages would flag too many."""
+def test_false_alarms_are_about_alpha_for_texts_of_new_groups(alpha) -> None:
+    """Twenty works, whose scores vary between them as much as within."""
     generator = np.random.default_rng(0)
     alarms = []
-    for _ in range(300):
-        offset = np.repeat(generator.normal(size=40), 10)
-        groups = np.repeat(np.arange(40), 10)
-        conformal = fit_conformal(offset + 0.1 * generator.normal(size=400), groups)
-        new = generator.normal() + 0.1 * generator.normal(size=10)
+    for _ in range(1500):
+        sizes = generator.integers(3, 20, 20)
+        between = np.repeat(generator.normal(size=20), sizes)
+        groups = np.repeat(np.arange(20), sizes)
+        conformal = Conformal.fit(between + generator.normal(size=len(groups)), groups)
+        new = generator.normal() + generator.normal(size=10)
         alarms.append((conformal.p_value(new) < alpha).mean())
-    assert np.mean(alarms) <= alpha + 0.03
-    assert np.mean(alarms) >= alpha / 3
+    assert np.mean(alarms) == pytest.approx(alpha, abs=0.02)
 
 
-def test_unregistered_falls_with_the_p_value_and_fits_its_sample():
-    generator = np.random.default_rng(1)
-    fitted = fit_open_set(generator.beta(0.2, 1, size=4000))
-    assert fitted.shape == pytest.approx(0.2, abs=0.02)
-    shares = fitted.unregistered(np.array([0.001, 0.05, 0.5, 1.0]))
-    assert (np.diff(shares) < 0).all()
-    density = 0.2 * 0.05 ** (0.2 - 1)
-    assert OpenSet(0.2).unregistered(np.array([0.05]))[0] == pytest.approx(density / (1 + density))
-    assert fit_open_set(np.zeros(0)).shape == 0.3
+def normal_sides(n: int, m: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """N(0, 1) and N(2, 1), whose log-odds at equal parts are 2 x - 2."""
+    generator = np.random.default_rng(seed)
+    return generator.normal(size=n), 2 + generator.normal(size=m)
 
 
-def test_intervals_cover_new_texts():
-    generator = np.random.default_rng(2)
-
-    def sample(n):
-        """Mixtures of two out of four, as a noisy reader sees them."""
-        truth = np.zeros((n, 4))
-        for row in truth:
-            row[generator.choice(4, 2, replace=False)] = generator.dirichlet(np.ones(2))
-        seen = truth * np.exp(generator.normal(size=truth.shape)) + 0.02
-        return seen / seen.sum(axis=1, keepdims=True), truth
-
-    intervals = fit_intervals(*sample(4000), np.ones(4000), coverage=0.9)
-    shares, truth = sample(4000)
-    low, high = intervals.bounds(shares)
-    inside = (low <= truth) & (truth <= high)
-    assert inside.mean() == pytest.approx(0.9, abs=0.03)
-    held = truth > 0
-    assert inside[held].mean() > 0.8, "not only the absent ones are covered"
-    assert ((low <= shares) & (shares <= high)).all()
-    assert low.min() >= 0 and high.max() <= 1
+def test_known_log_odds_are_recovered_however_the_sides_are_sized() -> None:
+    for n, m in ((20_000, 20_000), (40_000, 4_000)):
+        got = fit_log_odds(*normal_sides(n, m, 1), USUAL, texts=10**7)
+        assert (got.intercept, got.slope) == pytest.approx((-2.0, 2.0), abs=0.15)
 
 
-def test_intervals_weigh_texts_as_told():
-    """The same share, once of texts that hold all of it and once of texts that hold none."""
-    shares, truth = np.full((200, 1), 0.5), np.tile([[1.0], [0.0]], (100, 1))
-    weight = np.tile([1.0, 1e-6], 100)
-    low, high = fit_intervals(shares, truth, weight, coverage=0.9).bounds(np.array([0.5]))
-    assert low[0] == 0.5 and high[0] == 1.0
+def test_without_unregistered_texts_the_usual_log_odds_stand() -> None:
+    assert fit_log_odds(np.arange(5.0), np.zeros(0), USUAL, texts=0) == USUAL
+
+
+def test_few_texts_are_drawn_to_the_usual_log_odds() -> None:
+    sides = normal_sides(200, 200, 2)
+
+    def far(texts: int) -> float:
+        found = fit_log_odds(*sides, USUAL, texts)
+        return float(np.hypot(found.intercept + 3.0, np.log(found.slope / 1.9)))
+
+    distances = [far(texts) for texts in (1, 4, 20, 200, 10**6)]
+    assert distances == sorted(distances)
+    assert distances[0] < 0.25 * distances[-1]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    arrays(float, st.integers(1, 20), elements=st.floats(0, 500)),
+    arrays(float, st.integers(1, 20), elements=st.floats(0, 500)),
+    st.integers(1, 20),
+)
+def test_the_slope_is_positive_whatever_the_sample(registered, unregistered, texts) -> None:
+    found = fit_log_odds(registered, unregistered, USUAL, texts)
+    assert found.slope > 0
+    assert np.isfinite([found.intercept, found.slope]).all()
+
+
+def test_a_score_that_tells_nothing_gives_flatter_odds_than_one_that_tells_much() -> None:
+    same, apart = np.linspace(0, 6, 60), np.linspace(4, 10, 60)
+    flat, steep = (fit_log_odds(same, other, USUAL, 60) for other in (same, apart))
+    assert flat.slope < 0.3 < steep.slope
+    assert flat(np.array([3.0]))[0] == pytest.approx(0, abs=0.3)
+
+
+def test_log_odds_round_trip() -> None:
+    assert LogOdds.from_arrays(USUAL.arrays()) == USUAL
+    np.testing.assert_allclose(USUAL(np.array([[0.0, 2.0]])), [[-3.0, 0.8]])
+
+
+def test_between_lengths_is_exact_at_the_levels_and_constant_beyond() -> None:
+    values = [np.full(7, 1.0), np.full(7, 3.0), np.full(7, 11.0)]
+    tokens = np.array([1, 16, 64, 256, 1000, 32, 128])
+    got = between_lengths([16, 64, 256], values, tokens)
+    # 32 and 128 tokens lie halfway between the levels by the logarithm.
+    np.testing.assert_allclose(got, [1, 1, 3, 11, 11, 2, 7])
+
+
+def test_between_lengths_of_matrices_takes_each_text_by_itself() -> None:
+    generator = np.random.default_rng(3)
+    low, high = generator.normal(size=(2, 5, 2, 3))
+    tokens = np.array([5, 10, 30, 90, 200])
+    got = between_lengths([10, 90], [low, high], tokens)
+    for n, part in enumerate([0, 0, 0.5, 1, 1]):
+        np.testing.assert_allclose(got[n], (1 - part) * low[n] + part * high[n])
+    alone = between_lengths([10], [low], tokens)
+    np.testing.assert_array_equal(alone, low)

@@ -1,140 +1,154 @@
-"""The detector: signs, the choice of what counts, cross-fitting, the projector's space."""
+"""The detector on scores made by rule: signs, lengths, calibration, and what it is saved as."""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from copylens.attributor.attention.network import AttributorNetwork, NetworkShape
-from copylens.config.schema import DetectorConfig
-from copylens.detector.detector import (
-    LOSS,
-    SPACE,
-    SUPPORT,
-    Detector,
-    Space,
-    candidates,
-    cross_fitted_scores,
-    fit_detector,
+from copylens.detector.auroc import auroc
+from copylens.detector.detector import WEIGHTS, Detector, detector_from_arrays, surprise
+from copylens.detector.measures import STYLE, SUPPORT, Measures, measure
+from copylens.fit.detector import fit_detector, is_shorter
+from tests.detector.detector_samples import (
+    NONE,
+    TOKENS,
+    attributor,
+    channel_scores,
+    foreign,
+    held_out,
+    joined,
+    pure,
 )
-from copylens.detector.projector import fit_projector
-from copylens.detector.typicality import TypicalityTest
-from copylens.records import States
-
-K = 3
-
-
-def measured(n: int, strength: float, loss: float, seed: int) -> tuple[dict, np.ndarray]:
-    """Measures of texts whose own sub-dataset supports them by `strength`."""
-    generator = np.random.default_rng(seed)
-    labels = generator.integers(0, K, n)
-    support = 0.1 * generator.normal(size=(n, K))
-    support[np.arange(n), labels] += strength
-    losses = np.repeat(loss + 0.1 * generator.normal(size=(n, 1)), K, axis=1)
-    return {SUPPORT: -support, LOSS: losses}, labels
-
-
-def test_weaker_support_scores_higher():
-    held, labels = measured(300, 0.6, 3.0, 0)
-    detector = fit_detector(None, held, labels, None)
-    weak, _ = measured(300, 0.2, 3.0, 1)
-    assert detector.score(weak).mean() > detector.score(held).mean() + 1
-    assert (detector.score(held) >= 0).all()
-
-
-def test_one_sub_dataset_that_finds_it_usual_is_enough():
-    held, labels = measured(300, 0.6, 3.0, 0)
-    detector = fit_detector(None, held, labels, None)
-    text = {SUPPORT: np.array([[5.0, -0.6, 5.0]]), LOSS: np.full((1, K), 3.0)}
-    alone = {name: np.repeat(values[:, 1:2], K, axis=1) for name, values in text.items()}
-    assert detector.score(text) == pytest.approx(detector.score(alone).min(), abs=0.5)
-
-
-def test_what_tells_on_val_is_chosen():
-    """Only the loss differs, so it has to weigh; only the support differs, so it must not."""
-    held, labels = measured(300, 0.6, 3.0, 0)
-    louder, _ = measured(300, 0.6, 4.0, 2)
-    chosen = fit_detector(None, held, labels, louder)
-    assert LOSS in chosen.weights
-    assert (chosen.score(louder)[:, None] > chosen.score(held)[None, :]).mean() > 0.95
-    weaker, _ = measured(300, 0.2, 2.0, 3)
-    assert LOSS not in fit_detector(None, held, labels, weaker).weights
-
-
-def test_candidates_start_with_the_default_and_differ():
-    tried = candidates((SUPPORT, "wording", LOSS, SPACE))
-    assert SPACE not in tried[0] and tried[0][SUPPORT] == 1.0
-    assert len({tuple(sorted(weights.items())) for weights in tried}) == len(tried)
-    assert candidates((SUPPORT,))[0] == {SUPPORT: 1.0}
-
-
-def test_cross_fitted_scores_come_from_tests_without_the_group():
-    held, labels = measured(120, 0.6, 3.0, 4)
-    groups = np.arange(120) // 4
-    detector = fit_detector(None, held, labels, None)
-    from copylens.attributor.folds import fold_index
-
-    folds = fold_index(labels, groups, 5, seed=0)
-    got = cross_fitted_scores(detector, held, labels, groups, seed=0)
-    rest = folds != 2
-    tests = {n: TypicalityTest.fit(v[rest], labels[rest]) for n, v in held.items()}
-    expected = Detector(None, tests, detector.weights).score(
-        {n: v[folds == 2] for n, v in held.items()}
-    )
-    np.testing.assert_array_equal(got[folds == 2], expected)
 
 
 @pytest.fixture(scope="module")
-def space():
-    """A projector trained on states of three kinds, and states of a fourth."""
-    import torch
-
-    torch.manual_seed(0)
-    network = AttributorNetwork(NetworkShape(8, K, 8, 8, 0.0)).eval()
-    generator = np.random.default_rng(0)
-
-    def states(kind: int, n: int) -> list[States]:
-        made = []
-        for _ in range(n):
-            values = generator.normal(size=(12, 8)).astype(np.float16)
-            values[:, kind] += 2
-            spans = np.zeros((12, 2), np.int32)
-            none = np.zeros((12, 0), np.float16)
-            made.append(States(values, none, spans, 12))
-        return made
-
-    known = [item for kind in range(K) for item in states(kind, 30)]
-    labels = np.repeat(np.arange(K), 30)
-    config = DetectorConfig(epochs=20, embedding=8, batch_size=32)
-    projector = fit_projector(network, known, labels, config, seed=0)
-    return network, projector, known, labels, states(5, 30)
+def detector() -> Detector:
+    return fit_detector(attributor(), None, held_out())
 
 
-def features(network, items):
-    from copylens.attributor.attention.training import predict
-
-    return predict(network, tuple(item.values for item in items)).features
-
-
-def test_the_projector_gathers_kinds_on_the_unit_sphere(space):
-    network, projector, known, labels, _ = space
-    points = projector.embed(features(network, known))
-    np.testing.assert_allclose(np.linalg.norm(points, axis=1), 1.0, atol=1e-5)
-    similar = points @ points.T
-    same = labels[:, None] == labels[None, :]
-    assert similar[same].mean() > similar[~same].mean() + 0.5
+def measured(texts, seed: int) -> Measures:
+    reader, scores = attributor(), channel_scores(texts, seed)
+    return measure(reader, scores, reader.explanations(scores))
 
 
-def test_a_kind_never_seen_lies_outside(space):
-    network, projector, known, labels, strange = space
-    half = np.arange(len(known)) % 2 == 0
-    fitted = [item for item, keep in zip(known, half) if keep]
-    held = [item for item, keep in zip(known, half) if not keep]
-    room = Space.fit(projector, features(network, fitted), labels[half])
+def of_length(given: Measures, tokens: float) -> Measures:
+    return replace(given, tokens=np.full(len(given.tokens), tokens))
 
-    def plain(items) -> dict:
-        even = np.full((len(items), K), np.log(K))
-        return {SUPPORT: even, SPACE: room.distance(features(network, items))}
 
-    detector = fit_detector(room, plain(held), labels[~half], plain(strange))
-    assert SPACE in detector.weights
-    inside, outside = detector.score(plain(held)), detector.score(plain(strange))
-    assert (outside[:, None] > inside[None, :]).mean() > 0.8
+def test_texts_of_no_sub_dataset_score_highest_and_joined_ones_like_pure_ones(detector) -> None:
+    one, two, none = (detector.score(measured(t(90), 11)) for t in (pure, joined, foreign))
+    assert auroc(one, none) > 0.99 and auroc(two, none) > 0.99
+    assert auroc(one, two) < 0.75
+    assert one.min() >= 0
+
+
+def test_the_whole_reading_alone_would_take_joined_texts_for_strangers(detector) -> None:
+    level = detector.levels[-1]
+    one, two = measured(pure(90), 12), measured(joined(90), 12)
+    whole = [surprise(level.whole, item.whole) for item in (one, two)]
+    both = [level.score(item) for item in (one, two)]
+    assert auroc(*whole) > 0.95
+    assert auroc(*both) < auroc(*whole) - 0.2
+
+
+def test_a_text_less_like_everything_scores_higher(detector) -> None:
+    base = measured([*pure(20), *joined(20)], 13)
+    scores = []
+    for worse in (0.0, 0.1, 0.3, 1.0, 5.0):
+        moved = replace(
+            base,
+            whole={n: v + worse for n, v in base.whole.items()},
+            changing={n: v + worse for n, v in base.changing.items()},
+        )
+        scores.append(detector.score(moved))
+        assert np.isfinite(detector.log_odds(moved)).all()
+    assert (np.diff(scores, axis=0) >= 0).all()
+    assert (scores[-1] > scores[0] + 1).all()
+
+
+def test_false_alarms_are_about_alpha_and_strangers_are_flagged(detector) -> None:
+    known = measured([*pure(300), *joined(300)], 14)
+    p = detector.p_value(known)
+    for alpha in (0.05, 0.1, 0.2):
+        for kind in (p[:300], p[300:]):
+            assert (kind < alpha).mean() == pytest.approx(alpha, abs=0.06)
+    assert (detector.p_value(measured(foreign(100), 15)) < 0.05).mean() > 0.95
+
+
+def test_a_p_value_is_read_off_pure_and_mixed_texts_as_the_text_seems_to_be(detector) -> None:
+    level, given = detector.levels[-1], measured([*pure(10), *joined(10), *foreign(10)], 16)
+    score, mixed = level.score(given), given.mixed
+    by_hand = (1 - mixed) * level.pure.p_value(score) + mixed * level.mixed.p_value(score)
+    got = detector.p_value(given)
+    np.testing.assert_allclose(got, np.maximum(by_hand, 1 / 121))
+    np.testing.assert_allclose(detector.p_value(of_length(given, 10**6)), got)
+
+
+def test_no_p_value_is_smaller_than_the_calibration_passages_allow(detector) -> None:
+    """Mixtures are many, but they are made of the same passages."""
+    worst = measured([[NONE] * 4 + [0] * 3 + [NONE] * 4], 17)
+    worst = replace(
+        worst,
+        whole={n: v + 100 for n, v in worst.whole.items()},
+        changing={n: v + 100 for n, v in worst.changing.items()},
+    )
+    many = replace(detector.levels[-1], mixed=replace(detector.levels[-1].pure))
+    more = np.linspace(0, 9, 1000)
+    many = replace(many, mixed=type(many.mixed).fit(more, np.arange(1000)))
+    for mixed in (0.0, 0.5, 1.0):
+        given = replace(worst, mixed=np.array([mixed]))
+        for judge in (detector, replace(detector, levels=(many,))):
+            assert judge.p_value(given)[0] == pytest.approx(judge.smallest_p) == 1 / 121
+
+
+def test_short_texts_have_a_level_of_their_own(detector) -> None:
+    assert [level.tokens for level in detector.levels] == [2 * TOKENS, 10 * TOKENS]
+    given = measured([*pure(8), *foreign(8)], 18)
+    for values in ("score", "p_value", "log_odds"):
+        short, long = (getattr(level, values)(given) for level in detector.levels)
+        ask = getattr(detector, values)
+        np.testing.assert_array_equal(ask(of_length(given, 2 * TOKENS)), short)
+        np.testing.assert_array_equal(ask(of_length(given, 1)), short)
+        np.testing.assert_array_equal(ask(of_length(given, 10 * TOKENS)), long)
+        between = ask(of_length(given, 20**0.5 * TOKENS))
+        np.testing.assert_allclose(between, (short + long) / 2)
+
+
+def test_passages_as_short_as_a_cut_need_no_level_for_it() -> None:
+    held = held_out()
+    same = replace(held, cuts={4: (held.pure, held.foreign)})
+    assert len(fit_detector(attributor(), None, same).levels) == 1
+    assert is_shorter(79, 100) and not is_shorter(80, 100)
+
+
+def test_without_unregistered_texts_the_odds_are_the_usual_ones() -> None:
+    blind = fit_detector(attributor(), None, held_out(False))
+    for level in blind.levels:
+        assert (level.odds.intercept, level.odds.slope) == (-3.0, 1.9)
+    assert (blind.segment_odds.intercept, blind.segment_odds.slope) == (-1.9, 1.2)
+    none, one = (blind.log_odds(measured(t(30), 19)) for t in (foreign, pure))
+    assert none.min() > 0 > np.median(one)
+
+
+def test_segments_of_no_sub_dataset_have_the_higher_odds(detector) -> None:
+    texts = [[0] * 5 + [NONE] * 5, [2] * 3, [NONE]]
+    first, second, third = detector.segment_log_odds(measured(texts, 20))
+    assert [len(first), len(second), len(third)] == [10, 3, 1]
+    assert first[5:].min() > 0 > first[:5].max()
+    assert second.max() < 0 < third[0]
+
+
+def test_only_the_leading_measure_has_full_weight(detector) -> None:
+    assert max(WEIGHTS, key=WEIGHTS.__getitem__) == SUPPORT
+    assert set(detector.levels[0].whole) == {SUPPORT, STYLE} <= set(WEIGHTS)
+
+
+def test_what_comes_back_judges_the_same_to_the_last_bit(detector) -> None:
+    again = detector_from_arrays(detector.arrays(), None)
+    given = measured([*pure(5, 2), *joined(5), *foreign(5, 4)], 21)
+    for values in ("score", "p_value", "log_odds"):
+        np.testing.assert_array_equal(
+            getattr(again, values)(given), getattr(detector, values)(given)
+        )
+    for one, other in zip(again.segment_log_odds(given), detector.segment_log_odds(given)):
+        np.testing.assert_array_equal(one, other)

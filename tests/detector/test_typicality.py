@@ -2,65 +2,89 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.stats import norm
 
 from copylens.detector.typicality import TypicalityTest, combined
 
-K = 3
+VALUES = np.random.default_rng(0).normal(3.0, 2.0, size=300)
 
 
-def sample(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Own strangeness is normal around k with spread 1 + k; that of others is far off."""
-    generator = np.random.default_rng(seed)
-    labels = generator.integers(0, K, n)
-    strangeness = 50 + generator.normal(size=(n, K))
-    strangeness[np.arange(n), labels] = labels + (1 + labels) * generator.normal(size=n)
-    return strangeness, labels
+def test_in_the_bulk_it_is_the_share_of_texts_that_are_as_atypical() -> None:
+    test = TypicalityTest.fit(VALUES)
+    for value in np.quantile(VALUES, [0.05, 0.3, 0.5, 0.8, 0.89]):
+        as_atypical = (value <= VALUES).mean()
+        assert test.surprise(np.array([value]))[0] == pytest.approx(-np.log(as_atypical))
 
 
-def test_probabilities_are_those_of_the_own_passages():
-    """Against the known normal law, in the bulk and beyond what 2,000 passages show."""
-    strangeness, labels = sample(2000, 0)
-    test = TypicalityTest.fit(strangeness, labels)
-    for k in range(K):
-        for z in (0.0, 1.0, 2.0, 2.5):
-            at = np.full((1, K), k + (1 + k) * z)
-            assert test.surprise(at)[0, k] == pytest.approx(-norm.logsf(z), abs=0.5)
+def test_beyond_the_threshold_the_tail_is_exponential() -> None:
+    test = TypicalityTest.fit(VALUES)
+    threshold = np.quantile(VALUES, 0.9)
+    excess = (VALUES[threshold < VALUES] - threshold).mean()
+    for beyond in (1e-9, 0.5, 3.0, 40.0):
+        got = test.surprise(np.array([threshold + beyond * excess]))[0]
+        assert got == pytest.approx(-np.log(0.1) + beyond)
 
 
-def test_stranger_is_never_less_surprising_and_always_finite():
-    test = TypicalityTest.fit(*sample(300, 1))
-    grid = np.repeat(np.linspace(-1e6, 1e6, 4001)[:, None], K, axis=1)
-    surprise = test.surprise(grid)
-    assert (np.diff(surprise, axis=0) >= 0).all()
+def test_an_exponential_law_is_recovered_far_beyond_the_sample() -> None:
+    test = TypicalityTest.fit(np.random.default_rng(1).exponential(2.0, size=50_000))
+    for value in (0.5, 2.0, 6.0, 40.0):
+        assert test.surprise(np.array([value]))[0] == pytest.approx(value / 2, rel=0.05)
+
+
+def test_a_normal_law_is_recovered_where_there_is_data() -> None:
+    """So many texts that a grid of them is kept."""
+    test = TypicalityTest.fit(np.random.default_rng(2).normal(size=4000))
+    for z in (-1.0, 0.0, 1.0, 2.0):
+        assert test.surprise(np.array([z]))[0] == pytest.approx(-norm.logsf(z), abs=0.1)
+
+
+@given(
+    arrays(float, st.integers(1, 60), elements=st.floats(-1e6, 1e6)),
+    arrays(float, 40, elements=st.floats(-1e9, 1e9)),
+)
+def test_a_stranger_value_is_never_less_surprising_and_always_finite(own, values) -> None:
+    surprise = TypicalityTest.fit(own).surprise(np.sort(values))
+    assert (np.diff(surprise) >= 0).all()
     assert np.isfinite(surprise).all() and (surprise >= 0).all()
 
 
-def test_a_sub_dataset_of_few_passages_leans_on_the_others():
-    strangeness, labels = sample(300, 2)
-    few = np.append(np.flatnonzero(labels != 2), np.flatnonzero(labels == 2)[:1])
-    test = TypicalityTest.fit(strangeness[few], labels[few])
-    assert np.isfinite(test.surprise(strangeness)).all()
-    assert test.spread[2] > 0.5
+def test_a_shift_and_a_scale_of_the_measure_change_nothing() -> None:
+    asked = np.linspace(-5, 30, 200)
+    got = TypicalityTest.fit(10 * VALUES + 7).surprise(10 * asked + 7)
+    np.testing.assert_allclose(got, TypicalityTest.fit(VALUES).surprise(asked), atol=1e-9)
 
 
-def test_a_constant_measure_says_nothing():
-    test = TypicalityTest.fit(np.zeros((20, K)), np.arange(20) % K)
-    assert np.isfinite(test.surprise(np.zeros((2, K)))).all()
+def test_a_constant_measure_says_nothing_of_its_own_value() -> None:
+    test = TypicalityTest.fit(np.full(20, 4.0))
+    assert test.surprise(np.array([4.0]))[0] == 0
 
 
-def test_combined_against_the_harmonic_mean():
-    p = {"a": np.array([[0.5]]), "b": np.array([[0.01]])}
-    surprises = {name: -np.log(value) for name, value in p.items()}
-    expected = 1 / (0.75 / 0.5 + 0.25 / 0.01)
-    got = combined(surprises, {"a": 3.0, "b": 1.0})
+def test_arrays_round_trip() -> None:
+    test = TypicalityTest.fit(VALUES)
+    again = TypicalityTest.from_arrays(test.arrays())
+    asked = np.linspace(-5, 30, 100)
+    np.testing.assert_array_equal(again.surprise(asked), test.surprise(asked))
+
+
+def test_combined_is_the_weighted_harmonic_mean() -> None:
+    p = {"a": np.array([0.5, 1.0]), "b": np.array([0.01, 1.0]), "c": np.array([0.2, 1.0])}
+    weights = {"a": 3.0, "b": 1.0, "c": 0.5, "absent": 9.0}
+    expected = 4.5 / (3.0 / p["a"] + 1.0 / p["b"] + 0.5 / p["c"])
+    got = combined({name: -np.log(value) for name, value in p.items()}, weights)
     np.testing.assert_allclose(np.exp(-got), expected)
-    np.testing.assert_allclose(combined(surprises, {"b": 2.0}), surprises["b"])
 
 
-def test_a_test_of_small_weight_is_heard_only_when_it_is_very_sure():
-    sure = {"a": np.full((1, 1), 2.0), "b": np.full((1, 1), 20.0)}
-    unsure = {"a": np.full((1, 1), 2.0), "b": np.full((1, 1), 2.5)}
+def test_one_test_alone_is_itself() -> None:
+    alone = {"b": np.array([0.0, 0.3, 700.0])}
+    np.testing.assert_allclose(combined(alone, {"b": 0.2}), alone["b"])
+
+
+def test_a_test_of_small_weight_is_heard_only_when_it_is_very_sure() -> None:
     weights = {"a": 1.0, "b": 0.03}
-    assert combined(sure, weights) > 15
-    assert combined(unsure, weights)[0, 0] == pytest.approx(2.0, abs=0.03)
+    (sure,) = combined({"a": np.array([2.0]), "b": np.array([20.0])}, weights)
+    (unsure,) = combined({"a": np.array([2.0]), "b": np.array([2.5])}, weights)
+    assert sure > 15
+    assert unsure == pytest.approx(2.0, abs=0.03)

@@ -1,13 +1,24 @@
 """Held-out scores: who judges whom, in which order they come, and what mixtures are made of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from copylens.fit import held_out
 from copylens.fit.data import TrainingData
-from copylens.fit.held_out import concatenate, fit_channels, held_out_scores, judges
+from copylens.fit.held_out import (
+    CUTS,
+    HeldOut,
+    Sample,
+    concatenate,
+    fit_channels,
+    held_out_scores,
+    judges,
+)
 from copylens.fit.networks import FitState
-from tests.fit.fit_samples import NAMES, config_of, outside, part, texts_of, training_data
+from copylens.records import IntArray
+from tests.fit.fit_samples import NAMES, WINDOW, config_of, outside, part, texts_of, training_data
 
 CONFIG = config_of()
 
@@ -57,34 +68,119 @@ def test_no_judge_has_read_a_work_that_it_judges(readings) -> None:
     assert found[1].channels.lexical.gate is whole.lexical.gate
 
 
-def test_scores_labels_and_groups_stand_in_one_order() -> None:
-    """The words tell the sub-datasets, so that a row out of its place shows."""
-    data = sharing_data()
-    state = FitState()
-    held = held_out_scores(CONFIG, data, state, fit_channels(CONFIG, data, state))
-    assert held.labels.tolist() != data.val.labels.tolist(), "folds give another order than val"
-    assert (held.pure.text["lexical"].argmax(axis=1) == held.labels).mean() > 0.95
-    pairs = set(zip(held.labels.tolist(), held.groups.tolist()))
-    assert len(pairs) == len(set(data.val.groups)) == 12
-    np.testing.assert_array_equal(held.pure_truth(3).argmax(axis=1), held.labels)
-
-
-def test_mixtures_are_of_val_and_their_truth_is_what_they_hold() -> None:
+@pytest.fixture(scope="module")
+def held() -> HeldOut:
     data, state = training_data(), FitState()
-    held = held_out_scores(CONFIG, data, state, fit_channels(CONFIG, data, state))
-    assert len(held.mixtures) == 400 == len(held.mixed.text["lexical"])
-    truth = held.mixed_truth(3)
-    np.testing.assert_allclose(truth.sum(axis=1), 1)
-    for mixture, shares in zip(held.mixtures[:50], truth):
+    return held_out_scores(CONFIG, data, state, fit_channels(CONFIG, data, state))
+
+
+@pytest.fixture(scope="module")
+def shared() -> HeldOut:
+    """Judged by several fits."""
+    data, state = sharing_data(), FitState()
+    return held_out_scores(CONFIG, data, state, fit_channels(CONFIG, data, state))
+
+
+def said(sample: Sample) -> IntArray:
+    return sample.scores.text["lexical"].argmax(axis=1)
+
+
+def test_scores_labels_and_groups_stand_in_one_order(shared) -> None:
+    """The words tell the sub-datasets, so that a row out of its place shows."""
+    data, pure = sharing_data(), shared.pure
+    assert pure.labels.tolist() != data.val.labels.tolist(), "folds give another order than val"
+    assert (said(pure) == pure.labels).mean() > 0.95
+    pairs = set(zip(pure.labels.tolist(), pure.groups.tolist()))
+    assert len(pairs) == len(set(data.val.groups)) == 12
+    labels = dict(zip(data.val.group_index.tolist(), data.val.labels.tolist()))
+    assert [labels[group] for group in pure.groups.tolist()] == pure.labels.tolist()
+
+
+@pytest.mark.parametrize("name", ["held", "shared"])
+def test_the_truth_of_every_kind_is_what_its_texts_hold(name, request) -> None:
+    held = request.getfixturevalue(name)
+    pure, mixed, partly, foreign = held.kinds
+    for sample in held.kinds:
+        np.testing.assert_allclose(sample.truth.sum(axis=1), 1)
+        assert len(sample) == len(sample.scores.tokens) == len(sample.groups)
+    for sample in (pure, foreign):
+        np.testing.assert_array_equal(sample.truth.max(axis=1), 1)
+    assert (pure.truth[:, -1] == 0).all() and (foreign.truth[:, -1] == 1).all()
+    assert (mixed.truth[:, -1] == 0).all()
+    # The fit on all of train judges one new work, and so a twelfth of the mixtures has one source.
+    alone = {"held": 0, "shared": round(400 / 12)}[name]
+    assert ((mixed.truth > 0).sum(axis=1) == 1).sum() == alone
+    assert ((partly.truth > 0).sum(axis=1) == 2).all() and (partly.truth[:, -1] > 0).all()
+    for sample in (mixed, partly):
+        assert len(sample) == len(set(sample.groups)) == 400
+    # The words of what is registered tell which it is where there is enough of it.
+    for sample in (mixed, partly):
+        clear = sample.truth[:, :-1].max(axis=1) > 0.8
+        assert (said(sample) == sample.labels)[clear].mean() > 0.9
+
+
+def test_mixtures_are_of_val_and_their_truth_is_what_they_hold(held) -> None:
+    data = training_data()
+    assert len(held.mixtures) == len(held.mixed)
+    for mixture, shares in zip(held.mixtures[:50], held.mixed.truth):
         for start, end, label in mixture.borders:
             piece = mixture.text[start : end - 1]
             sources = [n for n, text in enumerate(data.val.texts) if piece in text]
             assert label in data.val.labels[sources]
-            assert shares[label] >= (end - start) / len(mixture.text) - 1e-9
-    # The largest part of a text of two is what the words say most of.
-    clear = truth.max(axis=1) > 0.8
-    said = held.mixed.text["lexical"].argmax(axis=1)
-    assert (said == truth.argmax(axis=1))[clear].mean() > 0.9
+            assert shares[label] == pytest.approx((end - start) / len(mixture.text))
+
+
+@pytest.mark.parametrize("size", [1, 4])
+def test_unregistered_passages_are_dealt_to_all_fits_and_keep_their_groups(size) -> None:
+    """Three fits, and groups that one fit sees a part of."""
+    data = sharing_data()
+    names = [f"kitchen/{n // size}" for n in range(7)]
+    data = replace(data, ood_val=texts_of([-1] * 7, names, 9))
+    state = FitState()
+    whole = fit_channels(CONFIG, data, state)
+    held = held_out_scores(CONFIG, data, state, whole)
+    assert len(list(judges(CONFIG, data, state, whole))) == 3
+    expected = np.bincount(data.ood_val.group_index)
+    np.testing.assert_array_equal(np.bincount(held.foreign.groups), expected)
+    for _, cut in held.cuts.values():
+        np.testing.assert_array_equal(np.bincount(cut.groups), expected)
+    # Each fit judges every third one; 3 + 2 + 2 in the order of the fits.
+    order = [0, 3, 6, 1, 4, 2, 5]
+    tokens = [data.ood_val.states[n].tokens for n in order]
+    assert held.foreign.scores.tokens.tolist() == tokens
+    assert held.foreign.groups.tolist() == data.ood_val.group_index[order].tolist()
+
+
+def test_fewer_unregistered_passages_than_fits_are_judged_all_the_same() -> None:
+    data = replace(sharing_data(), ood_val=texts_of([-1], ["kitchen/0"], 9))
+    state = FitState()
+    held = held_out_scores(CONFIG, data, state, fit_channels(CONFIG, data, state))
+    assert len(held.foreign) == 1 and len(held.partly) > 0
+    assert len(held.cuts[1][1]) == 1
+
+
+@pytest.mark.parametrize("name", ["held", "shared"])
+def test_cuts_are_short_blocks_of_the_same_passages(name, request) -> None:
+    held = request.getfixturevalue(name)
+    assert tuple(held.cuts) == CUTS
+    for windows, cut in held.cuts.items():
+        for short, long in zip(cut, (held.pure, held.foreign), strict=True):
+            np.testing.assert_array_equal(short.truth, long.truth)
+            np.testing.assert_array_equal(short.groups, long.groups)
+            assert (short.scores.tokens <= windows * WINDOW).all()
+            assert (short.scores.tokens <= long.scores.tokens).all()
+            assert all(span[0, 0] == 0 for span in short.scores.spans)
+    medians = [np.median(cut[0].scores.tokens) for cut in held.cuts.values()]
+    assert medians == sorted(medians) and medians[0] <= WINDOW
+
+
+def test_without_unregistered_passages_there_are_two_kinds() -> None:
+    data, state = training_data(ood_groups=0), FitState()
+    held = held_out_scores(CONFIG, data, state, fit_channels(CONFIG, data, state))
+    assert held.kinds == (held.pure, held.mixed)
+    assert held.partly is None and held.foreign is None
+    assert [cut[1] for cut in held.cuts.values()] == [None] * len(CUTS)
+    assert held.pure.truth.shape[1] == 4
 
 
 def test_scores_of_several_sets_as_one() -> None:
@@ -95,8 +191,13 @@ def test_scores_of_several_sets_as_one() -> None:
     joined = concatenate(parts)
     whole = channels.scores(data.val.texts[:20], data.val.states[:20])
     np.testing.assert_allclose(joined.text["lexical"], whole.text["lexical"], atol=1e-5)
+    assert joined.affinity.keys() == whole.affinity.keys() >= {"support", "style"}
     for name, values in whole.affinity.items():
         np.testing.assert_allclose(joined.affinity[name], values, atol=1e-5)
+        pairs = zip(joined.segment_affinity[name], whole.segment_affinity[name], strict=True)
+        for mine, theirs in pairs:
+            np.testing.assert_allclose(mine, theirs, atol=1e-5)
     for mine, theirs in zip(joined.segments["lexical"], whole.segments["lexical"], strict=True):
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
+    np.testing.assert_array_equal(joined.tokens, whole.tokens)
     assert [span.tolist() for span in joined.spans] == [span.tolist() for span in whole.spans]

@@ -80,7 +80,7 @@ def verdict(text: str, result: "Verdict") -> None:
     _abstain_reason(result)
     shares = result.shares[:_SHOWN_SHARES]
     columns = {
-        "sub-dataset": [*(item.sub_dataset for item in shares), "(unregistered)"],
+        "sub-dataset": [*(item.sub_dataset for item in shares), "(none of them)"],
         "share": [f"{part:.2f}" for part in (*(s.share for s in shares), result.unregistered)],
         "interval": [f"{item.low:.2f} to {item.high:.2f}" for item in shares],
         "quoted": [f"{item.quoted:.2f}" for item in shares],
@@ -100,7 +100,7 @@ def verdict(text: str, result: "Verdict") -> None:
 def _abstain_reason(result: "Verdict") -> None:
     """Why nothing is said of a text, below its headline; as wide as the terminal."""
     if result.abstain_reason is not None:
-        line = Padding(Text(result.abstain_reason), (0, 0, 0, 2))
+        line = Padding(Text(result.abstain_reason), (0, 0, 0, 2), expand=False)
         _console().print(line, soft_wrap=False)
 
 
@@ -134,7 +134,7 @@ def headline(result: "Verdict") -> Text:
     top = result.shares[0]
     words = {
         "registered": f"draws on {top.sub_dataset} ({top.holder}), share {top.share:.2f}",
-        "unregistered": f"{result.unregistered:.0%} of it is of nothing registered",
+        "unregistered": f"nothing registered accounts for {result.unregistered:.2f} of it",
         "abstain": "cannot tell",
     }
     line = Text(f"{result.decision}: ", style=_COLOURS[result.decision])

@@ -47,7 +47,7 @@ def test_no_cell_of_a_verdict_is_cut(width, monkeypatch, capsys):
     cells = columns(lines, heads)
     assert cells["holder"] == HOLDER.replace(" ", "")
     assert cells["licence"] == LICENCE.replace(" ", "")
-    assert cells["sub-dataset"] == f"{NAME}(unregistered)"
+    assert cells["sub-dataset"] == f"{NAME}(noneofthem)"
     assert cells["interval"] == "0.60to0.80"
     assert cells["share"] == "0.700.30"
 

@@ -6,6 +6,7 @@ from itertools import accumulate
 
 import pytest
 
+from copylens.verdict.evidence import NO_INDEX
 from serve.page import page_file
 from tests.serve.page.browser import barriers, screenshot
 from tests.serve.page.page_app import RIGHTS, STRETCH, WHY, judged
@@ -265,6 +266,7 @@ def test_the_verdict_can_be_taken_along(visit, tmp_path):
     begun.value.save_as(tmp_path / "verdict.json")
     verdict = json.loads((tmp_path / "verdict.json").read_text())
     meant = json.loads(json.dumps(judged(NOVEL).to_dict()))
+    meant["evidence_reason"] = NO_INDEX  # the page asks for it
     assert {key: verdict[key] for key in meant} == meant
     page.get_by_role("button", name="Copy the verdict").click()
     page.get_by_text("Copied", exact=True).wait_for()

@@ -34,5 +34,17 @@ class TextError(CopyLensError):
     """A text that cannot be scored: empty, blank, or not text at all."""
 
 
+class LevelError(TextError):
+    """A request's false-alarm level is stricter than the model's calibration allows.
+
+    Attributes:
+        smallest: the smallest level that it allows.
+    """
+
+    def __init__(self, message: str, smallest: float):
+        super().__init__(message)
+        self.smallest = smallest
+
+
 class SettlementError(CopyLensError):
     """A log of verdicts, a contract or a pool that no statement can be made of."""

@@ -30,7 +30,7 @@ def _level(config: RunConfig, manifest: Manifest) -> dict[str, Any]:
     smallest = 1 / (val + 1)
     alpha = config.calibration.alpha
     cannot = None
-    if alpha < smallest:
+    if alpha <= smallest:
         cannot = (
             f"with {val} val passages nothing can be called unregistered below the level "
             f"{smallest:.3g} (calibration.alpha = {alpha:g}); give more passages"

@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -20,7 +22,7 @@ _HIDDEN = ("stage", "skipped", "seconds", "hash", "mlflow_run", "fits")
 _SHOWN_SHARES = 4
 _TEXT_CHARS, _RIGHTS_CHARS = 100, 60
 # Columns of numbers and short words, as those aligned to the right; all others may be wrapped.
-_NARROW = ("share", "interval", "basis", "p, corrected")
+_NARROW = ("share", "quoted", "interval", "basis", "p, corrected")
 
 
 def _console() -> Console:
@@ -87,23 +89,31 @@ def verdict(text: str, result: "Verdict") -> None:
     console = _console()
     console.print(Text(_shortened(text, _TEXT_CHARS), style="dim"))
     console.print(headline(result))
-    rows: list[tuple[str, ...]] = [
-        (
-            share.sub_dataset,
-            f"{share.share:.2f}",
-            f"{share.low:.2f} to {share.high:.2f}",
-            share.basis,
-            _shortened(share.holder, _RIGHTS_CHARS),
-            _shortened(share.license, _RIGHTS_CHARS),
-        )
-        for share in result.shares[:_SHOWN_SHARES]
-    ]
-    rows.append(("(nothing registered)", f"{result.unregistered:.2f}", "", "", "", ""))
-    _print_table(("sub-dataset", "share", "interval", "basis", "holder", "licence"), rows)
+    _abstain_reason(result)
+    shares = result.shares[:_SHOWN_SHARES]
+    columns: dict[str, list[str]] = {
+        "sub-dataset": [*(item.sub_dataset for item in shares), "(none of them)"],
+        "share": [f"{part:.2f}" for part in (*(s.share for s in shares), result.unregistered)],
+        "interval": [f"{item.low:.2f} to {item.high:.2f}" for item in shares],
+        "quoted": [f"{item.quoted:.2f}" for item in shares],
+        "basis": [item.basis for item in shares],
+        "holder": [_shortened(item.holder, _RIGHTS_CHARS) for item in shares],
+        "licence": [_shortened(item.license, _RIGHTS_CHARS) for item in shares],
+    }
+    if not any(item.quoted for item in shares):
+        del columns["quoted"]
+    _print_table(tuple(columns), zip_longest(*columns.values(), fillvalue=""))
     for item in result.evidence or ():
         console.print(_evidence(item), markup=False)
     if (none := _no_evidence(result)) is not None:
         console.print(f"  no evidence: {none}", markup=False)
+
+
+def _abstain_reason(result: "Verdict") -> None:
+    """Why nothing is said of a text, below its headline; as wide as the terminal."""
+    if result.abstain_reason is not None:
+        line = Padding(Text(result.abstain_reason), (0, 0, 0, 2), expand=False)
+        _console().print(line, soft_wrap=False)
 
 
 def _shortened(text: str, chars: int) -> str:
@@ -136,9 +146,8 @@ def headline(result: "Verdict") -> Text:
     top = result.shares[0]
     words = {
         "registered": f"draws on {top.sub_dataset} ({top.holder}), share {top.share:.2f}",
-        "unregistered": "draws on nothing registered",
-        "abstain": "cannot tell: it would not stand out among registered texts, but no sub-dataset "
-        "is clearly ahead",
+        "unregistered": f"nothing registered accounts for {result.unregistered:.2f} of it",
+        "abstain": "cannot tell",
     }
     line = Text(f"{result.decision}: ", style=_COLOURS[result.decision])
     line.append(f"{words[result.decision]}; p = {result.p_value:.3f}", style="default")
@@ -154,6 +163,8 @@ def live(step: "LiveStep") -> None:
         flagged = step.flag is not None and step.flag.decision == "registered"
         sign = "  ! " if flagged else "  > "
         console.print(Text(sign).append_text(headline(step.verdict)))
+        if step.finish is not None:
+            _abstain_reason(step.verdict)
     if step.blocked is not None:
         console.print(Text(f"blocked: {step.blocked.reason}", style="bold red"))
 

@@ -39,6 +39,7 @@ class Shares:
 
     Attributes:
         shares: sub-dataset -> share.
+        quoted: sub-dataset -> which part of its share is quoted.
         tokens: number of tokens generated so far.
     """
 
@@ -48,6 +49,8 @@ class Shares:
     ood_score: float
     unregistered: float
     shares: dict[str, float]
+    quoted: dict[str, float] = field(default_factory=dict)
+    abstain_reason: str | None = None
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ class Registry:
 
     Attributes:
         alpha: false-alarm level where a request has none.
+        smallest_p: the smallest level that a request may name; None where an older service does
+            not say.
         interval: coverage of the shares' intervals.
         generation: whether its LM can generate text.
     """
@@ -95,6 +100,7 @@ class Registry:
     generation: bool
     sub_datasets: tuple[Rights, ...]
     lineage: dict[str, Any]
+    smallest_p: float | None = None
 
 
 # Built once: that takes longer than a response.

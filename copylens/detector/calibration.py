@@ -25,7 +25,7 @@ def unreachable(alpha: float, smallest: float) -> str | None:
     Args:
         smallest: p-value that calibration allows.
     """
-    if alpha >= smallest:
+    if alpha > smallest:
         return None
     return (
         f"nothing can be called unregistered at calibration.alpha = {alpha:g}: with "

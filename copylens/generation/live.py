@@ -84,12 +84,14 @@ def generate(
         alpha: false-alarm level; default: `calibration.alpha`.
 
     Raises:
+        LevelError: `alpha` is below what the scorer allows.
         TextError: the prompt is empty.
         ProbeError: the LM is an encoder, which cannot write.
         ConfigError: an option is outside its range.
     """
     if min(max_tokens, every, confirm) < 1:
         raise ConfigError("max_tokens, every and confirm must be at least 1")
+    scorer.level(alpha)
     lm = scorer.probe.lm
     ids = prompt_tokens(lm, prompt)
     words, cutter = Detokenizer(lm.tokenizer), StopCutter(stop)

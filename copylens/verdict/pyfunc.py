@@ -35,8 +35,10 @@ def output_columns() -> dict[str, str]:
     """Columns of a prediction with their types."""
     return {
         "decision": "string",
+        "abstain_reason": "string",
         "top_sub_dataset": "string",
         "top_share": "double",
+        "top_quoted": "double",
         "unregistered": "double",
         "p_value": "double",
         "ood_score": "double",
@@ -69,8 +71,10 @@ class VerdictModel:
             rows.append(
                 {
                     "decision": verdict.decision,
+                    "abstain_reason": verdict.abstain_reason,
                     "top_sub_dataset": top.sub_dataset,
                     "top_share": top.share,
+                    "top_quoted": top.quoted,
                     "unregistered": verdict.unregistered,
                     "p_value": verdict.p_value,
                     "ood_score": verdict.ood_score,

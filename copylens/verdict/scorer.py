@@ -10,7 +10,7 @@ import numpy as np
 from copylens.attributor.attributor import ChannelScores, shares_of
 from copylens.config.schema import ProbeConfig, RunConfig
 from copylens.detector.open_set import open_scores
-from copylens.errors import ModelError, ProbeError, TextError
+from copylens.errors import LevelError, ModelError, ProbeError
 from copylens.evidence.index import Citation
 from copylens.fit.model import FittedModel
 from copylens.probe.lm import weight_hash
@@ -193,7 +193,9 @@ class Scorer:
 
         Raises:
             TextError: a text is empty or blank.
+            LevelError: see `level`.
         """
+        self.level(alpha)
         result: list[Verdict] = []
         for start in range(0, len(texts), _BATCH):
             batch = texts[start : start + _BATCH]
@@ -208,7 +210,7 @@ class Scorer:
         evidence: bool = False,
     ) -> list[Verdict]:
         """One verdict per text whose states are at hand, in order; see `verdicts`."""
-        level = self._level(alpha)
+        level = self.level(alpha)
         scores, spans = self.score(texts, states), self.evidence.trace(texts)
         found = [self._verdict(scores, n, text, spans[n], level) for n, text in enumerate(texts)]
         return self.evidence.complete(texts, states, found, spans) if evidence else found
@@ -232,14 +234,24 @@ class Scorer:
             ood_score=model.detector.score(read.measures),
         )
 
-    def _level(self, alpha: float | None) -> float:
-        """The false-alarm level of a request, or the config's."""
-        smallest = self.model.detector.smallest_p
+    @property
+    def smallest_p(self) -> float:
+        """The level that a request's must lie above: no p-value is smaller."""
+        return self.model.detector.smallest_p
+
+    def level(self, alpha: float | None) -> float:
+        """The false-alarm level of a request, or the config's.
+
+        Raises:
+            LevelError: the request's is not above `smallest_p`.
+        """
+        smallest = self.smallest_p
         if alpha is not None and alpha <= smallest:
-            raise TextError(
+            raise LevelError(
                 f"alpha must be above {smallest:.3g} with this model, got {alpha}: no p-value of "
                 f"its {round(1 / smallest) - 1} calibration passages is smaller; train with more "
-                "val passages for a stricter level"
+                "val passages for a stricter level",
+                smallest,
             )
         return self.config.calibration.alpha if alpha is None else alpha
 

@@ -1,8 +1,8 @@
 """The content policy: a verdict -> allow, flag or block.
 
 It follows the decision: where that is `unregistered` or `abstain` no rule applies, and the text is
-allowed. The decision is the one at the model's own alpha: a client cannot avoid a block by its
-choice of alpha.
+allowed. A request's alpha only tells those two from each other (`verdict.published.decide`), so a
+client cannot avoid a block by its choice.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ class Threshold(Section):
         default=0.0,
         ge=0,
         le=1,
-        description="asks for more than the decision does, where above alpha",
+        description="of the text; the decision alone asks for none",
     )
 
 
@@ -75,11 +75,7 @@ class ContentPolicy(Section):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:12]
 
     def rule_on(self, verdict: Verdict) -> "Ruling":
-        """The strictest rule that applies; among equals the one with the largest share.
-
-        Args:
-            verdict: at the model's own alpha.
-        """
+        """The strictest rule that applies; among equals the one with the largest share."""
         claims = self._claims(verdict) if verdict.decision == "registered" else ()
         applying = [ruling for ruling in claims if ruling is not None]
         if not applying:

@@ -1,6 +1,5 @@
 """What every verdict passes on its way to the client: the policy's ruling, the metrics, the log."""
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,34 +10,11 @@ from serve.api.policy import ContentPolicy
 from serve.http.context import Context
 from serve.http.middleware import KEY
 from serve.ops.log import event, sha256
-from serve.replica.messages import FailedText
 
 
-async def at_own_alpha(
-    context: Context,
-    texts: Sequence[str],
-    alpha: float | None,
-    outcomes: Sequence[Verdict | FailedText],
-) -> Sequence[Verdict | FailedText]:
-    """What the policy rules on: the outcomes, judged anew where the request has an alpha.
-
-    Raises:
-        RequestError: see `ScoringBackend.score`.
-    """
-    if alpha is None:
-        return outcomes
-    return await context.backend.score(texts, None, False, False, context.args.limits.deadline_s)
-
-
-def verdict_response(
-    context: Context, policy: ContentPolicy, verdict: Verdict, ruled: Verdict | FailedText
-) -> dict[str, Any]:
-    """The verdict and the policy's ruling on it, as JSON values; counted in the metrics.
-
-    Args:
-        ruled: the verdict at the model's own alpha.
-    """
-    ruling = policy.rule_on(ruled if isinstance(ruled, Verdict) else verdict)
+def verdict_response(context: Context, policy: ContentPolicy, verdict: Verdict) -> dict[str, Any]:
+    """The verdict and the policy's ruling on it, as JSON values; counted in the metrics."""
+    ruling = policy.rule_on(verdict)
     context.metrics.verdict(verdict, ruling)
     return {**verdict.to_dict(), "policy": asdict(ruling)}
 

@@ -1,9 +1,10 @@
-// The time line: one lane for each sub-dataset, its height the share there. Lanes stand apart, so
-// that place and letter tell them apart, not colour alone. A slider walks through the stretches.
+// The time line: one lane for each sub-dataset, its height the share there, and the last one for
+// what none of them accounts for. Lanes stand apart, so that place and letter tell them apart, not
+// colour alone. A slider walks through the stretches.
 
 import { $, el, still, svg, vars } from "./dom.js";
 import { LEAD } from "./passage.js";
-import { mix, whole } from "./words.js";
+import { NONE, label, mix, whole } from "./words.js";
 
 const WIDTH = 1000;
 const LANE = 100;
@@ -12,7 +13,7 @@ const MOST = 8;
 const FAINT = 0.1;
 
 /** Draws the lanes and connects the slider with the text. */
-export function showLanes(list, length, palette, box, nodes, registered) {
+export function showLanes(list, length, palette, box, nodes) {
   const names = lanesFor(list);
   const height = names.length * LANE;
   const cursor = svg("rect", { class: "cursor", y: 0, height, x: 0, width: 0 });
@@ -28,15 +29,14 @@ export function showLanes(list, length, palette, box, nodes, registered) {
   drawing.append(cursor);
   const labels = el("ul", { class: "lane-names" });
   labels.append(
-    ...names.map((name) => el("li", { title: name }, palette.swatch(name), el("span", {}, name))),
+    ...names.map((name) => el("li", { title: label(name) }, palette.swatch(name), el("span", {}, label(name)))),
   );
   $("lanes").replaceChildren(labels, el("div", { class: "drawing" }, drawing));
-  // Of a text that belongs to none of them, lanes say little: they fade.
-  vars($("lanes"), { lanes: names.length, registered });
+  vars($("lanes"), { lanes: names.length });
   walk({ list, length, palette, box, nodes, cursor, drawing });
 }
 
-/** Sub-datasets that are worth a lane, those that fill most of the text first. */
+/** Sub-datasets that are worth a lane, those that fill most of the text first; `NONE` is last. */
 export function lanesFor(list) {
   const most = new Map();
   const filled = new Map();
@@ -46,8 +46,10 @@ export function lanesFor(list) {
       filled.set(name, (filled.get(name) ?? 0) + share * (to - from));
     }
   }
-  const order = [...filled.keys()].sort((a, b) => filled.get(b) - filled.get(a));
-  return order.filter((name, rank) => rank === 0 || most.get(name) >= FAINT).slice(0, MOST);
+  const names = [...filled.keys()].filter((name) => name !== NONE);
+  const order = names.sort((a, b) => filled.get(b) - filled.get(a));
+  const lanes = order.filter((name, rank) => rank === 0 || most.get(name) >= FAINT).slice(0, MOST);
+  return most.get(NONE) >= FAINT ? [...lanes, NONE] : lanes;
 }
 
 function baseline(row) {
@@ -69,13 +71,13 @@ function area(name, row, list, length, palette) {
 export function inWords(list) {
   const runs = [];
   for (const { name, lead, item } of list) {
-    const who = lead >= LEAD ? name : "none";
+    const who = lead < LEAD ? "nobody leads" : name === NONE ? "none of them accounts for most" : `${name} leads`;
     if (runs.at(-1)?.who === who) runs.at(-1).end = item.end;
     else runs.push({ who, start: item.start, end: item.end });
   }
   const shown = runs
     .slice(0, 12)
-    .map(({ who, start, end }) => `${who} leads in characters ${whole(start + 1)} to ${whole(end)}`);
+    .map(({ who, start, end }) => `${who} in characters ${whole(start + 1)} to ${whole(end)}`);
   const rest = runs.length > 12 ? `; and ${runs.length - 12} more stretches` : "";
   return `Shares along the text: ${shown.join("; ")}${rest}.`;
 }
@@ -89,9 +91,9 @@ function walk({ list, length, palette, box, nodes, cursor, drawing }) {
   function go(index, scroll) {
     const { from, to, item, shares } = list[index];
     const place = `Characters ${whole(item.start + 1)} to ${whole(item.end)}`;
-    const named = mix(shares, (name) => `${palette.letter(name)} ${name}`);
+    const named = mix(shares, (name) => `${palette.letter(name)} ${label(name)}`);
     $("readout").textContent = `${place}: ${named}`;
-    scrub.setAttribute("aria-valuetext", `${place}: ${mix(shares)}`);
+    scrub.setAttribute("aria-valuetext", `${place}: ${mix(shares, label)}`);
     cursor.setAttribute("x", (from * WIDTH) / length);
     cursor.setAttribute("width", Math.max(2, ((to - from) * WIDTH) / length));
     marked?.classList.remove("here");

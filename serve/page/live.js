@@ -71,9 +71,9 @@ export class Live {
     if (follows) box.scrollTop = box.scrollHeight;
   }
 
-  #shares({ shares, unregistered, p_value: p, tokens }) {
+  #shares({ shares, quoted = {}, unregistered, p_value: p, tokens }) {
     const rows = Object.entries(shares)
-      .map(([name, share]) => ({ sub_dataset: name, share, ...this.#of(name) }))
+      .map(([name, share]) => ({ sub_dataset: name, share, quoted: quoted[name], ...this.#of(name) }))
       .sort((a, b) => b.share - a.share);
     this.#palette.makeRoomFor(rows.map(({ sub_dataset: name }) => name));
     $("shares").hidden = false;

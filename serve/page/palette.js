@@ -2,6 +2,7 @@
 // so that no one has to tell colours apart.
 
 import { el } from "./dom.js";
+import { NONE } from "./words.js";
 
 export const SLOTS = 8;
 const LETTERS = "ABCDEFGH";
@@ -26,20 +27,22 @@ export class Palette {
     this.assign(names);
   }
 
-  /** CSS class, s0 to s7, or `rest`. */
+  /** CSS class, s0 to s7, `rest`, or `none` where no sub-dataset is meant. */
   colour(name) {
+    if (name === NONE) return "none";
     const slot = this.#slots.get(name);
     return slot === undefined ? "rest" : `s${slot}`;
   }
 
   letter(name) {
+    if (name === NONE) return "–";
     const slot = this.#slots.get(name);
     return slot === undefined ? "·" : LETTERS[slot];
   }
 
   swatch(name) {
     const mark = el("span", { class: `swatch ${this.colour(name)}`, "aria-hidden": "true" });
-    mark.textContent = this.letter(name);
+    if (name !== NONE) mark.textContent = this.letter(name);
     return mark;
   }
 }

@@ -2,6 +2,7 @@
 
 import { el, vars } from "./dom.js";
 import { utf16Offsets, wholeCharacter } from "./offsets.js";
+import { NONE } from "./words.js";
 
 // Below this lead nobody leads: no colour rather than a guess.
 export const LEAD = 0.05;
@@ -21,15 +22,16 @@ export function stretches(text, timeline) {
     const from = Math.max(at, wholeCharacter(text, units.get(item.start)));
     const to = wholeCharacter(text, units.get(item.end));
     if (to <= from) continue;
-    found.push({ from, to, ...leading(item.shares), shares: item.shares, item });
+    const shares = { ...item.shares, [NONE]: item.unregistered ?? 0 };
+    found.push({ from, to, ...leading(shares), shares, item });
     at = to;
   }
   return found.length > MANY ? merged(found) : found;
 }
 
-/** Who leads, and by how much more than the next. */
+/** Who leads, `NONE` among them, and by how much more than the next. */
 export function leading(shares) {
-  let [name, first, second] = ["", 0, 0];
+  let [name, first, second] = [NONE, 0, 0];
   for (const [key, share] of Object.entries(shares)) {
     if (share > first) [name, first, second] = [key, share, first];
     else if (share > second) second = share;
@@ -56,11 +58,10 @@ function merged(list) {
 
 /**
  * Fills the box with the text. Colour and underline say who leads, their strength by how much; a
- * letter stands where the leader changes.
- * @param {number} registered 1 - unregistered: the timeline speaks only of this part of the text.
+ * letter stands where the leader changes. What none of them accounts for is hatched.
  * @returns {HTMLElement[]} one node per stretch
  */
-export function showPassage(box, text, list, palette, registered) {
+export function showPassage(box, text, list, palette) {
   const page = document.createDocumentFragment();
   const nodes = [];
   let at = 0;
@@ -70,7 +71,7 @@ export function showPassage(box, text, list, palette, registered) {
     const led = lead >= LEAD;
     const colour = led ? palette.colour(name) : "even";
     const node = el("span", { class: `stretch ${colour}` }, text.slice(from, to));
-    if (led) vars(node, { lead: (lead * registered).toFixed(3) });
+    if (led) vars(node, { lead: lead.toFixed(3) });
     if (led && name !== before) node.dataset.letter = palette.letter(name);
     before = led ? name : null;
     nodes.push(node);

@@ -6,7 +6,7 @@ import { codePoints } from "./offsets.js";
 import { LEAD, showPassage, stretches } from "./passage.js";
 import { showLanes } from "./lanes.js";
 import { showShares } from "./shares.js";
-import { POLICY, counted, decision, leader, odds, oddsNote, percent, ruling } from "./words.js";
+import { NONE, POLICY, counted, decision, label, leader, odds, oddsNote, percent, ruling } from "./words.js";
 
 /**
  * Shows the whole answer.
@@ -25,7 +25,7 @@ export function showVerdict(text, verdict, palette, alpha) {
 }
 
 function showDecision(verdict, alpha) {
-  const { title, note } = decision(verdict.decision);
+  const { title, note } = decision(verdict.decision, verdict.abstain_reason);
   $("verdict").dataset.decision = verdict.decision;
   $("decision").textContent = title;
   const named = verdict.decision === "registered" ? leader(verdict.shares) : "";
@@ -67,24 +67,24 @@ function showPolicy(policy) {
 function showAlong(text, verdict, palette) {
   const list = stretches(text, verdict.timeline ?? []);
   const box = $("passage");
-  const nodes = showPassage(box, text, list, palette, 1 - verdict.unregistered);
+  const nodes = showPassage(box, text, list, palette);
   box.scrollTop = 0;
   $("lanes-part").hidden = list.length === 0;
   $("lanes-note").textContent =
-    "The higher a lane, the more the words there resemble that sub-dataset. Lanes compare registered sub-datasets only, so they add up to 100\u00a0% everywhere.";
-  if (list.length) showLanes(list, text.length, palette, box, nodes, 1 - verdict.unregistered);
-  showLegend(list, verdict.unregistered, palette);
+    "The higher a lane, the more of the words there its sub-dataset accounts for. With what none of them accounts for, lanes add up to 100\u00a0% everywhere.";
+  if (list.length) showLanes(list, text.length, palette, box, nodes);
+  showLegend(list, palette);
 }
 
-function showLegend(list, unregistered, palette) {
+function showLegend(list, palette) {
   const led = list.filter(({ lead }) => lead >= LEAD).map(({ name }) => name);
-  const names = [...new Set(led)].sort((a, b) => palette.letter(a).localeCompare(palette.letter(b)));
+  const place = (name) => (name === NONE ? "Z" : palette.letter(name));
+  const names = [...new Set(led)].sort((a, b) => place(a).localeCompare(place(b)));
   const entry = (name) =>
-    el("li", { class: palette.colour(name) }, palette.swatch(name), el("span", { class: "sample" }, name));
+    el("li", { class: palette.colour(name) }, palette.swatch(name), el("span", { class: "sample" }, label(name)));
   $("legend").replaceChildren(...names.map(entry));
-  const faint = unregistered > 0.5 ? " Colours are faint because most of the text is accounted for by none of them." : "";
   $("legend-note").textContent = list.length
-    ? `Colour, underline and letter: which sub-dataset the words resemble most here; stronger where it is further ahead, none where nobody is. Resemblance is not proof of copying.${faint}`
+    ? `Colour, underline and letter: which sub-dataset accounts for most of the words here; stronger where it is further ahead, none where nobody is. Hatched: none of them does. Resemblance is not proof of copying.`
     : "This answer says nothing about places in the text.";
 }
 
@@ -95,7 +95,7 @@ function showRecord(text, verdict) {
     Model: `${model.name}, version ${model.version}`,
     "Read with": probe,
     Length: `${counted(codePoints(text), "character", "characters")}, ${counted(verdict.tokens, "token", "tokens")}`,
-    "ood_score": `${verdict.ood_score.toFixed(2)} nats (larger = less likely to draw on anything registered)`,
+    "ood_score": `${verdict.ood_score.toFixed(2)} nats (larger = less like anything registered)`,
     "text_sha256": verdict.text_sha256,
   };
   if (verdict.policy?.policy) facts.Policy = verdict.policy.policy;

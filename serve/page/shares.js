@@ -1,13 +1,13 @@
 // Shares as bars with their intervals; the same bars serve while the LM writes.
 
 import { $, el, vars } from "./dom.js";
-import { BASES, basisOf, between, counted, percent, shown } from "./words.js";
+import { BASES, LEAST_QUOTED, NONE, basisOf, between, counted, label, percent, shown } from "./words.js";
 
 // Rows beyond this, and those below 1 %, are folded away.
 const SHOWN = 6;
 const SMALL = 0.01;
 
-/** @param {{sub_dataset, holder, license, basis?, share, low?, high?}[]} shares largest first */
+/** @param {{sub_dataset, holder, license, basis?, share, low?, high?, quoted?}[]} shares largest first */
 export function showShares(shares, unregistered, palette) {
   const large = shares.filter(({ share }, rank) => rank < SHOWN && (share >= SMALL || rank === 0));
   const small = shares.slice(large.length);
@@ -19,7 +19,7 @@ export function showShares(shares, unregistered, palette) {
   const summary = `${counted(small.length, "other sub-dataset", "others")}, ${bound}`;
   more.querySelector("summary").textContent = summary;
   more.querySelector("ul").replaceChildren(...small.map((share) => row(share, palette)));
-  $("bars-apart").replaceChildren(apart(unregistered));
+  $("bars-apart").replaceChildren(apart(unregistered, palette));
   const explain = ([basis, meaning]) => el("div", {}, el("dt", {}, shown(basis)), el("dd", {}, meaning));
   $("bases").replaceChildren(...Object.entries(BASES).map(explain));
 }
@@ -39,14 +39,18 @@ function row(share, palette) {
       { class: "bar-figure" },
       el("strong", {}, percent(share.share)),
       has ? el("span", {}, between(share.low, share.high)) : null,
+      share.quoted >= LEAST_QUOTED ? el("span", { class: "quoted" }, `${percent(share.quoted)} quoted`) : null,
     ),
   );
 }
 
 // The figures beside it say the same: the drawing itself is left out of what is read aloud.
-function bar({ share, low, high }, colour, has) {
+function bar({ share, low, high, quoted = 0 }, colour, has) {
   const track = el("div", { class: `track ${colour}`, "aria-hidden": "true" });
   track.append(vars(el("div", { class: "fill" }), { part: share.toFixed(4) }));
+  if (quoted >= LEAST_QUOTED) {
+    track.append(vars(el("div", { class: "fill quoted" }), { part: (share * quoted).toFixed(4) }));
+  }
   if (has) {
     const part = { low: low.toFixed(4), high: high.toFixed(4) };
     track.append(vars(el("div", { class: "whisker" }), part));
@@ -54,11 +58,11 @@ function bar({ share, low, high }, colour, has) {
   return track;
 }
 
-function apart(unregistered) {
+function apart(unregistered, palette) {
   return el(
     "li",
     { class: "bar-row" },
-    el("p", { class: "bar-name" }, el("span", { class: "swatch none", "aria-hidden": "true" }), "None of them"),
+    el("p", { class: "bar-name" }, palette.swatch(NONE), el("span", {}, label(NONE))),
     el("p", { class: "bar-rights" }, "what no registered sub-dataset accounts for"),
     bar({ share: unregistered }, "none", false),
     el("p", { class: "bar-figure" }, el("strong", {}, percent(unregistered))),

@@ -16,22 +16,33 @@ export const whole = (value) => value.toLocaleString("en-US");
 
 export const counted = (count, one, many) => `${whole(count)} ${count === 1 ? one : many}`;
 
+/** The name of what no sub-dataset accounts for, wherever it stands among them. */
+export const NONE = "";
+
+export const label = (name) => (name === NONE ? "None of them" : name);
+
 const DECISIONS = {
   registered: {
     title: "Draws on registered sub-datasets",
-    note: "Among texts that come from them this one would not stand out, and one of them is ahead of the others.",
+    note: "Most of it is accounted for by registered sub-datasets, and one of them stands out.",
   },
   unregistered: {
     title: "Draws on none of the registered sub-datasets",
-    note: "The text is too unusual for any of them. What resemblance is left is shown below.",
+    note: "At least half of it is accounted for by none of them, and texts that do come from them hardly ever look like this one.",
   },
   abstain: {
     title: "Cannot tell",
-    note: "The text would not stand out among registered ones, but no sub-dataset is clearly enough ahead to be named.",
+    note: "Neither a sub-dataset nor “none of them” is sure enough to be named.",
   },
 };
 
-export const decision = (name) => DECISIONS[name] ?? { title: name, note: "" };
+/** @param {?string} reason why it is `abstain`, in the service's words */
+export function decision(name, reason = null) {
+  const known = DECISIONS[name] ?? { title: name, note: "" };
+  return name === "abstain" && reason ? { ...known, note: sentence(reason) } : known;
+}
+
+const sentence = (words) => `${words[0].toUpperCase()}${words.slice(1)}${words.endsWith(".") ? "" : "."}`;
 
 /**
  * A conformal p-value as a count: of the texts that do come from registered sub-datasets, how many
@@ -49,7 +60,7 @@ export function odds(p) {
 }
 
 export function oddsNote(p, alpha) {
-  const level = alpha ? ` Below ${alpha} the decision is “none of them”.` : "";
+  const level = alpha ? ` Only below ${alpha}, and with at least half of the text, “none of them” is the decision.` : "";
   return `p = ${p.toPrecision(2)}. A small number speaks against a registered source; a large one does not prove one.${level}`;
 }
 
@@ -58,8 +69,12 @@ export function leader(shares) {
   const top = shares[0];
   if (!top) return "";
   const trained = basisOf(top) === "trained_on" ? " An audit found that the LM was trained on it." : "";
-  return `Most of all it resembles ${top.sub_dataset} (${top.holder}): ${percent(top.share)} of it, interval ${between(top.low, top.high)}.${trained}`;
+  const quoted = top.quoted >= LEAST_QUOTED ? ` Of that ${percent(top.quoted)} is quoted.` : "";
+  return `Most of all it draws on ${top.sub_dataset} (${top.holder}): ${percent(top.share)} of it, interval ${between(top.low, top.high)}.${quoted}${trained}`;
 }
+
+/** Below it nothing is said of what is quoted of a share. */
+export const LEAST_QUOTED = 0.005;
 
 /** What a share rests on; the keys are those of the API. */
 export const BASES = {

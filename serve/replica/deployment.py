@@ -13,7 +13,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from copylens.corpus.quarantine import reason
-from copylens.errors import TextError
+from copylens.errors import LevelError, TextError
 from copylens.records import Verdict
 from serve.api.policy import ContentPolicy
 from serve.http.context import make_context
@@ -105,8 +105,14 @@ class ScorerDeployment:
         self, texts: Sequence[str], alpha: float | None, timeline: bool, evidence: bool
     ) -> ScoreResponse | Overloaded | NotReady:
         """One entry per text. Expected failures are returned as messages, not raised."""
-        if self._follower.current is None:
+        model = self._follower.current
+        if model is None:
             return self._not_ready()
+        try:
+            # Before it is queued: in a batch it would hold up the texts of others.
+            model.level(alpha)
+        except LevelError as error:
+            return ScoreResponse((score_outcome(error, timeline),) * len(texts), self._name)
         try:
             results = await self._batcher.submit([Item(text, alpha, evidence) for text in texts])
         except OverloadedError as full:
@@ -190,6 +196,8 @@ def score_items(model: "Scorer", items: Sequence[Item]) -> list[Verdict]:
 
 def score_outcome(result: Verdict | Exception, timeline: bool) -> Verdict | FailedText:
     """A result of the batcher for one text as a message."""
+    if isinstance(result, LevelError):
+        return FailedText(reason(result), result.smallest)
     if isinstance(result, TextError):
         return FailedText(reason(result))
     if isinstance(result, Exception):
@@ -204,6 +212,7 @@ def registered_model(model: "Scorer") -> RegisteredModel:
     return RegisteredModel(
         model.identity,
         calibration.alpha,
+        model.smallest_p,
         calibration.interval,
         model.can_write,
         tuple(model.rights.values()),

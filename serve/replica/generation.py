@@ -76,7 +76,9 @@ class MonitorOptions(StrictBody):
     confirm: Annotated[int, Field(ge=1, le=16), WHOLE] = Field(
         default=2, description="verdicts in a row that raise a flag"
     )
-    alpha: Level | None = Field(default=None, description="false-alarm level")
+    alpha: Level | None = Field(
+        default=None, description="false-alarm level; at least the `smallest_p` of /v1/registry"
+    )
     block: BlockRule | None = Field(default=None, description="null = the service's policy only")
 
 
@@ -127,8 +129,8 @@ class Event:
     """An event of a generation.
 
     - token {text, tokens}: characters added; tokens written so far.
-    - shares {tokens, decision, p_value, ood_score, unregistered, shares: {name: share}}: a running
-      verdict.
+    - shares {tokens, decision, abstain_reason, p_value, ood_score, unregistered, shares: {name:
+      share}, quoted: {name: part of the share}}: a running verdict.
     - flag {decision, sub_dataset, holder, share, p_value, tokens}: see
       `copylens.generation.flags.Flag`.
     - blocked {reason, sub_dataset, holder}: the text ends here.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from copylens.errors import ConfigError, CopyLensError, TextError
+from copylens.errors import ConfigError, CopyLensError, LevelError, TextError
 from copylens.generation.flags import Block, BlockingPolicy, Flag, block_sources, known_sources
 from copylens.generation.live import LiveStep, generate
 from copylens.probe.writer import prompt_tokens
@@ -29,6 +29,8 @@ def write_events(
     """
     try:
         yield from _write(scorer, request, policy)
+    except LevelError as error:
+        yield error_event(422, "alpha_too_small", str(error))
     except CopyLensError as error:
         yield error_event(422, "cannot_write", str(error))
     except Exception:
@@ -88,10 +90,12 @@ def running(verdict: Verdict) -> dict[str, Any]:
     """The fields of a running verdict that the `shares` event carries."""
     return {
         "decision": verdict.decision,
+        "abstain_reason": verdict.abstain_reason,
         "p_value": verdict.p_value,
         "ood_score": verdict.ood_score,
         "unregistered": verdict.unregistered,
         "shares": {item.sub_dataset: item.share for item in verdict.shares},
+        "quoted": {item.sub_dataset: item.quoted for item in verdict.shares},
     }
 
 

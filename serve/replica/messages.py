@@ -9,9 +9,15 @@ from copylens.records import ModelIdentity, Rights, Verdict
 
 @dataclass(frozen=True)
 class FailedText:
-    """A text without a verdict. `reason` is None for an unexpected error, which is in the log."""
+    """A text without a verdict.
+
+    Attributes:
+        reason: None for an unexpected error, which is in the log.
+        least_alpha: the smallest level that the model allows, where the request's is smaller.
+    """
 
     reason: str | None
+    least_alpha: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,12 +78,14 @@ class RegisteredModel:
 
     Attributes:
         alpha: default false-alarm level.
+        smallest_p: the smallest level that a request may name.
         interval: coverage of the shares' intervals.
         writes: whether its LM can generate text; an encoder cannot.
     """
 
     model: ModelIdentity
     alpha: float
+    smallest_p: float
     interval: float
     writes: bool
     rights: tuple[Rights, ...]

@@ -21,6 +21,12 @@ def verdict(rights: Rights) -> Verdict:
     return Verdict("0" * 64, "registered", 0.4, 1.0, (share,), 0.3, (), model, 12)
 
 
+WHY = (
+    "58% of it may be of none of them, but registered texts look like that too "
+    "(p = 0.31, not below 0.05)"
+)
+
+
 def columns(lines: list[str], heads: list[str]) -> dict[str, str]:
     """What stands under each head, its lines joined; blanks at the joints are not told apart."""
     starts = [lines[0].index(head) for head in heads]
@@ -41,8 +47,39 @@ def test_no_cell_of_a_verdict_is_cut(width, monkeypatch, capsys):
     cells = columns(lines, heads)
     assert cells["holder"] == HOLDER.replace(" ", "")
     assert cells["licence"] == LICENCE.replace(" ", "")
-    assert cells["sub-dataset"] == f"{NAME}(nothingregistered)"
+    assert cells["sub-dataset"] == f"{NAME}(noneofthem)"
     assert cells["interval"] == "0.60to0.80"
+    assert cells["share"] == "0.700.30"
+
+
+@pytest.mark.parametrize("width", [80, 150])
+def test_what_is_quoted_stands_beside_a_share_where_anything_is(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    plain = verdict(Rights(NAME, HOLDER, LICENCE))
+    display.verdict("A short text.", plain)
+    assert "quoted" not in capsys.readouterr().out
+    (share,) = plain.shares
+    display.verdict("A short text.", replace(plain, shares=(replace(share, quoted=0.43),)))
+    lines = capsys.readouterr().out.splitlines()[2:]
+    assert max(map(len, lines)) <= width
+    heads = ["sub-dataset", "share", "interval", "quoted", "basis", "holder", "licence"]
+    cells = columns(lines, heads)
+    assert (cells["quoted"], cells["share"]) == ("0.43", "0.700.30")
+    assert cells["holder"] == HOLDER.replace(" ", "")
+
+
+@pytest.mark.parametrize("width", [80, 150])
+def test_why_nothing_is_said_stands_below_the_headline(width, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", str(width))
+    made = replace(verdict(Rights(NAME, HOLDER, LICENCE)), decision="abstain", abstain_reason=WHY)
+    display.verdict("A short text.", made)
+    _, headline, *rest = capsys.readouterr().out.splitlines()
+    assert headline == "abstain: cannot tell; p = 0.400"
+    table = next(n for n, line in enumerate(rest) if "sub-dataset" in line)
+    assert " ".join(line.strip() for line in rest[:table]) == WHY
+    assert all(line.startswith("  ") and len(line) <= width for line in rest[:table])
+    display.live(LiveStep("", "", made, finish="length"))
+    assert capsys.readouterr().out.splitlines()[2].startswith("  58% of it")
 
 
 @pytest.mark.parametrize("decision", ["registered", "unregistered", "abstain"])

@@ -123,6 +123,18 @@ def test_the_registry(service, waits):
     assert found.sub_datasets == (Rights(**rights),)
     assert (found.model.version, found.alpha, found.lineage) == ("1", 0.05, {"a": 1})
     assert (found.interval, found.generation) == (0.9, True)
+    assert found.smallest_p is None, "an older service does not tell"
+    newer = service((200, {**row, "smallest_p": 0.004}))
+    assert client_of(newer, waits).registry().smallest_p == 0.004
+
+
+def test_a_verdict_of_an_older_service_is_read(service, waits):
+    old = {key: value for key, value in VERDICT.items() if key != "abstain_reason"}
+    old["shares"] = [{k: v for k, v in item.items() if k != "quoted"} for item in old["shares"]]
+    old["timeline"] = [{"start": 0, "end": 6, "shares": {"sea": 0.5, "law": 0.5}}]
+    found = client_of(service((200, old)), waits).attribute("A text")
+    assert found.abstain_reason is None and {item.quoted for item in found.shares} == {0.0}
+    assert found.timeline[0].unregistered == 0.0
 
 
 @pytest.mark.parametrize("status", [429, 503])

@@ -3,12 +3,14 @@
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+from copylens.errors import LevelError
 from copylens.records import Decision, ModelIdentity, Share, Verdict
 
 if TYPE_CHECKING:
     from copylens.probe.probe import Probe
 
 IDENTITY = ModelIdentity("scripted", "1", "lms/tiny", None)
+SMALLEST_P = 0.004
 
 
 def verdict(source: str, share: float = 0.5, decision: Decision = "registered") -> Verdict:
@@ -18,10 +20,11 @@ def verdict(source: str, share: float = 0.5, decision: Decision = "registered") 
     return Verdict(
         text_sha256="0" * 64,
         decision=decision,
+        abstain_reason="no sub-dataset is ahead" if decision == "abstain" else None,
         p_value=0.6,
         ood_score=0.5,
         shares=tuple(
-            Share(name, f"{name.title()} Press", "all rights reserved", part, 0.0, 1.0)
+            Share(name, f"{name.title()} Press", "all rights reserved", part, 0.0, 1.0, quoted=0.25)
             for name, part in rows
         ),
         unregistered=0.1,
@@ -47,6 +50,11 @@ class ScriptedScorer:
         self.says = says or [verdict("sea")]
         self.judged: list = []
         self.asked: list[str] = []
+
+    def level(self, alpha):
+        if alpha is not None and alpha < SMALLEST_P:
+            raise LevelError(f"alpha must be at least {SMALLEST_P}, got {alpha}", SMALLEST_P)
+        return 0.05 if alpha is None else alpha
 
     def judge(self, texts, states, alpha=None):
         self.judged += list(zip(texts, states))

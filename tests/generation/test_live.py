@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from copylens.config.schema import ProbeConfig
-from copylens.errors import ConfigError, ProbeError, TextError
+from copylens.errors import ConfigError, LevelError, ProbeError, TextError
 from copylens.generation.flags import Block, FlagDebouncer, block_sources
 from copylens.generation.live import Schedule, StopCutter, generate
 from copylens.probe.probe import Probe
@@ -80,6 +80,22 @@ def test_a_generation_that_is_left_leaves_no_hook(scorer):
     assert any("forward" in vars(module) for module in modules)
     generation.close()
     assert not any("forward" in vars(module) for module in modules)
+
+
+def test_a_level_that_the_calibration_does_not_allow_is_refused_before_the_first_token(scorer):
+    with pytest.raises(LevelError, match=r"at least 0\.004, got 0\.001"):
+        next(generate(scorer, "The sea was calm", alpha=0.001))
+    assert scorer.judged == scorer.asked == []
+
+
+@pytest.mark.parametrize("decision", ["abstain", "unregistered"])
+def test_no_flag_names_a_source_of_a_text_that_is_not_registered(scorer, decision):
+    """However large a share: most of the rest may be of none of them."""
+    scorer.says = [verdict("sea", share=0.9, decision=decision)]
+    steps = write(scorer, policy=block_sources(["sea"], 0.1), confirm=1)
+    (flag,) = [step.flag for step in steps if step.flag]
+    assert flag.content == (decision, None) and flag.holder is None
+    assert steps[-1].finish == "length" and steps[-1].blocked is None
 
 
 def test_the_context_ends_the_text(scorer, monkeypatch):

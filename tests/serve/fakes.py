@@ -23,13 +23,20 @@ RIGHTS = (
     Rights("law", "Law Press", "CC-BY-4.0"),
 )
 IDENTITY = ModelIdentity("copylens", "7", "tiny", None)
+SMALLEST_P = 0.004
 
 
 def make_verdict(text: str = "A text.", p_value: float = 0.5, **shares: float) -> Verdict:
-    """A verdict with these shares; what they leave is unregistered."""
+    """A verdict with these shares; what they leave is unregistered, and the decision follows."""
+    unregistered = 1 - sum(shares.values()) if shares else 0.0
+    foreign = unregistered >= 0.5
+    decision = (
+        "unregistered" if foreign and p_value < 0.05 else "abstain" if foreign else "registered"
+    )
     return Verdict(
         text_sha256=hashlib.sha256(text.encode()).hexdigest(),
-        decision="registered" if p_value >= 0.05 else "unregistered",
+        decision=decision,
+        abstain_reason="most of it may be of none of them" if decision == "abstain" else None,
         p_value=p_value,
         ood_score=1.0,
         shares=tuple(
@@ -37,8 +44,8 @@ def make_verdict(text: str = "A text.", p_value: float = 0.5, **shares: float) -
             for r in RIGHTS
             if (s := shares.get(r.sub_dataset, 0.0)) or not shares
         ),
-        unregistered=1 - sum(shares.values()),
-        timeline=(TimelineItem(0, len(text), dict(shares)),),
+        unregistered=unregistered,
+        timeline=(TimelineItem(0, len(text), dict(shares), unregistered),),
         model=IDENTITY,
         tokens=len(text.split()),
     )
@@ -46,7 +53,8 @@ def make_verdict(text: str = "A text.", p_value: float = 0.5, **shares: float) -
 
 @dataclass
 class FakeBackend:
-    """Gives `sea` 0.75 of every text; refuses "unscorable", breaks at "broken"."""
+    """Gives `sea` 0.75 of every text; refuses "unscorable" and levels below SMALLEST_P, breaks at
+    "broken"."""
 
     delay_s: float = 0.0
     ready: bool = True
@@ -67,6 +75,8 @@ class FakeBackend:
         if self.refusal is not None:
             raise self.refusal
         await asyncio.sleep(self.delay_s)
+        if alpha is not None and alpha < SMALLEST_P:
+            return (FailedText(f"alpha must be at least {SMALLEST_P}", SMALLEST_P),) * len(texts)
         return tuple(self._answer(text, timeline) for text in texts)
 
     def _answer(self, text: str, timeline: bool) -> Verdict | FailedText:
@@ -85,7 +95,7 @@ class FakeBackend:
         if not self.ready:
             raise RequestError(503, "not_ready", "no model is loaded yet", retry_after_s=10)
         lineage = {"copylens": "0.1.0", "probe": "/home/alice/lms/tiny"}
-        return RegisteredModel(IDENTITY, 0.05, 0.9, True, RIGHTS, lineage)
+        return RegisteredModel(IDENTITY, 0.05, SMALLEST_P, 0.9, True, RIGHTS, lineage)
 
 
 def make_app(

@@ -13,7 +13,7 @@ from copylens.errors import SettlementError
 from copylens.records import ModelIdentity, Share, TimelineItem, Verdict
 from copylens.settlement import ScoringVersion, Terms, make_statement, read_log
 from copylens.takedown.relogging import RescoreTask, plan_rescoring, rescore, rescore_file
-from copylens.takedown.rescoring import Change, carried
+from copylens.takedown.rescoring import Change, carried, could_change
 
 NEW = ModelIdentity("copylens", "4", "tiny", None)
 CHANGE = Change("3", frozenset({name_hash("gone")}), NEW)
@@ -24,7 +24,9 @@ CASES = {
     "one stretch": (0.005, 0.9, False),
     "evidence": (0.0, 0.0, True),
     "nothing": (0.0, 0.0, False),
+    "first of next to none": (0.001, 0.009, False),
 }
+STRETCH_UNREGISTERED = {"first of next to none": 0.985}
 
 
 def sha(text: str) -> str:
@@ -33,7 +35,8 @@ def sha(text: str) -> str:
 
 def row(number: int, text: str) -> dict:
     share, stretch, evidence = CASES[text]
-    rest = 0.8 - share
+    rest, unregistered = 0.8 - share, STRETCH_UNREGISTERED.get(text, 0.0)
+    others = 1 - stretch - unregistered
     values = {"gone": share, "a": rest * 0.75, "b": rest * 0.25}
     return {
         "row": number,
@@ -45,7 +48,7 @@ def row(number: int, text: str) -> dict:
         "ood_score": 0.1,
         "shares": [
             {"sub_dataset": n, "holder": n.upper(), "license": "", "basis": "resemblance"}
-            | {"share": v, "low": v / 2, "high": min(1, 1.2 * v)}
+            | {"share": v, "low": v / 2, "high": min(1, 1.2 * v), "quoted": 0.5}
             for n, v in values.items()
         ],
         "unregistered": 0.2,
@@ -53,7 +56,8 @@ def row(number: int, text: str) -> dict:
             {
                 "start": 0,
                 "end": 9,
-                "shares": {"gone": stretch, "a": 0.8 * (1 - stretch), "b": 0.2 * (1 - stretch)},
+                "shares": {"gone": stretch, "a": 0.8 * others, "b": 0.2 * others},
+                "unregistered": unregistered,
             }
         ],
         "evidence": [{"kind": "verbatim", "sub_dataset": "gone"}] if evidence else None,
@@ -61,7 +65,16 @@ def row(number: int, text: str) -> dict:
         "model": {"name": "copylens", "version": "3", "probe": "tiny", "probe_revision": None},
         "tokens": 9,
         "truncated": False,
+        "abstain_reason": None,
     }
+
+
+def of_an_earlier_version(row: dict) -> dict:
+    """The same as it was logged before what is quoted, and where none is, was told."""
+    shares = [{k: v for k, v in item.items() if k != "quoted"} for item in row["shares"]]
+    line = [{k: v for k, v in item.items() if k != "unregistered"} for item in row["timeline"]]
+    old = {key: value for key, value in row.items() if key != "abstain_reason"}
+    return old | {"shares": shares, "timeline": line}
 
 
 class Recorder:
@@ -108,9 +121,9 @@ def test_only_what_could_change_is_scored_again(log: Path) -> None:
     score = Recorder()
     counts = run(log, score)
     assert sorted(score.asked) == ["evidence", "large share", "one stretch"]
-    assert counts == {"verdicts": 5, "rescored": 3, "carried": 2, "changed": 3}
+    assert counts == {"verdicts": 6, "rescored": 3, "carried": 3, "changed": 3}
     rows = {r["text_sha256"]: r for r in written(log)}
-    assert [r["row"] for r in written(log)] == [1, 2, 3, 4, 5]
+    assert [r["row"] for r in written(log)] == [1, 2, 3, 4, 5, 6]
     assert rows[sha("large share")]["decision"] == "abstain"
     assert "carried_from" not in rows[sha("large share")]
 
@@ -122,16 +135,56 @@ def test_what_is_carried_over_keeps_its_proportions(log: Path) -> None:
     values = {s["sub_dataset"]: s["share"] for s in kept["shares"]}
     assert values["a"] / values["b"] == pytest.approx(3)
     assert sum(values.values()) + kept["unregistered"] == pytest.approx(1)
+    assert kept["unregistered"] == 0.2, "the decision rests on it"
     assert sum(kept["timeline"][0]["shares"].values()) == pytest.approx(1)
+    for item in kept["shares"]:
+        (before,) = [
+            s for s in row(2, "none of it")["shares"] if s["sub_dataset"] == item["sub_dataset"]
+        ]
+        assert item["low"] == before["low"] <= item["share"] <= item["high"]
+        assert item["high"] == pytest.approx(before["high"] + 0.001)
+        assert item["quoted"] * item["share"] == pytest.approx(0.5 * before["share"])
     assert kept["carried_from"] == "3" and kept["model"]["version"] == "4"
     assert (kept["p_value"], kept["decision"]) == (0.5, "registered")
+
+
+def test_what_is_removed_of_a_stretch_goes_to_the_other_sub_datasets(log: Path) -> None:
+    run(log, Recorder())
+    (kept,) = [r for r in written(log) if r["text_sha256"] == sha("first of next to none")]
+    (stretch,) = kept["timeline"]
+    assert stretch["unregistered"] == 0.985
+    assert stretch["shares"] == pytest.approx({"a": 0.8 * 0.015, "b": 0.2 * 0.015})
+
+
+def test_where_nothing_else_is_registered_all_is_unregistered() -> None:
+    old = row(1, "none of it") | {"unregistered": 0.999}
+    for item in old["shares"][1:]:
+        item |= {"share": 0.0, "low": 0.0}
+    old["timeline"][0] |= {"shares": {"gone": 0.001, "a": 0.0, "b": 0.0}, "unregistered": 0.999}
+    kept = carried(old, CHANGE)
+    assert [item["share"] for item in kept["shares"]] == [0.0, 0.0]
+    assert kept["unregistered"] == kept["timeline"][0]["unregistered"] == 1.0
+
+
+def test_a_verdict_of_an_earlier_version_is_read_and_carried_over_in_todays_terms() -> None:
+    now = row(2, "none of it")
+    old = of_an_earlier_version(now)
+    assert not could_change(old, CHANGE) and could_change(
+        of_an_earlier_version(row(3, "one stretch")), CHANGE
+    )
+    kept, (stretch,) = carried(old, CHANGE), carried(old, CHANGE)["timeline"]
+    # Shares of a stretch were of what is registered.
+    assert stretch["unregistered"] == kept["unregistered"] == 0.2
+    assert stretch["shares"] == pytest.approx({"a": 0.8 * 0.8, "b": 0.8 * 0.2})
+    assert [item["quoted"] for item in kept["shares"]] == [0.0, 0.0]
+    assert kept["abstain_reason"] is None and set(kept) == set(carried(now, CHANGE))
 
 
 def test_names_and_the_reason_for_no_evidence_stay_with_their_rows(log: Path) -> None:
     run(log, Recorder())
     rows = written(log)
-    assert [(r["id"], r["document"]) for r in rows] == [(f"t{n}", "d") for n in range(1, 6)]
-    assert [r["evidence"] for r in rows] == [None] * 5
+    assert [(r["id"], r["document"]) for r in rows] == [(f"t{n}", "d") for n in range(1, 7)]
+    assert [r["evidence"] for r in rows] == [None] * 6
     kept = carried({"shares": [], "timeline": [], "unregistered": 1.0, "evidence": []}, CHANGE)
     assert (kept["id"], kept["document"]) == (None, None), "a row of a log without names"
     assert (kept["evidence"], kept["evidence_reason"]) == ([], None), "it was looked for"
@@ -169,7 +222,7 @@ def test_a_second_call_scores_nothing_and_a_killed_one_goes_on(log: Path) -> Non
     (log.parent / "new/part-00001.jsonl.done.json").unlink()
     counts = run(log, again)
     assert sorted(again.asked) == ["evidence", "one stretch"]
-    assert counts["verdicts"] == 5
+    assert counts["verdicts"] == 6
     assert {p.name: p.read_bytes() for p in (log.parent / "new").glob("part-*")} == before
 
 
@@ -210,7 +263,7 @@ def test_a_log_that_changes_meanwhile_is_told(log: Path) -> None:
 def test_another_model_scores_everything_again(log: Path) -> None:
     score = Recorder()
     counts = run(log, score, Change("3", None, NEW))
-    assert counts["rescored"] == 5 and sorted(score.asked) == sorted(CASES)
+    assert counts["rescored"] == 6 and sorted(score.asked) == sorted(CASES)
 
 
 def test_missing_texts_and_wrong_versions_are_told_before_anything_is_written(log: Path) -> None:
@@ -233,5 +286,5 @@ def test_the_statement_after_a_takedown_pays_the_others_and_says_what_was_carrie
     verdicts = read_log(str(log.parent / "new"))
     made = make_statement(verdicts, ScoringVersion(("a", "b"), certain(3), ""), Terms("100", "EUR"))
     assert {line["sub_dataset"] for line in made["lines"]} == {"a", "b", "unregistered"}
-    assert made["log"]["carried"] == 2
-    assert any("2 of 5 verdicts were carried over" in limit for limit in made["limits"])
+    assert made["log"]["carried"] == 3
+    assert any("3 of 6 verdicts were carried over" in limit for limit in made["limits"])

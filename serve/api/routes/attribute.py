@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse
 from copylens.records import Verdict, name_of
 from serve.api.openapi import BODY
 from serve.api.policy import ContentPolicy
-from serve.api.responses import at_own_alpha, log_response, verdict_response
+from serve.api.responses import log_response, verdict_response
 from serve.api.schema import AttributeRequest, BatchOut, ServedVerdict, TextItem
 from serve.http.context import Context, Ctx
 from serve.http.errors import RequestError, internal_error
@@ -34,9 +34,12 @@ async def attribute(body: AttributeRequest, request: Request, context: Ctx) -> J
     outcomes = await context.backend.score(
         texts, body.alpha, body.timeline, body.evidence, limits.deadline_s
     )
+    for outcome in outcomes:
+        if isinstance(outcome, FailedText) and outcome.least_alpha is not None:
+            # Of the request, not of a text.
+            raise _refusal(outcome)
     policy = context.policy.current()
-    ruled = await at_own_alpha(context, texts, body.alpha, outcomes)
-    rows = [_row(context, policy, *each) for each in zip(items, outcomes, ruled, strict=True)]
+    rows = [_row(context, policy, *each) for each in zip(items, outcomes, strict=True)]
     seconds = time.perf_counter() - start
     for text, row in zip(texts, rows, strict=True):
         log_response(context, request, text, row, seconds)
@@ -52,15 +55,18 @@ def _row(
     policy: ContentPolicy,
     item: TextItem,
     outcome: Verdict | FailedText,
-    ruled: Verdict | FailedText,
 ) -> dict[str, Any]:
     if isinstance(outcome, FailedText):
         names = {"id": name_of(item.id), "document": name_of(item.document)}
         return _refusal(outcome).body() | names
-    return verdict_response(context, policy, outcome.named(item.id, item.document), ruled)
+    return verdict_response(context, policy, outcome.named(item.id, item.document))
 
 
 def _refusal(failed: FailedText) -> RequestError:
     if failed.reason is None:
         return internal_error()
+    if failed.least_alpha is not None:
+        return RequestError(
+            422, "alpha_too_small", failed.reason, failed.least_alpha, param="alpha"
+        )
     return RequestError(422, "cannot_score", failed.reason, hint="send a longer text")

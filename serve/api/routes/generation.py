@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 
 from copylens.records import Verdict
 from serve.api.openapi import GENERATION, event_stream
-from serve.api.responses import at_own_alpha, log_response, verdict_response
+from serve.api.responses import log_response, verdict_response
 from serve.http.context import Context, Ctx
 from serve.http.errors import RequestError, error_from_event
 from serve.replica.generation import Event, EventName, GenerateRequest, error_event
@@ -80,8 +80,7 @@ async def monitored_events(
                 text += event.data["text"]
             elif event.name == "verdict":
                 verdict = _VERDICT.validate_python(event.data)
-                (ruled,) = await at_own_alpha(context, [text], body.alpha, [verdict])
-                row = verdict_response(context, policy, verdict, ruled)
+                row = verdict_response(context, policy, verdict)
                 log_response(context, request, text, row, seconds)
                 event = Event("verdict", row)
             yield event

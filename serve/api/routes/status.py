@@ -55,6 +55,7 @@ async def registry(context: Ctx) -> JSONResponse:
     body: dict[str, Any] = {
         "model": asdict(found.model),
         "alpha": found.alpha,
+        "smallest_p": found.smallest_p,
         "interval": found.interval,
         "generation": found.writes and context.generation is not None,
         "sub_datasets": [asdict(item) for item in found.rights],

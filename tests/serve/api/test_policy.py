@@ -37,7 +37,11 @@ def decide(p_value=0.5, **shares):
         # The strictest wins, whatever its share.
         ({"law": 0.1, "ships": 0.8}, 0.5, ("flag", "law", "law", 0.1)),
         ({"law": 0.3, "sea": 0.5}, 0.5, ("block", "sea", "sea", 0.5)),
-        ({"law": 0.9}, 0.01, ("allow", None, None, None)),
+        # Of most of it nothing registered is found, surely or not: no rule applies.
+        ({"law": 0.4}, 0.01, ("allow", None, None, None)),
+        ({"law": 0.4}, 0.5, ("allow", None, None, None)),
+        # A small p-value alone says nothing.
+        ({"law": 0.9}, 0.01, ("flag", "law", "law", 0.9)),
     ],
 )
 def test_the_strictest_rule_that_applies_decides(shares, p_value, expected):
@@ -58,7 +62,7 @@ def test_the_default_flags_everything_registered():
     for name in ("sea", "ships", "law"):
         ruling = policy.rule_on(make_verdict(**{name: 0.9}))
         assert (ruling.action, ruling.rule, ruling.sub_dataset) == ("flag", "default", name)
-    assert policy.rule_on(make_verdict(p_value=0.01, sea=0.9)).action == "allow"
+    assert policy.rule_on(make_verdict(p_value=0.01, sea=0.4)).action == "allow"
 
 
 @pytest.mark.parametrize("decision", ["abstain", "unregistered"])

@@ -4,8 +4,10 @@ import json
 import logging
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from copylens.verdict.published import Published, decide
 from serve.http.errors import RequestError
 from serve.http.middleware import SECURITY_HEADERS
 from tests.serve.fakes import FakeBackend, error_of, make_client, make_verdict
@@ -43,8 +45,7 @@ def test_several_texts_are_answered_in_order_and_a_bad_one_costs_itself():
     assert first["evidence_reason"] == "not asked for"
     assert refused["error"]["code"] == "cannot_score"
     assert broken["error"]["code"] == "internal"
-    # The policy rules on the decision at the model's own alpha.
-    assert backend.asked == [(tuple(texts), 0.2), (tuple(texts), None)]
+    assert backend.asked == [(tuple(texts), 0.2)]
 
 
 def test_the_callers_names_come_back_with_each_verdict_and_into_the_log(caplog):
@@ -63,18 +64,39 @@ def test_the_callers_names_come_back_with_each_verdict_and_into_the_log(caplog):
 
 def test_no_alpha_of_a_client_changes_what_the_policy_says():
     class AtAlpha(FakeBackend):
-        async def score(self, texts, alpha, *rest):
-            unregistered = alpha is not None and alpha > 0.5
-            decision = "unregistered" if unregistered else "registered"
-            found = await super().score(texts, alpha, *rest)
-            return tuple(replace(verdict, decision=decision) for verdict in found)
+        async def score(self, texts, alpha, *_):
+            self.asked.append((tuple(texts), alpha))
+            return tuple(self._at(float(text), alpha or 0.05) for text in texts)
 
-    client = make_client(AtAlpha())
+        def _at(self, unregistered, alpha):
+            shares = np.array([0.9, 0.1]) * (1 - unregistered)
+            line = np.array([[*shares, unregistered]])
+            found = Published(line, shares, shares, shares, 0 * shares, unregistered)
+            decision, _ = decide(found, 0.2, alpha, 0.5)
+            return replace(make_verdict(sea=shares[0], ships=shares[1]), decision=decision)
+
+    backend = AtAlpha()
+    client = make_client(backend)
+    texts = ["0.1", "0.8"]
     plain, strict = (
-        client.post(ASK, json={"text": "A ship."} | more).json() for more in ({}, {"alpha": 0.9})
+        client.post(ASK, json={"texts": texts} | more).json()["verdicts"]
+        for more in ({}, {"alpha": 0.9})
     )
-    assert (plain["decision"], strict["decision"]) == ("registered", "unregistered")
-    assert plain["policy"] == strict["policy"] and plain["policy"]["action"] == "flag"
+    assert [row["decision"] for row in plain] == ["registered", "abstain"]
+    assert [row["decision"] for row in strict] == ["registered", "unregistered"]
+    for rows in (plain, strict):
+        assert [row["policy"]["action"] for row in rows] == ["flag", "allow"]
+    assert len(backend.asked) == 2, "no text is judged twice"
+
+
+@pytest.mark.parametrize("body", [{"text": "A ship."}, {"texts": ["A ship.", "unscorable"]}])
+def test_a_level_that_the_calibration_does_not_allow_is_refused_with_the_smallest(body):
+    answer = make_client().post(ASK, json=body | {"alpha": 0.001})
+    assert answer.status_code == 422
+    error = error_of(answer)
+    assert (error["code"], error["limit"], error["param"]) == ("alpha_too_small", 0.004, "alpha")
+    assert "alpha must be at least 0.004" in error["message"]
+    assert make_client().get("/v1/registry").json()["smallest_p"] == 0.004
 
 
 def test_a_single_text_that_cannot_be_scored_is_the_clients_matter_a_fault_is_ours():

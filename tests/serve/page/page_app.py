@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,6 +32,8 @@ WORDS = {
     "cookery-archive": ("butter", "oven", "tomatoes", "cup"),
 }
 STRETCH = 120
+QUOTED = "harbour-press-novels"
+WHY = "58% of it may be of none of them, but registered texts look like that too"
 CSP = "default-src 'self'"
 
 WRITTEN = (
@@ -48,22 +50,28 @@ def basis_of(name: str) -> Basis:
 
 def judged(text: str) -> Verdict:
     """`strange` in the text makes it unregistered, `unsure` an abstention."""
-    p = 0.004 if "strange" in text else 0.03 if "unsure" in text else 0.42
-    unregistered = 0.93 if p < 0.01 else 0.12
+    p = 0.004 if "strange" in text else 0.31 if "unsure" in text else 0.42
+    least = 0.93 if p == 0.004 else 0.58 if p == 0.31 else 0.12
     timeline = tuple(
-        TimelineItem(start, min(start + STRETCH, len(text)), stretch(text[start : start + STRETCH]))
+        stretch(start, text[start : start + STRETCH], least)
         for start in range(0, len(text), STRETCH)
     )
+
+    def part_of_text(part: Callable[[TimelineItem], float]) -> float:
+        return sum(part(item) * (item.end - item.start) for item in timeline) / len(text)
+
     shares = []
     for name, (holder, license) in RIGHTS.items():
-        mass = sum(item.shares[name] * (item.end - item.start) for item in timeline)
-        share = (1 - unregistered) * mass / len(text)
-        low, high = max(0.0, share - 0.09), min(1 - unregistered, share + 0.07)
-        shares.append(Share(name, holder, license, share, low, high, basis_of(name)))
-    decision = "abstain" if p == 0.03 else "unregistered" if p < 0.01 else "registered"
+        share = part_of_text(lambda item: item.shares[name])  # noqa: B023 - called at once
+        low, high = max(0.0, share - 0.09), min(1.0, share + 0.07)
+        quoted = 0.43 if name == QUOTED and p == 0.42 else 0.0
+        shares.append(Share(name, holder, license, share, low, high, basis_of(name), quoted))
+    unregistered = part_of_text(lambda item: item.unregistered)
+    decision = "registered" if unregistered < 0.5 else "unregistered" if p < 0.05 else "abstain"
     return Verdict(
         text_sha256=hashlib.sha256(text.encode()).hexdigest(),
         decision=decision,
+        abstain_reason=WHY if decision == "abstain" else None,
         p_value=p,
         ood_score=1.37,
         shares=tuple(sorted(shares, key=lambda item: -item.share)),
@@ -74,9 +82,14 @@ def judged(text: str) -> Verdict:
     )
 
 
-def stretch(text: str) -> dict[str, float]:
-    weight = {name: 0.3 + sum(map(text.count, words)) ** 1.5 for name, words in WORDS.items()}
-    return {name: value / sum(weight.values()) for name, value in weight.items()}
+def stretch(start: int, text: str, least: float) -> TimelineItem:
+    """Its shares follow from its words; one without any is of none of them."""
+    found = {name: sum(map(text.count, words)) for name, words in WORDS.items()}
+    unregistered = least if any(found.values()) else max(least, 0.8)
+    weight = {name: 0.3 + count**1.5 for name, count in found.items()}
+    total = sum(weight.values()) / (1 - unregistered)
+    shares = {name: value / total for name, value in weight.items()}
+    return TimelineItem(start, start + len(text), shares, unregistered)
 
 
 def policy_for(verdict: Verdict) -> dict[str, Any] | None:
@@ -135,7 +148,12 @@ def build() -> tuple[FastAPI, Behaviour]:
             for name, (holder, license) in RIGHTS.items()
         ]
         model = {"name": "copylens", "version": "7", "probe": "p", "probe_revision": None}
-        levels = {"alpha": 0.05, "interval": 0.8, "generation": behaviour.writes}
+        levels = {
+            "alpha": 0.05,
+            "smallest_p": 0.003,
+            "interval": 0.8,
+            "generation": behaviour.writes,
+        }
         return {"model": model, **levels, "sub_datasets": entries}
 
     @app.post("/v1/attribute")
@@ -172,6 +190,7 @@ async def written(prompt: str, pause: float) -> AsyncIterator[str]:
         now = judged(text)
         shares = {item.sub_dataset: item.share for item in now.shares}
         figures = {"shares": shares, "unregistered": now.unregistered, "p_value": now.p_value}
+        figures["quoted"] = {item.sub_dataset: item.quoted for item in now.shares}
         yield event("shares", {**figures, "tokens": count})
         top = now.shares[0]
         if count == 32:

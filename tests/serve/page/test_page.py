@@ -6,9 +6,10 @@ from itertools import accumulate
 
 import pytest
 
+from copylens.verdict.evidence import NO_INDEX
 from serve.page import page_file
 from tests.serve.page.browser import barriers, screenshot
-from tests.serve.page.page_app import RIGHTS, STRETCH, judged
+from tests.serve.page.page_app import RIGHTS, STRETCH, WHY, judged
 
 pytestmark = pytest.mark.slow
 
@@ -42,11 +43,12 @@ def coloured(page):
 
 def expected(text):
     """The same from the verdict, with Python's own idea of characters."""
-    slots = {name: f"s{slot}" for slot, name in enumerate(RIGHTS)}
+    slots = {name: f"s{slot}" for slot, name in enumerate(RIGHTS)} | {"": "none"}
     result = []
     for item in judged(text).timeline:
-        first, second = sorted(item.shares.values(), reverse=True)[:2]
-        leader = max(item.shares, key=lambda name: item.shares[name])
+        shares = item.shares | {"": item.unregistered}
+        first, second = sorted(shares.values(), reverse=True)[:2]
+        leader = max(shares, key=lambda name: shares[name])
         colour = slots[leader] if first - second >= 0.05 else "even"
         result.append([colour, text[item.start : item.end]])
     return result
@@ -78,11 +80,15 @@ def test_a_text_is_judged(visit):
     ]
     bases = page.locator("#bases").inner_text()
     assert "trained on" in bases and "the LM was trained on" in bases and "resemblance" in bases
-    assert "12\u00a0%" in page.locator("#bars-apart").inner_text()
+    apart = page.locator("#bars-apart").inner_text()
+    assert "None of them" in apart and f"{verdict.unregistered:.0%}"[:-1] in apart
+    assert row.locator(".bar-figure .quoted").inner_text() == "43\u00a0% quoted"
+    assert page.locator("#bars .track .quoted").count() == 1
+    assert "Of that 43\u00a0% is quoted." in page.locator("#decision-note").inner_text()
     assert "The thin line is the 80\u00a0% interval." in page.locator("#shares-note").inner_text()
     assert page.locator("#passage").evaluate("box => box.textContent") == MIXED
     assert coloured(page) == expected(MIXED)
-    assert {colour for colour, _ in coloured(page)} >= {"s0", "s1", "s4", "even"}
+    assert {colour for colour, _ in coloured(page)} >= {"s0", "s1", "s4", "none"}
     assert "has no evidence index" in page.locator("#evidence-note").inner_text()
     record = page.locator("#record").inner_text()
     assert hashlib.sha256(MIXED.encode()).hexdigest() in record
@@ -99,7 +105,7 @@ def test_a_text_is_judged(visit):
     "word, title, odds",
     [
         ("strange", "Draws on none of the registered sub-datasets", "About 4 of 1,000 texts"),
-        ("unsure", "Cannot tell", "About 3 of 100 texts"),
+        ("unsure", "Cannot tell", "About 31 of 100 texts"),
     ],
 )
 def test_other_decisions(visit, word, title, odds):
@@ -108,6 +114,11 @@ def test_other_decisions(visit, word, title, odds):
     assert page.locator("#decision").inner_text() == title
     assert page.locator("#odds-words").inner_text().startswith(odds)
     assert page.locator("#policy").is_hidden()
+    note = page.locator("#decision-note").inner_text()
+    assert (note == f"{WHY}.") == (word == "unsure")
+    assert "flag" not in page.locator("#result").inner_text().lower()
+    assert "None of them" in page.locator("#legend").inner_text()
+    assert page.locator("#lanes .lane-names li").last.inner_text() == "None of them"
     assert barriers(page) == []
     screenshot(page, f"decision-{word}")
 
@@ -255,6 +266,7 @@ def test_the_verdict_can_be_taken_along(visit, tmp_path):
     begun.value.save_as(tmp_path / "verdict.json")
     verdict = json.loads((tmp_path / "verdict.json").read_text())
     meant = json.loads(json.dumps(judged(NOVEL).to_dict()))
+    meant["evidence_reason"] = NO_INDEX  # the page asks for it
     assert {key: verdict[key] for key in meant} == meant
     page.get_by_role("button", name="Copy the verdict").click()
     page.get_by_text("Copied", exact=True).wait_for()

@@ -51,6 +51,8 @@ def test_a_real_lm_tells_text_shares_flags_and_verdict(scorer):
     assert scorer.asked[0] == text
     events = dict(first)
     assert events["shares"]["shares"] == pytest.approx({"sea": 0.5, "law": 0.4})
+    assert events["shares"]["quoted"] == {"sea": 0.25, "law": 0.25}
+    assert events["shares"]["abstain_reason"] is None
     assert events["verdict"] == {
         **json.loads(json.dumps(verdict("sea").to_dict())),
         "policy": RULING,
@@ -61,6 +63,16 @@ def test_a_real_lm_tells_text_shares_flags_and_verdict(scorer):
         "seed": 1,
         "usage": {"prompt_tokens": read, "completion_tokens": 20, "total_tokens": read + 20},
     }
+
+
+def test_a_level_that_the_calibration_does_not_allow_is_refused_before_the_first_token(scorer):
+    client = client_of(LocalGenerationBackend(lambda: scorer))
+    answer = client.post("/v1/generate", json={"prompt": PROMPT, "alpha": 0.001})
+    assert answer.status_code == 422
+    assert error_of(answer)["code"] == "alpha_too_small"
+    assert "at least 0.004" in error_of(answer)["message"]
+    fits = client.post("/v1/generate", json={"prompt": PROMPT, "alpha": 0.004, "max_tokens": 4})
+    assert fits.status_code == 200
 
 
 def test_generations_at_the_same_time_do_not_mix(scorer):

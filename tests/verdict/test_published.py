@@ -81,6 +81,25 @@ def test_what_is_quoted_is_certain_and_the_rest_is_divided_as_before() -> None:
     )
 
 
+def test_rounding_puts_no_number_outside_of_its_bounds() -> None:
+    """Segments of odd lengths, quoted in full or nearly so, by up to six sub-datasets."""
+    generator = np.random.default_rng(0)
+    bounds = np.array([0.0, 1.0])
+    exact = IntervalsByLength((ShareIntervals(9.0, bounds, bounds, bounds),))
+    for _ in range(2000):
+        sizes = generator.integers(1, 200, 7)
+        ends = np.cumsum(sizes)
+        parts = np.array([generator.multinomial(n, generator.dirichlet(np.ones(6))) for n in sizes])
+        quoted = parts / sizes[:, None]
+        if generator.random() < 0.5:
+            quoted[generator.integers(7)] = 0
+        timeline = generator.dirichlet(np.full(7, 0.3), 7)
+        got = publish(timeline, np.stack([ends - sizes, ends], axis=1), 9, exact, quoted)
+        assert (got.low >= 0).all() and (got.high <= 1).all()
+        assert (got.low <= got.shares).all() and (got.shares <= got.high).all()
+        assert 0 <= got.unregistered <= 1 and got.timeline.min() >= 0
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_text_quoted_in_full_is_certain_and_never_unregistered(seed) -> None:
     quoted = np.random.default_rng(seed).dirichlet(np.full(K, 0.5), 3)

@@ -58,6 +58,37 @@ def test_verbatim_is_only_what_is_the_same_but_for_white_space(index):
     assert (item.kind, item.words, item.matched) == ("near-verbatim", 30, 29)
 
 
+def of_many_quotations(count: int, apart: int) -> str:
+    """So many quotations of ten words, with `apart` invented words behind each."""
+    rng = random.Random("between")
+    sources = corpus()[:count]
+    return " ".join(f"{' '.join(p.text.split()[10:20])} {sentence(rng, apart)}" for p in sources)
+
+
+def test_a_longer_text_may_have_more_spans_than_are_listed(index, monkeypatch):
+    """One per 100 characters is traced, since what is quoted counts; `max_spans` are listed."""
+    settings = index.settings.model_copy(update={"max_spans": 4})
+    monkeypatch.setattr(index, "settings", settings)
+    text = of_many_quotations(30, apart=12)
+    assert len(text) > 30 * 100
+    traced = index.trace(text)
+    assert len(traced) == 30
+    spans = [item for item in index.evidence(text) if item["kind"] != "nearest"]
+    assert spans == [item.to_dict() for item in traced[:4]]
+    short = of_many_quotations(8, apart=1)
+    assert 4 < len(short) // 100 < 8
+    assert len(index.trace(short)) == len(short) // 100
+
+
+def test_spans_that_were_traced_before_are_listed_and_not_traced_again(index, monkeypatch):
+    text = of_many_quotations(3, apart=5)
+    traced, whole = index.trace(text), index.evidence(text)
+    monkeypatch.setattr(index, "trace", lambda text: pytest.fail("traced again"))
+    assert index.evidence(text, spans=traced) == whole
+    listed = index.evidence(text, spans=[])
+    assert {item["kind"] for item in listed} == {"nearest"}
+
+
 def test_nothing_is_found_where_nothing_is(index):
     for text in ("", "   ", "one", " ".join(HOST), "—" * 50):
         assert index.trace(text) == []

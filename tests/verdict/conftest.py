@@ -1,4 +1,4 @@
-"""Fitted scorers without a corpus: one by words alone, one with an attention channel as well."""
+"""Fitted scorers without a corpus: of either channel, of both, and without unregistered texts."""
 
 import pytest
 
@@ -14,3 +14,14 @@ def words() -> Scorer:
 @pytest.fixture(scope="session")
 def words_and_states() -> Scorer:
     return scorer_of(config_of(lm=True), training_data(FEATURES))
+
+
+@pytest.fixture(scope="session")
+def states_alone() -> Scorer:
+    config = config_of(lm=True, channels={"attention": True, "lexical": False})
+    return scorer_of(config, training_data(FEATURES))
+
+
+@pytest.fixture(scope="session")
+def no_strangers() -> Scorer:
+    return scorer_of(config_of(), training_data(ood_groups=0))

@@ -13,7 +13,7 @@ from copylens.verdict.scorer import Scorer
 from tests.fit.fit_samples import FEATURES, NAMES, RIGHTS, outside, part
 
 ARRAYS = "model.safetensors"
-CASES = ("words", "words_and_states")
+CASES = ("words", "words_and_states", "states_alone", "no_strangers")
 
 
 @pytest.fixture(params=CASES)
@@ -36,9 +36,25 @@ def test_what_comes_back_scores_the_same_to_the_last_bit(scorer, tmp_path) -> No
             np.testing.assert_array_equal(getattr(first, name), getattr(second, name), name)
         judged = [each.judge(texts.texts, texts.states) for each in (scorer, copy)]
         assert judged[0] == judged[1]
+    for part_of in ("detector", "intervals"):
+        saved, read = (getattr(each.model, part_of).arrays() for each in (scorer, copy))
+        assert saved.keys() == read.keys()
+        for name, array in saved.items():
+            np.testing.assert_array_equal(read[name], array, name)
+    assert copy.model.timeline == scorer.model.timeline
+    assert copy.model.detector.smallest_p == scorer.model.detector.smallest_p
     held, kept = (vars(each.model.held_shares) for each in (scorer, copy))
     for name, array in held.items():
         np.testing.assert_array_equal(kept[name], array, name)
+
+
+def test_a_space_comes_back_where_there_is_one(scorer, tmp_path, request) -> None:
+    scorer.save(str(tmp_path))
+    space = Scorer.load(str(tmp_path)).model.detector.space
+    assert (space is not None) == (scorer.model.detector.space is not None)
+    assert (space is not None) == ("states" in request.node.callspec.id)
+    if space is not None:
+        np.testing.assert_array_equal(space.centres, scorer.model.detector.space.centres)
 
 
 def test_config_rights_and_lineage_come_back(scorer, tmp_path) -> None:

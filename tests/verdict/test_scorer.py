@@ -6,19 +6,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from copylens.detector.calibration import Conformal
+from copylens.detector.measures import measure
 from copylens.errors import ModelError, ProbeError, TextError
+from copylens.evidence.building import build_index, evidence_uri
 from copylens.probe.lm import weight_hash
 from copylens.probe.probe import Probe
+from copylens.records import Passage
 from copylens.verdict.scorer import Scorer, check_probe
 from tests.fit.fit_samples import FEATURES, RIGHTS, config_of, outside, part
 
 TEXTS = part("test", 3, 7).texts
 STRANGE = outside(3, 8).texts
-
-
-def with_model(scorer: Scorer, **changes: object) -> Scorer:
-    return Scorer(replace(scorer.model, **changes), RIGHTS, scorer.config, scorer.lineage)
 
 
 def with_calibration(scorer: Scorer, **changes: object) -> Scorer:
@@ -33,8 +31,8 @@ def test_shares_are_sorted_lie_in_their_intervals_and_sum_to_one_with_the_rest(w
         assert shares == sorted(shares, reverse=True)
         assert sum(shares) + verdict.unregistered == pytest.approx(1)
         for item in verdict.shares:
-            assert 0 <= item.low <= item.share + 1e-9
-            assert item.share <= item.high + 1e-9 <= 1 - verdict.unregistered + 2e-9
+            assert 0 <= item.low <= item.share <= item.high <= 1
+            assert item.quoted == 0, "there is no index"
             assert item.holder == f"{item.sub_dataset} Press"
         assert verdict.text_sha256 == hashlib.sha256(text.encode()).hexdigest()
 
@@ -45,8 +43,11 @@ def test_the_time_line_covers_the_text_and_its_mean_is_the_shares(words) -> None
         length = np.array([item.end - item.start for item in verdict.timeline])
         for share in verdict.shares:
             along = np.array([item.shares[share.sub_dataset] for item in verdict.timeline])
-            mean = float(along @ length / length.sum()) * (1 - verdict.unregistered)
-            assert share.share == pytest.approx(mean)
+            assert share.share == pytest.approx(float(along @ length / length.sum()))
+        rest = np.array([item.unregistered for item in verdict.timeline])
+        assert verdict.unregistered == pytest.approx(float(rest @ length / length.sum()))
+        for item in verdict.timeline:
+            assert sum(item.shares.values()) + item.unregistered == pytest.approx(1)
 
 
 def test_a_text_is_of_the_sub_dataset_whose_words_it_has(words) -> None:
@@ -65,33 +66,78 @@ def test_many_texts_at_once_are_judged_as_each_alone(words) -> None:
             assert one.share == pytest.approx(other.share, abs=1e-5)
 
 
-def test_below_alpha_a_text_is_unregistered(words) -> None:
+def test_a_stranger_is_unregistered_where_p_is_below_alpha_and_else_left_open(words) -> None:
     verdicts = words.verdicts(STRANGE)
-    for verdict in verdicts:
+    assert [v.decision for v in verdicts].count("unregistered") > len(STRANGE) / 2
+    for text, verdict in zip(STRANGE, verdicts):
+        if verdict.unregistered < 0.5:
+            continue
         assert (verdict.decision == "unregistered") == (verdict.p_value < 0.05)
-        smallest = verdict.p_value
-        (strict,) = words.verdicts([STRANGE[verdicts.index(verdict)]], alpha=smallest)
-        assert strict.decision != "unregistered", "p = alpha is not below it"
-    for verdict in words.verdicts(STRANGE, alpha=1.0):
-        assert (verdict.decision == "unregistered") == (verdict.p_value < 1)
+        if verdict.p_value > words.model.detector.smallest_p:
+            (strict,) = words.verdicts([text], alpha=verdict.p_value)
+            assert strict.decision == "abstain", "p = alpha is not below it"
+            assert "of none of them" in strict.abstain_reason
+        (lax,) = words.verdicts([text], alpha=1.0)
+        assert (lax.decision, lax.abstain_reason) == ("unregistered", None)
+
+
+def test_a_level_that_no_p_value_reaches_is_refused_in_one_line(words) -> None:
+    smallest = words.model.detector.smallest_p
+    assert smallest == pytest.approx(1 / 61)
+    for alpha in (0.0, 0.001, smallest):
+        with pytest.raises(TextError, match=r"be above 0.0164 .*its 60 calib") as caught:
+            words.verdicts(TEXTS[:1], alpha=alpha)
+        assert "\n" not in str(caught.value)
+    found = words.verdicts(STRANGE, alpha=smallest + 1e-9)
+    assert min(verdict.p_value for verdict in found) >= smallest
+    flagged = [v.p_value == smallest and v.unregistered >= 0.5 for v in found]
+    assert [v.decision == "unregistered" for v in found] == flagged
 
 
 def test_without_a_share_large_enough_it_abstains(words) -> None:
     for bound in (0.0, 1.0):
         scorer = with_calibration(words, abstain_below=bound)
-        for verdict in scorer.verdicts(TEXTS, alpha=0.0):
+        for verdict in scorer.verdicts(TEXTS):
             # What the bound is held against is the share among the registered.
-            top = verdict.shares[0].share / (1 - verdict.unregistered)
-            assert verdict.decision == ("registered" if top >= bound else "abstain")
-    assert {v.decision for v in scorer.verdicts(TEXTS, alpha=0.0)} == {"abstain"}
+            top = verdict.shares[0].share / sum(item.share for item in verdict.shares)
+            if verdict.unregistered < 0.5:
+                assert verdict.decision == ("registered" if top >= bound else "abstain")
+            assert (verdict.abstain_reason is None) == (verdict.decision != "abstain")
+    assert {v.decision for v in scorer.verdicts(TEXTS)} == {"abstain"}
 
 
-def test_p_values_are_those_of_the_calibration(words) -> None:
-    """(1 + groups at least as strange) / (1 + groups), by hand."""
-    conformal = Conformal(np.array([0.5, 1.0, 2.0]), np.array([0.5, 0.5, 1.0]))
-    for verdict in with_model(words, conformal=conformal).verdicts([*TEXTS[:3], *STRANGE[:3]]):
-        above = sum(w for s, w in zip((0.5, 1.0, 2.0), (0.5, 0.5, 1.0)) if s >= verdict.ood_score)
-        assert verdict.p_value == pytest.approx((1 + above) / 3)
+def test_p_values_and_scores_are_the_detectors_for_each_text_alone(words) -> None:
+    model = words.model
+    for text in (*TEXTS[:3], *STRANGE[:3]):
+        (verdict,) = words.verdicts([text])
+        scores = model.attributor.channels.scores([text], words.reader.states([text]))
+        explained = model.attributor.explanations(scores)
+        measured = measure(model.attributor, scores, explained)
+        assert verdict.p_value == model.detector.p_value(measured)[0]
+        assert verdict.ood_score == model.detector.score(measured)[0]
+        assert verdict.p_value >= model.detector.smallest_p
+
+
+def test_a_stranger_that_is_quoted_is_of_the_sub_dataset_that_it_is_quoted_from(words, tmp_path):
+    """Evidence outdoes likeness: the text has nothing of the words of that sub-dataset."""
+    words.save(str(tmp_path / "model"))
+    row = Passage("p", STRANGE[0], "law", "law Press", "all", "T", "", "g", "train")
+    build_index(evidence_uri(str(tmp_path)), [row])
+    scorer = Scorer.load(str(tmp_path / "model"))
+    half = STRANGE[1][: len(STRANGE[0])]
+    whole, partly, none = scorer.verdicts([STRANGE[0], f"{STRANGE[0]} {half}", STRANGE[2]])
+    assert whole.unregistered < 0.01 and whole.decision == "registered"
+    top = whole.shares[0]
+    assert top.sub_dataset == "law"
+    assert (top.share, top.quoted) == pytest.approx((1, 1), abs=0.01)
+    assert top.low == pytest.approx(top.share, abs=0.01)
+    law = next(item for item in partly.shares if item.sub_dataset == "law")
+    assert law.share * law.quoted == pytest.approx(0.5, abs=0.05)
+    assert partly.timeline[0].shares["law"] == pytest.approx(1, abs=0.05)
+    (alone,) = words.verdicts([f"{STRANGE[0]} {half}"])
+    assert partly.timeline[-1].unregistered == alone.timeline[-1].unregistered
+    (other,) = words.verdicts([STRANGE[2]])
+    assert none == replace(other, model=none.model)
 
 
 @pytest.mark.parametrize("text", ["", " \n\t "])

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -15,7 +14,7 @@ from copylens.errors import one_line
 
 if TYPE_CHECKING:  # torch and numpy are slow to import
     from copylens.generation.live import LiveStep
-    from copylens.records import Verdict
+    from copylens.records import Share, Verdict
 
 _COLOURS = {"registered": "bold red", "unregistered": "green", "abstain": "yellow"}
 _HIDDEN = ("stage", "skipped", "seconds", "hash", "mlflow_run", "fits")
@@ -91,22 +90,28 @@ def verdict(text: str, result: "Verdict") -> None:
     console.print(headline(result))
     _abstain_reason(result)
     shares = result.shares[:_SHOWN_SHARES]
-    columns: dict[str, list[str]] = {
-        "sub-dataset": [*(item.sub_dataset for item in shares), "(none of them)"],
-        "share": [f"{part:.2f}" for part in (*(s.share for s in shares), result.unregistered)],
-        "interval": [f"{item.low:.2f} to {item.high:.2f}" for item in shares],
-        "quoted": [f"{item.quoted:.2f}" for item in shares],
-        "basis": [item.basis for item in shares],
-        "holder": [_shortened(item.holder, _RIGHTS_CHARS) for item in shares],
-        "licence": [_shortened(item.license, _RIGHTS_CHARS) for item in shares],
-    }
-    if not any(item.quoted for item in shares):
-        del columns["quoted"]
-    _print_table(tuple(columns), zip_longest(*columns.values(), fillvalue=""))
+    columns = ["sub-dataset", "share", "interval", "quoted", "basis", "holder", "licence"]
+    rows = [_share_cells(share) for share in shares]
+    rows.append({"sub-dataset": "(none of them)", "share": f"{result.unregistered:.2f}"})
+    if not any(share.quoted for share in shares):
+        columns.remove("quoted")
+    _print_table(columns, [[row.get(column, "") for column in columns] for row in rows])
     for item in result.evidence or ():
         console.print(_evidence(item), markup=False)
     if (none := _no_evidence(result)) is not None:
         console.print(f"  no evidence: {none}", markup=False)
+
+
+def _share_cells(share: "Share") -> dict[str, str]:
+    return {
+        "sub-dataset": share.sub_dataset,
+        "share": f"{share.share:.2f}",
+        "interval": f"{share.low:.2f} to {share.high:.2f}",
+        "quoted": f"{share.quoted:.2f}",
+        "basis": share.basis,
+        "holder": _shortened(share.holder, _RIGHTS_CHARS),
+        "licence": _shortened(share.license, _RIGHTS_CHARS),
+    }
 
 
 def _abstain_reason(result: "Verdict") -> None:

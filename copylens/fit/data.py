@@ -58,7 +58,7 @@ class TrainingData:
         sub_datasets: the K names that labels number.
         train: registered passages to fit on.
         val: registered passages to calibrate on.
-        ood_val: unregistered texts to choose the detector's weights by; may be empty.
+        ood_val: unregistered texts to calibrate `unregistered` on; may be empty.
         background: texts owned by nobody registered; may be empty.
     """
 

@@ -42,7 +42,7 @@ export class Palette {
 
   swatch(name) {
     const mark = el("span", { class: `swatch ${this.colour(name)}`, "aria-hidden": "true" });
-    if (name !== NONE) mark.textContent = this.letter(name);
+    mark.textContent = this.letter(name);
     return mark;
   }
 }

@@ -58,7 +58,7 @@ function merged(list) {
 
 /**
  * Fills the box with the text. Colour and underline say who leads, their strength by how much; a
- * letter stands where the leader changes. What none of them accounts for is hatched.
+ * letter stands where the leader changes. What none of them accounts for is grey.
  * @returns {HTMLElement[]} one node per stretch
  */
 export function showPassage(box, text, list, palette) {

@@ -84,7 +84,7 @@ function showLegend(list, palette) {
     el("li", { class: palette.colour(name) }, palette.swatch(name), el("span", { class: "sample" }, label(name)));
   $("legend").replaceChildren(...names.map(entry));
   $("legend-note").textContent = list.length
-    ? `Colour, underline and letter: which sub-dataset accounts for most of the words here; stronger where it is further ahead, none where nobody is. Hatched: none of them does. Resemblance is not proof of copying.`
+    ? `Colour, underline and letter: which sub-dataset accounts for most of the words here; stronger where it is further ahead, none where nobody is. Grey: none of them does. Resemblance is not proof of copying.`
     : "This answer says nothing about places in the text.";
 }
 

@@ -2,12 +2,9 @@
 
 import json
 import logging
-from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from copylens.verdict.published import Published, decide
 from serve.http.errors import RequestError
 from serve.http.middleware import SECURITY_HEADERS
 from tests.serve.fakes import FakeBackend, error_of, make_client, make_verdict
@@ -60,43 +57,6 @@ def test_the_callers_names_come_back_with_each_verdict_and_into_the_log(caplog):
     names = [(answer["id"], answer["document"]) for answer in answers]
     assert names == [(None, None), (None, None), ("c", "3")]
     assert answers[2]["error"]["code"] == "cannot_score"
-
-
-def test_no_alpha_of_a_client_changes_what_the_policy_says():
-    class AtAlpha(FakeBackend):
-        async def score(self, texts, alpha, *_):
-            self.asked.append((tuple(texts), alpha))
-            return tuple(self._at(float(text), alpha or 0.05) for text in texts)
-
-        def _at(self, unregistered, alpha):
-            shares = np.array([0.9, 0.1]) * (1 - unregistered)
-            line = np.array([[*shares, unregistered]])
-            found = Published(line, shares, shares, shares, 0 * shares, unregistered)
-            decision, _ = decide(found, 0.2, alpha, 0.5)
-            return replace(make_verdict(sea=shares[0], ships=shares[1]), decision=decision)
-
-    backend = AtAlpha()
-    client = make_client(backend)
-    texts = ["0.1", "0.8"]
-    plain, strict = (
-        client.post(ASK, json={"texts": texts} | more).json()["verdicts"]
-        for more in ({}, {"alpha": 0.9})
-    )
-    assert [row["decision"] for row in plain] == ["registered", "abstain"]
-    assert [row["decision"] for row in strict] == ["registered", "unregistered"]
-    for rows in (plain, strict):
-        assert [row["policy"]["action"] for row in rows] == ["flag", "allow"]
-    assert len(backend.asked) == 2, "no text is judged twice"
-
-
-@pytest.mark.parametrize("body", [{"text": "A ship."}, {"texts": ["A ship.", "unscorable"]}])
-def test_a_level_that_the_calibration_does_not_allow_is_refused_with_the_smallest(body):
-    answer = make_client().post(ASK, json=body | {"alpha": 0.001})
-    assert answer.status_code == 422
-    error = error_of(answer)
-    assert (error["code"], error["limit"], error["param"]) == ("alpha_too_small", 0.004, "alpha")
-    assert "alpha must be at least 0.004" in error["message"]
-    assert make_client().get("/v1/registry").json()["smallest_p"] == 0.004
 
 
 def test_a_single_text_that_cannot_be_scored_is_the_clients_matter_a_fault_is_ours():

@@ -65,16 +65,6 @@ def test_a_real_lm_tells_text_shares_flags_and_verdict(scorer):
     }
 
 
-def test_a_level_that_the_calibration_does_not_allow_is_refused_before_the_first_token(scorer):
-    client = client_of(LocalGenerationBackend(lambda: scorer))
-    answer = client.post("/v1/generate", json={"prompt": PROMPT, "alpha": 0.001})
-    assert answer.status_code == 422
-    assert error_of(answer)["code"] == "alpha_too_small"
-    assert "at least 0.004" in error_of(answer)["message"]
-    fits = client.post("/v1/generate", json={"prompt": PROMPT, "alpha": 0.004, "max_tokens": 4})
-    assert fits.status_code == 200
-
-
 def test_generations_at_the_same_time_do_not_mix(scorer):
     async def run(seed):
         request = GenerateRequest(prompt=PROMPT, max_tokens=25, every=8, seed=seed)

@@ -72,6 +72,8 @@ def run(config: RunConfig) -> dict[str, Any]:
 def _work(config: RunConfig, inputs: str) -> tuple[str, dict[str, Any]]:
     start = time.perf_counter()
     check_size(config)
+    # Asks for the LM's weights: that they are not there is told before hours of fitting.
+    lineage = lineage_of(config)
     tracker = Tracker(config)
     state = FitState()
     if config.reads_lm:
@@ -79,7 +81,7 @@ def _work(config: RunConfig, inputs: str) -> tuple[str, dict[str, Any]]:
             state = fit_on_workers(config, inputs)
     model = fit_model(config, load_training_data(config), state)
     rights = load_manifest(config.output).rights
-    scorer = Scorer(model, rights, config, lineage_of(config))
+    scorer = Scorer(model, rights, config, lineage)
     scorer.save(storage.join(config.output, "model"))
     seconds = time.perf_counter() - start
     run_id = tracker.log_training(config, state.curves, seconds, scorer.lineage)

@@ -65,6 +65,8 @@ _UNIT_RANGE = frozenset(
         "coverage",
         "smallest_p",
         "false_alarm_rate",
+        "false_alarm_rate_mixed",
+        "auroc_mixed",
         "power",
         "registered_flagged",
         "ood_flagged",
@@ -90,13 +92,16 @@ def empty_report() -> dict[str, Any]:
         "in_corpus": _nothing("accuracy", *in_corpus, "difference", "difference_ci95", "n"),
         "mixture": _nothing("mae", "n"),
         "ood": {
-            **_nothing("auroc", "fpr95", "power", "n_id", "n_ood", "convention", "near", "far"),
+            **_nothing("auroc", "auroc_mixed", "fpr95", "power", "n_id", "n_ood", "convention"),
+            **_nothing("near", "far"),
             "leave_one_out": {**_nothing("auroc", "fpr95"), "by_sub_dataset": {}},
             "by_origin": {},
         },
         "shares": _nothing("coverage", "ece", "mae", "by_kind"),
         "lengths": {},
-        "conformal": _nothing("alpha", "smallest_p", "coverage", "false_alarm_rate"),
+        "conformal": _nothing(
+            "alpha", "smallest_p", "coverage", "false_alarm_rate", "false_alarm_rate_mixed"
+        ),
         "baselines": {**baselines, "best_text": best_text, "best_ood": best_ood},
         "cost": {
             **_nothing("probe_seconds", "train_seconds", "texts_per_second", "peak_memory_mb"),

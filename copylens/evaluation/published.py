@@ -107,7 +107,7 @@ def shares_section(kinds: Mapping[str, Judged]) -> dict[str, Any]:
     return {
         "coverage": _mean(by_kind, "coverage"),
         "mae": _mean(by_kind, "mae"),
-        "ece": _unregistered_ece(kinds),
+        "ece": unregistered_ece(kinds),
         "by_kind": {name: by_kind.get(name) for name in KINDS},
     }
 
@@ -140,7 +140,7 @@ def _mean(by_kind: Mapping[str, dict[str, Any]], name: str) -> float:
     return float(np.mean([f[name] for f in by_kind.values() if f[name] is not None]))
 
 
-def _unregistered_ece(kinds: Mapping[str, Judged]) -> float | None:
+def unregistered_ece(kinds: Mapping[str, Judged]) -> float | None:
     """Expected calibration error of `unregistered`, registered and unregistered texts weighing the
     same; ten bins of equal width.
     """

@@ -140,7 +140,12 @@ def test_what_was_not_asked_for_has_no_section() -> None:
         "Registered or not",
         "A mixed text, stretch by stretch",
     )
-    always = ["Against other methods", "Was the LLM trained on it?", "False alarms", "Cost"]
+    always = [
+        "Against other methods",
+        "Was the LLM trained on it?",
+        "False alarms and power",
+        "Cost",
+    ]
     always.append("Configuration and lineage")
     assert _titles(render_report(empty_report(), Figures(sub_datasets=["a"]))) == always
     report = _report()
@@ -191,12 +196,25 @@ def test_the_comparison_says_what_its_interval_says(ends: Any, tone: str, word: 
     assert word in card.meaning
 
 
-def test_a_broken_promise_is_called_exceeded() -> None:
+@pytest.mark.parametrize(
+    ("rate", "power", "tone", "word"),
+    [
+        (0.04, 0.6, "good", "60.0 %"),
+        (0.08, 0.6, "bad", "Exceeded"),
+        # No false alarm is no merit of a detector that never says anything.
+        (0.0, 0.0, "bad", "hardly ever"),
+        (0.04, None, "open", "power is open"),
+    ],
+)
+def test_false_alarms_are_told_beside_the_power(
+    rate: float, power: float | None, tone: str, word: str
+) -> None:
     report = _report()
-    report["conformal"]["false_alarm_rate"] = 0.08
+    report["conformal"]["false_alarm_rate"] = rate
+    report["ood"]["power"] = power
     card = headlines(report)[3]
-    assert (card.figure, card.tone) == ("8.0 %", "bad")
-    assert "exceeded" in card.meaning
+    assert card.tone == tone
+    assert word in card.meaning
 
 
 def test_curves_pass_through_their_points() -> None:

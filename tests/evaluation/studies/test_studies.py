@@ -11,6 +11,7 @@ from copylens.errors import ConfigError, ProbeError
 from copylens.evaluation.contract import check_report, empty_report
 from copylens.evaluation.measure import measure
 from copylens.evaluation.open_set import ood_section
+from copylens.evaluation.published import judge_kinds
 from copylens.evaluation.report import study_tables
 from copylens.evaluation.report.html import render_report
 from copylens.evaluation.report.plots import Figures
@@ -162,15 +163,17 @@ def test_controls_need_the_attention_channel(study):
 
 
 def test_unregistered_texts_are_told_apart_by_origin(study):
-    scores = study.answers.scores
-    count = len(scores["ood_test"].ood_score)
+    kinds = judge_kinds(study.answers, study.config)
+    count = len(kinds["unregistered"].truth)
     origins = ["a"] * 3 + ["b"] * (count - 3)
-    section = ood_section(scores, origins, ["a"])
+    section = ood_section(kinds, origins, ["a"])
     assert section["by_origin"] == {"a": section["near"], "b": section["far"]}
     assert (section["near"]["n"], section["far"]["n"]) == (3, count - 3)
     parts = section["near"]["auroc"] * 3 + section["far"]["auroc"] * (count - 3)
     assert section["auroc"] == pytest.approx(parts / count)
-    untold = ood_section(scores, origins, [])
+    flagged = section["near"]["power"] * 3 + section["far"]["power"] * (count - 3)
+    assert section["power"] == pytest.approx(flagged / count)
+    untold = ood_section(kinds, origins, [])
     assert untold["near"] is None and untold["far"] is None and len(untold["by_origin"]) == 2
 
 

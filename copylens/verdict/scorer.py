@@ -236,7 +236,7 @@ class Scorer:
 
     @property
     def smallest_p(self) -> float:
-        """The smallest level that a request may name: no p-value is smaller."""
+        """The smallest level that a request may name; see `Detector.smallest_p`."""
         return self.model.detector.smallest_p
 
     def level(self, alpha: float | None) -> float:

@@ -125,7 +125,7 @@ def test_score_with_evidence_needs_an_index(model, tmp_path):
 def test_a_level_below_what_the_calibration_allows_is_refused_with_the_smallest(model, tmp_path):
     write_texts(tmp_path / "texts.jsonl")
     said = refused("score", str(tmp_path / "texts.jsonl"), "--model", model, "--alpha", "0.0001")
-    assert f"alpha must be at least {Scorer.load(model).smallest_p:.3g}" in said
+    assert f"alpha must be above {Scorer.load(model).smallest_p:.3g}" in said
 
 
 @pytest.mark.parametrize("alpha", ["1.5", "-0.1", "often"])

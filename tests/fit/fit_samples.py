@@ -35,7 +35,7 @@ def config_of(lm: bool = False, **changes: object) -> RunConfig:
             "dropout": 0.1,
             "folds": 2,
         },
-        "detector": {"epochs": 3, "embedding": 4},
+        "detector": {"projector": True, "epochs": 3, "embedding": 4},
         "seed": 1,
     }
     return build_config(values | changes)

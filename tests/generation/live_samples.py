@@ -53,7 +53,7 @@ class ScriptedScorer:
 
     def level(self, alpha):
         if alpha is not None and alpha < SMALLEST_P:
-            raise LevelError(f"alpha must be at least {SMALLEST_P}, got {alpha}", SMALLEST_P)
+            raise LevelError(f"alpha must be above {SMALLEST_P}, got {alpha}", SMALLEST_P)
         return 0.05 if alpha is None else alpha
 
     def judge(self, texts, states, alpha=None):

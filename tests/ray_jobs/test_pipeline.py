@@ -202,7 +202,7 @@ def test_a_saved_scorer_scores_as_before(finished, tmp_path):
     total = sum(s.share for s in first.shares) + first.unregistered
     assert total == pytest.approx(1.0)
     for item in first.timeline:
-        assert sum(item.shares.values()) == pytest.approx(1.0)
+        assert sum(item.shares.values()) + item.unregistered == pytest.approx(1.0)
         assert 0 <= item.start < item.end <= len(text)
     for share in first.shares:
         assert 0 <= share.low <= share.share + 1e-9 <= share.high + 2e-9 <= 1 + 2e-9

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.ray
 
 
 def named(config, name, **gates):
-    tracking = config.tracking.model_copy(update={"model_name": name, "gates": gates})
+    tracking = config.tracking.model_copy(
+        update={"model_name": name, "gates": config.tracking.gates | gates}
+    )
     return config.model_copy(update={"tracking": tracking})
 
 

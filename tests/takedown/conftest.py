@@ -42,7 +42,9 @@ def taken(cluster, lm_folder, tmp_path_factory) -> Taken:
     folder = tmp_path_factory.mktemp("taken")
     write_corpus(folder, per_class=24, words=_WORDS)
     config = tiny_config(
-        folder, lm_folder("gpt_neox"), **{"tracking.gates": {"attribution.n": ">= 1"}}
+        folder,
+        lm_folder("gpt_neox"),
+        **{"tracking.gates": {"attribution.n": ">= 1", "conformal.smallest_p": "<= 0.2"}},
     )
     list(run_stages(config, WITHOUT_INDEX))
     output = Path(config.output)

@@ -32,8 +32,8 @@ def test_a_left_out_sub_dataset_is_nowhere_in_what_is_fitted(study, monkeypatch)
         calls.append((data.classes, data.train, data.val))
         return real(config, data, state, whole)
 
-    real = leave_one_out.judges
-    monkeypatch.setattr(leave_one_out, "judges", spy)
+    real = leave_one_out.held_out_scores
+    monkeypatch.setattr(leave_one_out, "held_out_scores", spy)
     found = leave_one_out.run(study)
     truth = dict(zip(study.train.texts + study.val.texts, [*study.train.labels, *study.val.labels]))
     assert len(calls) == 3

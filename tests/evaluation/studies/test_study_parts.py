@@ -126,7 +126,7 @@ def test_the_text_baseline_is_the_reports_own(study):
 def test_the_attention_channel_of_a_control_is_that_of_the_run(study):
     """Same states, same figure: what a control changes is the LM alone."""
     channels = attention_channel(study.config, 3, study.train, study.val)
-    found = channels.whole(study.test.texts, study.test.states).text
+    found = channels.scores(study.test.texts, study.test.states).text
     assert list(found) == ["attention"]
     expected = study.answers.scores["test"].channels.text["attention"]
     np.testing.assert_allclose(found["attention"], expected, atol=1e-4)

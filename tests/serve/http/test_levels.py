@@ -46,7 +46,7 @@ def test_a_level_that_the_calibration_does_not_allow_is_refused_with_the_smalles
     assert answer.status_code == 422
     error = error_of(answer)
     assert (error["code"], error["limit"], error["param"]) == ("alpha_too_small", 0.004, "alpha")
-    assert "alpha must be at least 0.004" in error["message"]
+    assert "alpha must be above 0.004" in error["message"]
     assert make_client().get("/v1/registry").json()["smallest_p"] == 0.004
 
 

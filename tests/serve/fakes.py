@@ -76,7 +76,7 @@ class FakeBackend:
             raise self.refusal
         await asyncio.sleep(self.delay_s)
         if alpha is not None and alpha < SMALLEST_P:
-            return (FailedText(f"alpha must be at least {SMALLEST_P}", SMALLEST_P),) * len(texts)
+            return (FailedText(f"alpha must be above {SMALLEST_P}", SMALLEST_P),) * len(texts)
         return tuple(self._answer(text, timeline) for text in texts)
 
     def _answer(self, text: str, timeline: bool) -> Verdict | FailedText:

@@ -55,6 +55,6 @@ def test_a_generation_at_such_a_level_is_refused_before_the_first_token(scorer):
     answer = client.post("/v1/generate", json={"prompt": PROMPT, "alpha": 0.001})
     assert answer.status_code == 422
     assert error_of(answer)["code"] == "alpha_too_small"
-    assert "at least 0.004" in error_of(answer)["message"]
+    assert "above 0.004" in error_of(answer)["message"]
     fits = client.post("/v1/generate", json={"prompt": PROMPT, "alpha": 0.004, "max_tokens": 4})
     assert fits.status_code == 200

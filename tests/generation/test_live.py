@@ -83,7 +83,7 @@ def test_a_generation_that_is_left_leaves_no_hook(scorer):
 
 
 def test_a_level_that_the_calibration_does_not_allow_is_refused_before_the_first_token(scorer):
-    with pytest.raises(LevelError, match=r"at least 0\.004, got 0\.001"):
+    with pytest.raises(LevelError, match=r"above 0\.004, got 0\.001"):
         next(generate(scorer, "The sea was calm", alpha=0.001))
     assert scorer.judged == scorer.asked == []
 

@@ -19,7 +19,6 @@ from copylens.evaluation.report.plots import (
     roc_svg,
     timeline_svg,
 )
-from copylens.evaluation.report.wording import headlines
 from copylens.records import TimelineItem
 from tests.audit.audit_samples import audit
 
@@ -62,7 +61,7 @@ def _read(page: str) -> _Page:
     return parser
 
 
-def _report() -> dict[str, Any]:
+def report_with_figures() -> dict[str, Any]:
     report = empty_report()
     report["attribution"].update(accuracy=0.661, macro_f1=0.65, ece=0.031, n=1793, ci95=[0.6, 0.7])
     report["ood"].update(auroc=0.7512, fpr95=0.62, n_id=20, n_ood=10, convention=FPR95_CONVENTION)
@@ -91,7 +90,7 @@ def _figures() -> Figures:
 
 
 def test_a_full_page_is_well_formed_self_contained_and_escaped() -> None:
-    page = render_report(_report(), _figures())
+    page = render_report(report_with_figures(), _figures())
     read = _read(page)
     assert "<script" not in page
     for tag, attributes in read.tags:
@@ -104,14 +103,14 @@ def test_a_full_page_is_well_formed_self_contained_and_escaped() -> None:
 
 
 def test_the_mixed_text_is_whole_and_cut_at_predicted_and_true_borders() -> None:
-    read = _read(render_report(_report(), _figures()))
+    read = _read(render_report(report_with_figures(), _figures()))
     assert read.marked == EVIL
     marks = [attributes["class"] for tag, attributes in read.tags if tag == "mark"]
     assert marks == ["s0", "s1", "s1"]  # cuts at 20 (predicted) and 22 (true)
 
 
 def test_drawings_and_tables_can_be_read_aloud() -> None:
-    read = _read(render_report(_report(), _figures()))
+    read = _read(render_report(report_with_figures(), _figures()))
     drawings = [attributes for tag, attributes in read.tags if tag == "svg"]
     assert len(drawings) == 3
     assert all(a["role"] == "img" and a["aria-label"] for a in drawings)
@@ -148,7 +147,7 @@ def test_what_was_not_asked_for_has_no_section() -> None:
     ]
     always.append("Configuration and lineage")
     assert _titles(render_report(empty_report(), Figures(sub_datasets=["a"]))) == always
-    report = _report()
+    report = report_with_figures()
     report["channels"]["lexical"].update(accuracy=0.6, auroc=0.7)
     report["controls"]["random_init"].update(accuracy=0.6, probe_accuracy=0.7, n=20)
     report["in_corpus"].update(accuracy=0.9, n=20)
@@ -160,7 +159,7 @@ def test_what_was_not_asked_for_has_no_section() -> None:
 
 
 def test_methods_are_ranked_where_they_have_a_figure() -> None:
-    report = _report()
+    report = report_with_figures()
     report["baselines"]["msp_on_logits"] = {"auroc": 0.8, "fpr95": 0.5}
     report["baselines"]["msp_on_logits"] |= {"accuracy": None, "macro_f1": None}
     text = _read(render_report(report, _figures())).text
@@ -176,45 +175,9 @@ def _titles(page: str) -> list[str]:
 
 def test_a_confusion_matrix_of_another_size_is_refused() -> None:
     with pytest.raises(ValueError, match=r"K = 1, got \(2, 2\)"):
-        render_report(_report(), Figures(sub_datasets=["a"], confusion=np.eye(2, dtype=int)))
-
-
-@pytest.mark.parametrize(
-    ("ends", "tone", "word"),
-    [
-        ([0.01, 0.2], "good", "Better"),
-        ([-0.2, -0.01], "bad", "Worse"),
-        ([-0.1, 0.1], "open", "Not told apart"),
-        (None, "open", "too few split groups"),
-    ],
-)
-def test_the_comparison_says_what_its_interval_says(ends: Any, tone: str, word: str) -> None:
-    report = _report()
-    report["baselines"]["best_text"]["difference_ci95"] = ends
-    card = headlines(report)[1]
-    assert card.tone == tone
-    assert word in card.meaning
-
-
-@pytest.mark.parametrize(
-    ("rate", "power", "tone", "word"),
-    [
-        (0.04, 0.6, "good", "60.0 %"),
-        (0.08, 0.6, "bad", "Exceeded"),
-        # No false alarm is no merit of a detector that never says anything.
-        (0.0, 0.0, "bad", "hardly ever"),
-        (0.04, None, "open", "power is open"),
-    ],
-)
-def test_false_alarms_are_told_beside_the_power(
-    rate: float, power: float | None, tone: str, word: str
-) -> None:
-    report = _report()
-    report["conformal"]["false_alarm_rate"] = rate
-    report["ood"]["power"] = power
-    card = headlines(report)[3]
-    assert card.tone == tone
-    assert word in card.meaning
+        render_report(
+            report_with_figures(), Figures(sub_datasets=["a"], confusion=np.eye(2, dtype=int))
+        )
 
 
 def test_curves_pass_through_their_points() -> None:
@@ -251,7 +214,7 @@ def test_bands_fill_the_height_and_group_the_rest() -> None:
 
 def test_the_empty_report_keeps_the_contract() -> None:
     check_report(empty_report())
-    check_report(_report())
+    check_report(report_with_figures())
 
 
 @pytest.mark.parametrize(
@@ -271,7 +234,7 @@ def test_the_empty_report_keeps_the_contract() -> None:
     ],
 )
 def test_a_broken_contract_names_the_place(path: str, value: Any, message: str) -> None:
-    report = copy.deepcopy(_report())
+    report = copy.deepcopy(report_with_figures())
     *parents, last = path.split(".")
     node = report
     for parent in parents:
@@ -290,7 +253,7 @@ def test_missing_keys_are_all_named() -> None:
 
 
 def test_the_audit_stands_in_words_and_figures_or_is_said_to_be_missing() -> None:
-    none = render_report(_report(), _figures())
+    none = render_report(report_with_figures(), _figures())
     assert "No audit was made" in none
     findings = {"sea": "trained on", "law": "no evidence", "<b>": "cannot tell"}
     page = insert_audit(none, audit(findings, "c0ffee"))

@@ -21,6 +21,7 @@ from starlette.testclient import TestClient
 from benchmarks.support.fuzz_bodies import RawBody, raw_bodies
 
 # Long texts only cost time here; what bounds them is tested by numbers beyond the bounds.
+_LEVEL = 0.5
 _TOKENS = 8
 _REFUSED = ["400", "401", "403", "404", "405", "413", "415", "422", "429"]
 
@@ -80,11 +81,16 @@ def by_schema(found: Found, target: Any, examples: int, seed: int) -> None:
 
 
 def _short(context: Any, case: Any) -> Any:
-    """A generation of allowed length becomes a short one."""
-    body = case.body
-    tokens = body.get("max_tokens", 200) if isinstance(body, dict) else None
+    """A generation of allowed length becomes a short one; a level in (0, 1), which the model may
+    refuse as too small, one that it allows.
+    """
+    if not isinstance(case.body, dict):
+        return case
+    tokens, alpha = case.body.get("max_tokens", 200), case.body.get("alpha")
     if isinstance(tokens, int) and not isinstance(tokens, bool) and 1 <= tokens <= 4096:
-        case.body = {**body, "max_tokens": min(tokens, _TOKENS)}
+        case.body = {**case.body, "max_tokens": min(tokens, _TOKENS)}
+    if isinstance(alpha, float) and 0 < alpha < _LEVEL:
+        case.body = {**case.body, "alpha": _LEVEL}
     return case
 
 

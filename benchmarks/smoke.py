@@ -32,7 +32,7 @@ SMALLEST: dict[str, str] = {
     "benchmarks.evidence": "--quotations 4 --code-mb 0.3",
     "benchmarks.support.evidence_indexes": "--code-mb 0.3",
     "benchmarks.support.evidence_nearest": "{run}",
-    "benchmarks.statement": "{run} --logs 20 --worlds 4 --run-logs 4",
+    "benchmarks.statement": "{run} --logs 20 --worlds 4 --run-logs 4 --known-logs 2",
     "benchmarks.takedown": "{run} --removals 1",
     "benchmarks.chaos": "--smallest",
     "benchmarks.fuzz": "{run}/model --examples 1 --bodies 5",

@@ -86,12 +86,20 @@ def _short(context: Any, case: Any) -> Any:
     """
     if not isinstance(case.body, dict):
         return case
-    tokens, alpha = case.body.get("max_tokens", 200), case.body.get("alpha")
+    tokens = case.body.get("max_tokens", 200)
     if isinstance(tokens, int) and not isinstance(tokens, bool) and 1 <= tokens <= 4096:
         case.body = {**case.body, "max_tokens": min(tokens, _TOKENS)}
-    if isinstance(alpha, float) and 0 < alpha < _LEVEL:
-        case.body = {**case.body, "alpha": _LEVEL}
+    ours = case.body.get("copylens")  # of the OpenAI-like routes
+    case.body = _allowed_level(case.body)
+    if isinstance(ours, dict):
+        case.body = {**case.body, "copylens": _allowed_level(ours)}
     return case
+
+
+def _allowed_level(body: dict[str, Any]) -> dict[str, Any]:
+    alpha = body.get("alpha")
+    small = isinstance(alpha, float) and 0 < alpha < _LEVEL
+    return {**body, "alpha": _LEVEL} if small else body
 
 
 def _note(found: Found, recorder: Any) -> None:

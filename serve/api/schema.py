@@ -112,7 +112,7 @@ class AttributeRequest(BaseModel):
             ],
             "examples": [
                 {"text": "The old captain said nothing, and the ship went on."},
-                {"texts": ["One text.", "Another one."], "timeline": False, "alpha": 0.01},
+                {"texts": ["One text.", "Another one."], "timeline": False, "alpha": 0.2},
                 {"texts": [{"text": "One text.", "id": "7", "document": "essay 3"}]},
             ],
         },

@@ -210,7 +210,7 @@ def report(figures: Mapping[str, Any]) -> None:
     rows += [
         (name, item["accuracy"], item["auroc"], item["fpr95"])
         for name, item in figures["baselines"].items()
-        if name != "best_text"
+        if not name.startswith("best_")  # these name one of the others
     ]
     numbers = ("accuracy", "OOD AUROC", "OOD FPR95")
     cells = [(name, *("-" if n is None else f"{n:.3f}" for n in row)) for name, *row in rows]

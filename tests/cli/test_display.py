@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from copylens.cli import display
+from copylens.evaluation.contract import BASELINES, empty_report
 from copylens.generation.flags import flag_of
 from copylens.generation.live import LiveStep
 from copylens.records import NOT_ASKED, ModelIdentity, Rights, Share, Verdict
@@ -152,3 +153,12 @@ def test_a_text_that_is_longer_than_its_line_ends_with_an_ellipsis(length, shown
 def test_what_a_stage_counted_is_named(capsys):
     display.stage({"stage": "ingest", "skipped": False, "seconds": 3.2, "rows_read": 24})
     assert re.fullmatch(r"ingest +done in 3 s\n  rows read: 24\n", capsys.readouterr().out)
+
+
+def test_a_report_lists_every_baseline_and_not_the_best_of_them_twice(capsys) -> None:
+    report = empty_report()
+    report["baselines"]["best_ood"] = {"name": "tfidf_char", "auroc": 0.7, "difference": 0.1}
+    display.report(report)
+    out = capsys.readouterr().out
+    assert all(name in out for name in BASELINES)
+    assert "best_" not in out

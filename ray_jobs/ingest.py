@@ -5,6 +5,7 @@ from typing import Any
 from copylens.config.schema import RunConfig
 from copylens.corpus import ingest_corpus, sources_fingerprint
 from copylens.corpus.manifest import Manifest
+from copylens.detector.calibration import unreachable
 from copylens.store import storage
 from copylens.store.stages import run_once
 from ray_jobs.cluster.command import stage_main
@@ -28,13 +29,7 @@ def _level(config: RunConfig, manifest: Manifest) -> dict[str, Any]:
     """
     val = sum(shard.passages for shard in manifest.shards if shard.split == "val")
     smallest = 1 / (val + 1)
-    alpha = config.calibration.alpha
-    cannot = None
-    if alpha <= smallest:
-        cannot = (
-            f"with {val} val passages nothing can be called unregistered below the level "
-            f"{smallest:.3g} (calibration.alpha = {alpha:g}); give more passages"
-        )
+    cannot = unreachable(config.calibration.alpha, smallest)
     return {"smallest_level": round(smallest, 5), "cannot": cannot}
 
 

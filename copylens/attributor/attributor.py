@@ -139,15 +139,13 @@ class Attributor:
 
     def explanations(self, scores: ChannelScores) -> list[Explanations]:
         """Per text its shares under one source and under several, all of them registered."""
-        return [
-            explain(local.sum(axis=0), local, self.prior, self.switch_probability)
-            for local in self.local_scores(scores)
-        ]
+        return self.explained(self.local_scores(scores))
 
-    @property
-    def prior(self) -> FloatArray:
-        """[K] of the sub-datasets before a text is seen: all alike."""
-        return np.full(len(self.sub_datasets), 1 / len(self.sub_datasets))
+    def explained(self, local: Sequence[FloatArray]) -> list[Explanations]:
+        """The same from `local_scores`; before a text is seen all sub-datasets are alike."""
+        K, switch = len(self.sub_datasets), self.switch_probability
+        prior = np.full(K, 1 / K)
+        return [explain(item.sum(axis=0), item, prior, switch) for item in local]
 
     def local_scores(self, scores: ChannelScores) -> list[FloatArray]:
         """Per text the log-likelihood of its segments under each sub-dataset, [S, K], up to a

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from copylens.records import FloatArray, IntArray
-from copylens.store.arrays import Arrays, below, nested
+from copylens.store.arrays import Arrays, parts_of, sequence
 
 # Bins of shares, and the fewest shares that one may hold.
 _BINS, _LEAST = 40, 40
@@ -265,12 +265,9 @@ class IntervalsByLength:
 
     def arrays(self) -> Arrays:
         """Every parameter by its name."""
-        parts = [nested(str(n), level.arrays()) for n, level in enumerate(self.levels)]
-        return {name: array for part in parts for name, array in part.items()}
+        return sequence(level.arrays() for level in self.levels)
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> "IntervalsByLength":
         """The inverse of `arrays`."""
-        count = len({name.partition(".")[0] for name in arrays})
-        levels = (ShareIntervals.from_arrays(below(str(n), arrays)) for n in range(count))
-        return cls(tuple(levels))
+        return cls(tuple(map(ShareIntervals.from_arrays, parts_of(arrays))))

@@ -16,7 +16,7 @@ from copylens.detector.measures import BACKGROUND, SPACE, STYLE, SUPPORT, Measur
 from copylens.detector.space import Space
 from copylens.detector.typicality import TypicalityTest, combined
 from copylens.records import FloatArray
-from copylens.store.arrays import Arrays, below, nested
+from copylens.store.arrays import Arrays, below, nested, parts_of, sequence
 
 WEIGHTS = {SUPPORT: 1.0, STYLE: 0.2, BACKGROUND: 0.2, SPACE: 0.2}
 _Tests = dict[str, TypicalityTest]
@@ -25,6 +25,21 @@ _Tests = dict[str, TypicalityTest]
 def surprise(tests: Mapping[str, TypicalityTest], measured: Mapping[str, FloatArray]) -> FloatArray:
     """All tests of a set as one, nats, >= 0; arrays of one shape."""
     return combined({name: test.surprise(measured[name]) for name, test in tests.items()}, WEIGHTS)
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What the detector says of N texts.
+
+    Attributes:
+        score: [N] the ood_score: nats, >= 0; larger = less likely to draw on anything registered.
+        p_value: [N] in (0, 1]; small = does not look registered.
+        log_odds: [N] that all of the text is unregistered, against none of it.
+    """
+
+    score: FloatArray
+    p_value: FloatArray
+    log_odds: FloatArray
 
 
 @dataclass(frozen=True)
@@ -51,19 +66,14 @@ class LengthLevel:
         changing = surprise(self.changing, measured.changing)
         return np.asarray((1 - measured.mixed) * whole + measured.mixed * changing)
 
-    def p_value(self, measured: Measures) -> FloatArray:
-        """[N] in (0, 1]; among texts of one source and of several, as the text seems to be.
-
-        Never below what the pure texts allow: those of several sources are made of these.
+    def detect(self, measured: Measures) -> Detection:
+        """The p-value is among texts of one source and of several, as the text seems to be; never
+        below what the pure texts allow: those of several sources are made of these.
         """
         score = self.score(measured)
         pure, mixed = self.pure.p_value(score), self.mixed.p_value(score)
         p_value = (1 - measured.mixed) * pure + measured.mixed * mixed
-        return np.asarray(np.maximum(p_value, self.pure.smallest))
-
-    def log_odds(self, measured: Measures) -> FloatArray:
-        """[N] log-odds that all of the text is unregistered, against none of it."""
-        return self.odds(self.score(measured))
+        return Detection(score, np.maximum(p_value, self.pure.smallest), self.odds(score))
 
     def arrays(self) -> Arrays:
         """Every parameter by its name."""
@@ -107,17 +117,19 @@ class Detector:
         """The smallest p-value that a text of a passage's length can get: 1 / (N + 1)."""
         return self.levels[-1].pure.smallest
 
-    def score(self, measured: Measures) -> FloatArray:
-        """ood_score [N]: nats, >= 0; larger = less likely to draw on anything registered."""
-        return self._between([level.score(measured) for level in self.levels], measured)
+    def detect(self, measured: Measures) -> Detection:
+        """What all levels say, between those that are nearest to a text's length."""
+        found = [level.detect(measured) for level in self.levels]
+        lengths = [level.tokens for level in self.levels]
 
-    def p_value(self, measured: Measures) -> FloatArray:
-        """[N] in (0, 1]; small = does not look registered."""
-        return self._between([level.p_value(measured) for level in self.levels], measured)
+        def between(values: Sequence[FloatArray]) -> FloatArray:
+            return between_lengths(lengths, values, measured.tokens)
 
-    def log_odds(self, measured: Measures) -> FloatArray:
-        """[N] log-odds that all of the text is unregistered, against none of it."""
-        return self._between([level.log_odds(measured) for level in self.levels], measured)
+        return Detection(
+            between([level.score for level in found]),
+            between([level.p_value for level in found]),
+            between([level.log_odds for level in found]),
+        )
 
     def segment_log_odds(self, measured: Measures) -> list[FloatArray]:
         """Per text [S] log-odds that a segment is unregistered."""
@@ -126,15 +138,10 @@ class Detector:
         odds = self.segment_odds(surprise(self.segments, stacked))
         return np.split(odds, np.cumsum(counts)[:-1])
 
-    def _between(self, values: Sequence[FloatArray], measured: Measures) -> FloatArray:
-        lengths = [level.tokens for level in self.levels]
-        return between_lengths(lengths, values, measured.tokens)
-
     def arrays(self) -> Arrays:
         """Every parameter by its name, but for the projector's network."""
         found = nested("segment_odds", self.segment_odds.arrays())
-        for n, level in enumerate(self.levels):
-            found |= nested(f"level.{n}", level.arrays())
+        found |= nested("level", sequence(level.arrays() for level in self.levels))
         if self.space is not None:
             found["centres"] = self.space.centres
         return found | _test_arrays("segments", self.segments)
@@ -153,9 +160,8 @@ def _tests(prefix: str, arrays: Arrays) -> _Tests:
 
 def detector_from_arrays(arrays: Arrays, space: Space | None) -> Detector:
     """The inverse of `Detector.arrays`."""
-    levels = sorted({int(n.split(".")[1]) for n in arrays if n.startswith("level.")})
     return Detector(
-        levels=tuple(LengthLevel.from_arrays(below(f"level.{n}", arrays)) for n in levels),
+        levels=tuple(map(LengthLevel.from_arrays, parts_of(below("level", arrays)))),
         segments=_tests("segments", arrays),
         segment_odds=LogOdds.from_arrays(below("segment_odds", arrays)),
         space=space,

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 
 from copylens.attributor.attributor import Attributor, ChannelScores
 from copylens.attributor.timeline import Explanations, explain
-from copylens.detector.detector import Detector
+from copylens.detector.detector import Detection, Detector
 from copylens.detector.measures import Measures, measure
 from copylens.records import FloatArray
 
@@ -24,26 +24,27 @@ class OpenScores:
     Attributes:
         local: N arrays [S, K], the attributor's `local_scores`.
         closed: N arrays [S, K], shares of the segments if all of a text is registered.
-        text_odds: [N] the detector's log-odds that all of a text is unregistered.
+        detection: what the detector says of the texts as a whole.
         segment_odds: N arrays [S] of its segments.
         measures: what the detector measured.
     """
 
     local: Sequence[FloatArray]
     closed: Sequence[FloatArray]
-    text_odds: FloatArray
+    detection: Detection
     segment_odds: Sequence[FloatArray]
     measures: Measures
 
 
 def open_scores(attributor: Attributor, detector: Detector, scores: ChannelScores) -> OpenScores:
     """Attributor and detector on the channels' scores of texts."""
-    explained = attributor.explanations(scores)
+    local = attributor.local_scores(scores)
+    explained = attributor.explained(local)
     measured = measure(attributor, scores, explained, detector.space)
     return OpenScores(
-        local=attributor.local_scores(scores),
+        local=local,
         closed=[found.shares(attributor.mixture_prior) for found in explained],
-        text_odds=detector.log_odds(measured),
+        detection=detector.detect(measured),
         segment_odds=detector.segment_log_odds(measured),
         measures=measured,
     )
@@ -77,7 +78,7 @@ class OpenTimeline:
 
     def explanations(self, scores: OpenScores) -> list[Explanations]:
         """Per text its shares under one source and under several: "registered", "unregistered"."""
-        texts = zip(scores.local, scores.text_odds, scores.segment_odds)
+        texts = zip(scores.local, scores.detection.log_odds, scores.segment_odds)
         return [self._explained(*text) for text in texts]
 
     def _explained(self, local: FloatArray, text_odds: float, odds: FloatArray) -> Explanations:

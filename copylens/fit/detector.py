@@ -1,6 +1,6 @@
 """Held-out channel scores -> a detector with its open time line."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -10,7 +10,7 @@ from copylens.attributor.attributor import Attributor
 from copylens.detector.calibration import Conformal, LogOdds, fit_log_odds
 from copylens.detector.detector import Detector, LengthLevel, surprise
 from copylens.detector.measures import Measures, measure
-from copylens.detector.open_set import OpenTimeline, open_scores
+from copylens.detector.open_set import OpenScores, OpenTimeline
 from copylens.detector.space import Space
 from copylens.detector.typicality import TypicalityTest
 from copylens.fit.attributor import best_prior
@@ -21,9 +21,6 @@ from copylens.records import FloatArray
 # kind have (docs/detector.md).
 _USUAL_TEXT = LogOdds(-3.0, 1.9)
 _USUAL_SEGMENT = LogOdds(-1.9, 1.2)
-
-# A level of length must be shorter than the next one by this factor.
-_SHORTER = 0.8
 
 # The settings of the open time line that are tried.
 _SEGMENT_SCALES = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
@@ -45,12 +42,12 @@ def fit_detector(attributor: Attributor, space: Space | None, held_out: HeldOut)
 
     pure, mixed, foreign = map(measured, (held_out.pure, held_out.mixed, held_out.foreign))
     assert pure is not None and mixed is not None
-    levels = [_level((pure, held_out.pure), (mixed, held_out.mixed), foreign)]
-    for cut, cut_foreign in reversed(held_out.cuts.values()):
+    levels = []
+    for cut, cut_foreign in held_out.short:
         short = measured(cut)
         assert short is not None
-        if is_shorter(float(np.median(short.tokens)), levels[0].tokens):
-            levels.insert(0, _level((short, cut), (short, cut), measured(cut_foreign)))
+        levels.append(_level((short, cut), (short, cut), measured(cut_foreign)))
+    levels.append(_level((pure, held_out.pure), (mixed, held_out.mixed), foreign))
     tests = {n: TypicalityTest.fit(np.concatenate(items)) for n, items in pure.segments.items()}
     registered = [_of_segments(tests, pure), _of_segments(tests, mixed)]
     odds = fit_log_odds(
@@ -59,15 +56,15 @@ def fit_detector(attributor: Attributor, space: Space | None, held_out: HeldOut)
     return Detector(tuple(levels), tests, odds, space)
 
 
-def fit_open_timeline(
-    attributor: Attributor, detector: Detector, held_out: HeldOut
-) -> OpenTimeline:
+def fit_open_timeline(read: Sequence[OpenScores], held_out: HeldOut) -> OpenTimeline:
     """Chooses the parameters by the cross-entropy of `unregistered` against its true part, over
     texts of all four kinds; the usual ones where no unregistered text is given.
+
+    Args:
+        read: of each of `held_out.kinds`.
     """
     if held_out.foreign is None:
         return OpenTimeline()
-    read = [open_scores(attributor, detector, sample.scores) for sample in held_out.kinds]
     kinds = [_registered_or_not(sample) for sample in held_out.kinds]
     found = []
     for scale, switch in product(_SEGMENT_SCALES, _SWITCH_PROBABILITIES):
@@ -78,17 +75,12 @@ def fit_open_timeline(
     return min(found, key=lambda item: item[0])[1]
 
 
-def is_shorter(tokens: float, than: float) -> bool:
-    """Whether cuts of one length need a level of their own: passages may be as short."""
-    return tokens < _SHORTER * than
-
-
 def _level(
     pure: tuple[Measures, Sample], mixed: tuple[Measures, Sample], foreign: Measures | None
 ) -> LengthLevel:
     blank = np.zeros(1), np.zeros(1, np.int64)
     level = LengthLevel(
-        tokens=float(np.median(pure[0].tokens)),
+        tokens=pure[1].tokens,
         whole={name: TypicalityTest.fit(values) for name, values in pure[0].whole.items()},
         changing={name: TypicalityTest.fit(values) for name, values in pure[0].changing.items()},
         odds=_USUAL_TEXT,

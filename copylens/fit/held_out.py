@@ -24,6 +24,8 @@ from copylens.records import FloatArray, IntArray
 CUTS = (1, 2, 4, 8)
 """Windows of the blocks that stand for short texts."""
 
+# A level of length must be shorter than the next one by this factor.
+_SHORTER = 0.8
 # Over all folds: enough for a handful of settings.
 _MIXTURES = 400
 
@@ -44,6 +46,11 @@ class Sample:
 
     def __len__(self) -> int:
         return len(self.truth)
+
+    @property
+    def tokens(self) -> float:
+        """The length of the texts: the median."""
+        return float(np.median(self.scores.tokens))
 
     @property
     def labels(self) -> IntArray:
@@ -75,6 +82,24 @@ class HeldOut:
         """The four kinds of whole texts, or the two that there are without unregistered ones."""
         all_kinds = (self.pure, self.mixed, self.partly, self.foreign)
         return tuple(sample for sample in all_kinds if sample is not None)
+
+    @property
+    def short(self) -> list[tuple[Sample, Sample | None]]:
+        """The cuts that get a level of length of their own, the shortest first: passages may be as
+        short as a cut.
+        """
+        found: list[tuple[Sample, Sample | None]] = []
+        longer = self.pure.tokens
+        for cut in reversed(self.cuts.values()):
+            if is_shorter(cut[0].tokens, longer):
+                found.insert(0, cut)
+                longer = cut[0].tokens
+        return found
+
+
+def is_shorter(tokens: float, than: float) -> bool:
+    """Whether texts of one length need a level beside those of another."""
+    return tokens < _SHORTER * than
 
 
 def fit_channels(

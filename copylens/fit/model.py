@@ -13,12 +13,12 @@ from copylens.attributor.attributor import Attributor, shares_of
 from copylens.config.schema import RunConfig
 from copylens.detector.calibration import IntervalsByLength, ShareIntervals, fit_intervals
 from copylens.detector.detector import Detector
-from copylens.detector.open_set import OpenTimeline, open_scores
+from copylens.detector.open_set import OpenScores, OpenTimeline, open_scores
 from copylens.detector.space import Space
 from copylens.fit.attributor import fit_attributor
 from copylens.fit.confusion import HeldOutShares
 from copylens.fit.data import TrainingData
-from copylens.fit.detector import fit_detector, fit_open_timeline, is_shorter
+from copylens.fit.detector import fit_detector, fit_open_timeline
 from copylens.fit.held_out import HeldOut, Sample, fit_channels, held_out_scores
 from copylens.fit.networks import FitState
 from copylens.records import FloatArray
@@ -61,28 +61,32 @@ def calibrate(
 ) -> FittedModel:
     """Fits the detector and its time line, and the intervals of the shares that they publish."""
     detector = fit_detector(attributor, space, held_out)
-    timeline = fit_open_timeline(attributor, detector, held_out)
 
-    def published(sample: Sample) -> FloatArray:
-        scores = open_scores(attributor, detector, sample.scores)
-        return shares_of(timeline.shares(scores), sample.scores.spans)
+    def read(samples: Sequence[Sample]) -> list[OpenScores]:
+        return [open_scores(attributor, detector, sample.scores) for sample in samples]
+
+    whole = held_out.kinds
+    read_whole = read(whole)
+    timeline = fit_open_timeline(read_whole, held_out)
+
+    def published(samples: Sequence[Sample], scores: Sequence[OpenScores]) -> list[FloatArray]:
+        texts = zip(scores, samples)
+        return [shares_of(timeline.shares(item), own.scores.spans) for item, own in texts]
 
     def intervals(samples: Sequence[Sample], shares: Sequence[FloatArray]) -> ShareIntervals:
         K = len(attributor.sub_datasets)
         kinds = np.repeat(np.arange(len(samples)), [K * len(sample) for sample in samples])
         true = np.concatenate([sample.truth for sample in samples])[:, :K].ravel()
         told = np.concatenate(shares)[:, :K].ravel()
-        tokens = float(np.median(samples[0].scores.tokens))
         coverage = config.calibration.interval
-        return fit_intervals(told, true, kinds, coverage=coverage, tokens=tokens)
+        return fit_intervals(told, true, kinds, coverage=coverage, tokens=samples[0].tokens)
 
-    shares = [published(sample) for sample in held_out.kinds]  # [N, K + 1] each
-    levels = [intervals(held_out.kinds, shares)]
-    for cut in reversed(held_out.cuts.values()):
+    shares = published(whole, read_whole)  # [N, K + 1] each
+    levels = []
+    for cut in held_out.short:
         short = [sample for sample in cut if sample is not None]
-        fitted = intervals(short, [published(sample) for sample in short])
-        if is_shorter(fitted.tokens, levels[0].tokens):
-            levels.insert(0, fitted)
+        levels.append(intervals(short, published(short, read(short))))
+    levels.append(intervals(whole, shares))
     held_shares = _held_shares(held_out, shares[0], shares[-1])
     return FittedModel(
         attributor, detector, timeline, IntervalsByLength(tuple(levels)), held_shares

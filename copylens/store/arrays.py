@@ -23,10 +23,16 @@ def below(prefix: str, arrays: Mapping[str, AnyArray]) -> Arrays:
     return {k.removeprefix(start): array for k, array in arrays.items() if k.startswith(start)}
 
 
-def numbered(prefix: str, arrays: Mapping[str, AnyArray]) -> list[Arrays]:
-    """The arrays below `prefix`.0, `prefix`.1 and so on."""
+def sequence(parts: Iterable[Mapping[str, AnyArray]]) -> Arrays:
+    """The arrays of several parts, below 0, 1 and so on."""
+    named = [nested(str(number), part) for number, part in enumerate(parts)]
+    return {name: array for part in named for name, array in part.items()}
+
+
+def parts_of(arrays: Mapping[str, AnyArray]) -> list[Arrays]:
+    """The inverse of `sequence`."""
     found: list[Arrays] = []
-    while part := below(f"{prefix}.{len(found)}", arrays):
+    while part := below(str(len(found)), arrays):
         found.append(part)
     return found
 

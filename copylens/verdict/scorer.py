@@ -230,8 +230,8 @@ class Scorer:
             timelines=timelines,
             shares=shares[:, :-1],
             unregistered=shares[:, -1],
-            p_value=model.detector.p_value(read.measures),
-            ood_score=model.detector.score(read.measures),
+            p_value=read.detection.p_value,
+            ood_score=read.detection.score,
         )
 
     @property

@@ -6,7 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from copylens.detector.calibration import Conformal, LogOdds, between_lengths, fit_log_odds
+from copylens.detector.calibration import (
+    Conformal,
+    LogOdds,
+    between_lengths,
+    fit_log_odds,
+    unreachable,
+)
 
 USUAL = LogOdds(-3.0, 1.9)
 
@@ -142,3 +148,11 @@ def test_between_lengths_of_matrices_takes_each_text_by_itself() -> None:
         np.testing.assert_allclose(got[n], (1 - part) * low[n] + part * high[n])
     alone = between_lengths([10], [low], tokens)
     np.testing.assert_array_equal(alone, low)
+
+
+def test_a_level_that_no_p_value_is_below_is_told_with_the_passages() -> None:
+    """p < alpha can hold for alpha above 1 / (N + 1) alone."""
+    assert unreachable(0.05, 1 / 21) is None
+    for alpha in (0.05, 0.01):
+        said = unreachable(alpha, 1 / 20)
+        assert said is not None and f"alpha = {alpha:g}" in said and "19 val passages" in said

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from copylens.detector.auroc import auroc
-from copylens.detector.detector import WEIGHTS, Detector, detector_from_arrays, surprise
+from copylens.detector.detector import WEIGHTS, detector_from_arrays, surprise
 from copylens.detector.measures import STYLE, SUPPORT, Measures, measure
-from copylens.fit.detector import fit_detector, is_shorter
+from copylens.fit.detector import fit_detector
+from copylens.fit.held_out import is_shorter
+from copylens.records import FloatArray
 from tests.detector.detector_samples import (
     NONE,
     TOKENS,
@@ -21,11 +23,6 @@ from tests.detector.detector_samples import (
 )
 
 
-@pytest.fixture(scope="module")
-def detector() -> Detector:
-    return fit_detector(attributor(), None, held_out())
-
-
 def measured(texts, seed: int) -> Measures:
     reader, scores = attributor(), channel_scores(texts, seed)
     return measure(reader, scores, reader.explanations(scores))
@@ -36,7 +33,7 @@ def of_length(given: Measures, tokens: float) -> Measures:
 
 
 def test_texts_of_no_sub_dataset_score_highest_and_joined_ones_like_pure_ones(detector) -> None:
-    one, two, none = (detector.score(measured(t(90), 11)) for t in (pure, joined, foreign))
+    one, two, none = (detector.detect(measured(t(90), 11)).score for t in (pure, joined, foreign))
     assert auroc(one, none) > 0.99 and auroc(two, none) > 0.99
     assert auroc(one, two) < 0.75
     assert one.min() >= 0
@@ -60,28 +57,28 @@ def test_a_text_less_like_everything_scores_higher(detector) -> None:
             whole={n: v + worse for n, v in base.whole.items()},
             changing={n: v + worse for n, v in base.changing.items()},
         )
-        scores.append(detector.score(moved))
-        assert np.isfinite(detector.log_odds(moved)).all()
+        scores.append(detector.detect(moved).score)
+        assert np.isfinite(detector.detect(moved).log_odds).all()
     assert (np.diff(scores, axis=0) >= 0).all()
     assert (scores[-1] > scores[0] + 1).all()
 
 
 def test_false_alarms_are_about_alpha_and_strangers_are_flagged(detector) -> None:
     known = measured([*pure(300), *joined(300)], 14)
-    p = detector.p_value(known)
+    p = detector.detect(known).p_value
     for alpha in (0.05, 0.1, 0.2):
         for kind in (p[:300], p[300:]):
             assert (kind < alpha).mean() == pytest.approx(alpha, abs=0.06)
-    assert (detector.p_value(measured(foreign(100), 15)) < 0.05).mean() > 0.95
+    assert (detector.detect(measured(foreign(100), 15)).p_value < 0.05).mean() > 0.95
 
 
 def test_a_p_value_is_read_off_pure_and_mixed_texts_as_the_text_seems_to_be(detector) -> None:
     level, given = detector.levels[-1], measured([*pure(10), *joined(10), *foreign(10)], 16)
     score, mixed = level.score(given), given.mixed
     by_hand = (1 - mixed) * level.pure.p_value(score) + mixed * level.mixed.p_value(score)
-    got = detector.p_value(given)
+    got = detector.detect(given).p_value
     np.testing.assert_allclose(got, np.maximum(by_hand, 1 / 121))
-    np.testing.assert_allclose(detector.p_value(of_length(given, 10**6)), got)
+    np.testing.assert_allclose(detector.detect(of_length(given, 10**6)).p_value, got)
 
 
 def test_no_p_value_is_smaller_than_the_calibration_passages_allow(detector) -> None:
@@ -98,15 +95,18 @@ def test_no_p_value_is_smaller_than_the_calibration_passages_allow(detector) -> 
     for mixed in (0.0, 0.5, 1.0):
         given = replace(worst, mixed=np.array([mixed]))
         for judge in (detector, replace(detector, levels=(many,))):
-            assert judge.p_value(given)[0] == pytest.approx(judge.smallest_p) == 1 / 121
+            assert judge.detect(given).p_value[0] == pytest.approx(judge.smallest_p) == 1 / 121
 
 
 def test_short_texts_have_a_level_of_their_own(detector) -> None:
     assert [level.tokens for level in detector.levels] == [2 * TOKENS, 10 * TOKENS]
     given = measured([*pure(8), *foreign(8)], 18)
     for values in ("score", "p_value", "log_odds"):
-        short, long = (getattr(level, values)(given) for level in detector.levels)
-        ask = getattr(detector, values)
+        short, long = (getattr(level.detect(given), values) for level in detector.levels)
+
+        def ask(texts: Measures, values: str = values) -> FloatArray:
+            return getattr(detector.detect(texts), values)
+
         np.testing.assert_array_equal(ask(of_length(given, 2 * TOKENS)), short)
         np.testing.assert_array_equal(ask(of_length(given, 1)), short)
         np.testing.assert_array_equal(ask(of_length(given, 10 * TOKENS)), long)
@@ -126,7 +126,7 @@ def test_without_unregistered_texts_the_odds_are_the_usual_ones() -> None:
     for level in blind.levels:
         assert (level.odds.intercept, level.odds.slope) == (-3.0, 1.9)
     assert (blind.segment_odds.intercept, blind.segment_odds.slope) == (-1.9, 1.2)
-    none, one = (blind.log_odds(measured(t(30), 19)) for t in (foreign, pure))
+    none, one = (blind.detect(measured(t(30), 19)).log_odds for t in (foreign, pure))
     assert none.min() > 0 > np.median(one)
 
 
@@ -146,9 +146,8 @@ def test_only_the_leading_measure_has_full_weight(detector) -> None:
 def test_what_comes_back_judges_the_same_to_the_last_bit(detector) -> None:
     again = detector_from_arrays(detector.arrays(), None)
     given = measured([*pure(5, 2), *joined(5), *foreign(5, 4)], 21)
+    mine, theirs = again.detect(given), detector.detect(given)
     for values in ("score", "p_value", "log_odds"):
-        np.testing.assert_array_equal(
-            getattr(again, values)(given), getattr(detector, values)(given)
-        )
+        np.testing.assert_array_equal(getattr(mine, values), getattr(theirs, values))
     for one, other in zip(again.segment_log_odds(given), detector.segment_log_odds(given)):
         np.testing.assert_array_equal(one, other)

@@ -8,7 +8,8 @@ from scipy.special import expit
 
 from copylens.attributor.attributor import shares_of
 from copylens.detector.open_set import OpenScores, OpenTimeline, open_scores
-from copylens.fit.detector import fit_detector, fit_open_timeline
+from copylens.fit.detector import fit_open_timeline
+from copylens.fit.held_out import HeldOut
 from tests.detector.detector_samples import (
     NONE,
     attributor,
@@ -23,19 +24,19 @@ TEXTS = [*pure(6), *joined(6), *joined(6, second=(NONE,)), *foreign(6), [0], [NO
 
 
 @pytest.fixture(scope="module")
-def detector():
-    return fit_detector(attributor(), None, held_out())
-
-
-@pytest.fixture(scope="module")
 def read(detector) -> OpenScores:
     return open_scores(attributor(), detector, channel_scores(TEXTS, 7))
+
+
+def fitted(detector, held: HeldOut) -> OpenTimeline:
+    read = [open_scores(attributor(), detector, kind.scores) for kind in held.kinds]
+    return fit_open_timeline(read, held)
 
 
 def with_odds(read: OpenScores, text: float, segments: float) -> OpenScores:
     return replace(
         read,
-        text_odds=np.full_like(read.text_odds, text),
+        detection=replace(read.detection, log_odds=np.full_like(read.detection.log_odds, text)),
         segment_odds=[np.full_like(item, segments) for item in read.segment_odds],
     )
 
@@ -64,7 +65,7 @@ def test_even_odds_leave_the_prior_of_one_half(read) -> None:
 
 def test_a_text_of_one_source_is_unregistered_as_likely_as_its_odds_say(read) -> None:
     """By Bayes at the prior 1/2, however much any sub-dataset's words fit."""
-    for found, odds in zip(OpenTimeline().explanations(read), read.text_odds, strict=True):
+    for found, odds in zip(OpenTimeline().explanations(read), read.detection.log_odds, strict=True):
         np.testing.assert_allclose(found.pure, [expit(-odds), expit(odds)], atol=1e-9)
 
 
@@ -84,7 +85,7 @@ def test_more_alarming_odds_never_lower_the_unregistered_part(read) -> None:
 
 
 def test_the_foreign_half_is_found_where_it_is(detector) -> None:
-    timeline = fit_open_timeline(attributor(), detector, held_out())
+    timeline = fitted(detector, held_out())
     texts = [[0] * 5 + [NONE] * 5, [NONE] * 5 + [2] * 5]
     first, second = timeline.shares(open_scores(attributor(), detector, channel_scores(texts, 8)))
     assert first[:4, 0].min() > 0.8 and first[6:, -1].min() > 0.8
@@ -93,7 +94,7 @@ def test_the_foreign_half_is_found_where_it_is(detector) -> None:
 
 def test_fitted_shares_are_near_the_truth_for_every_kind(detector) -> None:
     held = held_out()
-    timeline = fit_open_timeline(attributor(), detector, held)
+    timeline = fitted(detector, held)
     for kind in held.kinds:
         read = open_scores(attributor(), detector, kind.scores)
         shares = shares_of(timeline.shares(read), kind.scores.spans)
@@ -101,4 +102,4 @@ def test_fitted_shares_are_near_the_truth_for_every_kind(detector) -> None:
 
 
 def test_without_unregistered_texts_the_usual_time_line_stands(detector) -> None:
-    assert fit_open_timeline(attributor(), detector, held_out(False)) == OpenTimeline()
+    assert fitted(detector, held_out(False)) == OpenTimeline()

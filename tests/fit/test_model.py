@@ -32,7 +32,7 @@ def opened(model: FittedModel, texts) -> tuple[OpenScores, FloatArray]:
 
 
 def p_values(model: FittedModel, texts) -> FloatArray:
-    return model.detector.p_value(opened(model, texts)[0].measures)
+    return opened(model, texts)[0].detection.p_value
 
 
 def test_registered_works_are_rarely_called_unregistered_and_others_often(model) -> None:

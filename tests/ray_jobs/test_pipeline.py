@@ -191,6 +191,15 @@ def test_embed_resumes_after_a_kill_with_the_same_bytes(finished, lm_folder, tmp
     assert list(state_hashes(again).values()) == list(state_hashes(config).values())
 
 
+def test_who_cannot_say_unregistered_is_no_champion_unasked(finished):
+    config = finished[0]
+    unasked = config.tracking.model_copy(update={"gates": {}, "model_name": "unasked"})
+    config = config.model_copy(update={"tracking": unasked})
+    summary = next(run_stages(config, ("promote",)))
+    assert not summary["champion"]
+    assert "nothing can be called unregistered" in summary["failed_gates"][0]
+
+
 def test_a_saved_scorer_scores_as_before(finished, tmp_path):
     config, _ = finished
     scorer = Scorer.load(storage.join(config.output, "model"))

@@ -113,8 +113,8 @@ def test_p_values_and_scores_are_the_detectors_for_each_text_alone(words) -> Non
         scores = model.attributor.channels.scores([text], words.reader.states([text]))
         explained = model.attributor.explanations(scores)
         measured = measure(model.attributor, scores, explained)
-        assert verdict.p_value == model.detector.p_value(measured)[0]
-        assert verdict.ood_score == model.detector.score(measured)[0]
+        assert verdict.p_value == model.detector.detect(measured).p_value[0]
+        assert verdict.ood_score == model.detector.detect(measured).score[0]
         assert verdict.p_value >= model.detector.smallest_p
 
 

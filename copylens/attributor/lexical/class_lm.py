@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from copylens.records import FloatArray, IntArray
-from copylens.store.arrays import Arrays, below, nested
+from copylens.store.arrays import Arrays, parts_of, sequence
 from copylens.text import Ids, mix
 
 _START = np.uint64(1)
@@ -104,14 +104,12 @@ class ClassLanguageModel:
 
     def arrays(self) -> Arrays:
         """Every level's counts by its number."""
-        parts = [nested(str(n), level.arrays()) for n, level in enumerate(self.levels)]
-        return {name: array for part in parts for name, array in part.items()}
+        return sequence(level.arrays() for level in self.levels)
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> "ClassLanguageModel":
         """The inverse of `arrays`."""
-        count = len({name.partition(".")[0] for name in arrays})
-        return cls(tuple(Level.from_arrays(below(str(n), arrays)) for n in range(count)))
+        return cls(tuple(map(Level.from_arrays, parts_of(arrays))))
 
     @classmethod
     def fit(

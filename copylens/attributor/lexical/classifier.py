@@ -11,7 +11,7 @@ from copylens.attributor.lexical.names import NameRecord
 from copylens.attributor.lexical.ngrams import NgramView, char_ngram_ids, word_ngram_ids
 from copylens.attributor.lexical.skeleton import Skeleton
 from copylens.records import FloatArray
-from copylens.store.arrays import Arrays, below, nested, numbered
+from copylens.store.arrays import Arrays, below, nested, parts_of, sequence
 from copylens.text import TOKEN, Ids, token_ids
 
 _WORDS, _CHARS = (1, 2), (3, 5)
@@ -107,22 +107,20 @@ class LexicalClassifier:
         found = {"centre": self.centre, "scale": self.scale}
         for name in ("names", "skeleton", "gate"):
             found |= nested(name, getattr(self, name).arrays())
-        for n, (view, weights) in enumerate(zip(self.views, self.weights)):
-            found |= nested(f"view.{n}", view.arrays() | {"weights": weights})
-        for n, model in enumerate(self.models):
-            found |= nested(f"model.{n}", model.arrays())
-        return found
+        views = [v.arrays() | {"weights": w} for v, w in zip(self.views, self.weights)]
+        found |= nested("view", sequence(views))
+        return found | nested("model", sequence(model.arrays() for model in self.models))
 
     @classmethod
     def from_arrays(cls, arrays: Arrays) -> "LexicalClassifier":
         """The inverse of `arrays`."""
-        views = numbered("view", arrays)
+        views = parts_of(below("view", arrays))
         return cls(
             names=NameRecord.from_arrays(below("names", arrays)),
             skeleton=Skeleton.from_arrays(below("skeleton", arrays)),
             views=tuple(NgramView.from_arrays(view) for view in views),
             weights=tuple(view["weights"] for view in views),
-            models=tuple(map(ClassLanguageModel.from_arrays, numbered("model", arrays))),
+            models=tuple(map(ClassLanguageModel.from_arrays, parts_of(below("model", arrays)))),
             centre=arrays["centre"],
             scale=arrays["scale"],
             gate=ExpertGate.from_arrays(below("gate", arrays)),

@@ -39,7 +39,7 @@ def run(study: StudyInput) -> dict[str, Any]:
     for k, name in enumerate(study.names):
         attributor, detector = fit_without(config, len(study.names), k, train, val)
         read = attributor.channels.scores(test.texts, test.states)
-        scores = detector.score(open_scores(attributor, detector, read).measures)
+        scores = open_scores(attributor, detector, read).detection.score
         registered, left_out = scores[test.labels != k], scores[test.labels == k]
         found[name] = {
             "auroc": auroc(registered, left_out),

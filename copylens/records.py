@@ -74,14 +74,11 @@ class States:
 
     Attributes:
         values: [W, F] fused taps per window.
-        likelihood: [W, 3] mean log-probability (nats, <= 0), mean entropy (nats, >= 0) and mean
-            log(1 + rank) of a window's tokens; [W, 0] where the channel is off.
         spans: [W, 2] character offsets of each window in the text, end exclusive.
         tokens: number of tokens read.
     """
 
     values: FloatArray
-    likelihood: FloatArray
     spans: IntArray
     tokens: int
 
@@ -90,7 +87,6 @@ class States:
         cut = slice(start, end)
         return States(
             self.values[cut],
-            self.likelihood[cut],
             self.spans[cut],
             self.tokens * len(self.values[cut]) // len(self.values),
         )

@@ -133,7 +133,6 @@ def join_states(blocks: Sequence[States]) -> States:
     """States of several stretches of text as if they were one; spans must fit already."""
     return States(
         values=np.concatenate([block.values for block in blocks]),
-        likelihood=np.concatenate([block.likelihood for block in blocks]),
         spans=np.concatenate([block.spans for block in blocks]),
         tokens=sum(block.tokens for block in blocks),
     )

@@ -68,7 +68,6 @@ class ProbeConfig(Section):
     )
     window: int = Field(default=16, ge=1, description="tokens averaged into one state")
     embeddings: bool = Field(default=True, description="token embeddings beside the states")
-    likelihood: bool = Field(default=True, description="the LM's loss, entropy, rank per window")
     max_tokens: int | None = Field(
         default=None, ge=8, description="tokens per passage; null = the LM's context length"
     )

@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, suppress
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from copylens.config.schema import Fusion, ProbeConfig
-from copylens.errors import ProbeError
 from copylens.probe.chunks import Chunk, Tokens, batches, padded, tokenize
 from copylens.probe.fusion import fuse_layers, random_projection, window_index, window_mean
-from copylens.probe.likelihood import token_likelihood
 from copylens.probe.lm import LanguageModel, load_language_model
 from copylens.probe.taps import PassDone, Receive, resolve_layers, tapped
 from copylens.records import FloatArray, IntArray, States
@@ -20,18 +17,10 @@ from copylens.records import FloatArray, IntArray, States
 _FP16_MAX = 65504.0
 
 
-class Part(NamedTuple):
-    """What one chunk gives: values [W, F], likelihood [W, 3] or [W, 0]."""
-
-    values: FloatArray
-    likelihood: FloatArray
-
-
 class Probe:
     """A loaded LM with its taps (Inner-Probe, arXiv 2410.04454, stage 1: MHA results, fused).
 
-    The forward pass runs once per chunk of a text. Where neither the likelihood nor a
-    later layer is wanted it stops after the last tapped layer.
+    The forward pass runs once per chunk of a text and stops after the last tapped layer.
     """
 
     def __init__(self, config: ProbeConfig, seed: int = 0, lm: LanguageModel | None = None):
@@ -39,11 +28,6 @@ class Probe:
         self.config = config
         self.lm = lm if lm is not None else load_language_model(config)
         self.layers = resolve_layers(config.layers, self.lm.layers)
-        if config.likelihood and not self.lm.architecture.causal:
-            raise ProbeError(
-                "probe.likelihood needs a causal LM, and this is an encoder; "
-                "set probe.likelihood=false"
-            )
         self._seed = seed
         self._projections: dict[int, Tensor] = {}
 
@@ -53,32 +37,30 @@ class Probe:
         A text longer than the context is read in overlapping chunks; each token counts once.
 
         Returns:
-            One `States` per text: values [W, F] fp16, likelihood [W, 3] or [W, 0] fp16,
-            spans [W, 2].
+            One `States` per text: values [W, F] fp16, spans [W, 2].
 
         Raises:
             TextError: a text is empty or blank.
         """
         tokens = tokenize(self.lm, texts)
-        parts: list[dict[int, Part]] = [{} for _ in texts]
+        parts: list[dict[int, FloatArray]] = [{} for _ in texts]
         for batch in batches(self.lm, tokens, self.config.window, self.config.batch_tokens):
             for chunk, part in zip(batch, self._read(batch)):
                 parts[chunk.text][chunk.first] = part
         ordered = [[part[first] for first in sorted(part)] for part in parts]
         return [self.assemble(*item) for item in zip(tokens, ordered)]
 
-    def assemble(self, tokens: Tokens, parts: Sequence[Part]) -> States:
-        """Joins the parts of a text, in order."""
+    def assemble(self, tokens: Tokens, parts: Sequence[FloatArray]) -> States:
+        """Joins the values [W, F] of a text's parts, in order."""
         return States(
-            values=np.concatenate([part.values for part in parts]),
-            likelihood=np.concatenate([part.likelihood for part in parts]),
+            values=np.concatenate(parts),
             spans=window_spans(tokens, self.config.window),
             tokens=len(tokens.ids),
         )
 
     @torch.inference_mode()
-    def _read(self, batch: list[Chunk]) -> list[Part]:
-        """Runs the LM on one batch; per chunk the windows' values and likelihood."""
+    def _read(self, batch: list[Chunk]) -> list[FloatArray]:
+        """Runs the LM on one batch; per chunk the windows' values [W, F]."""
         ids, mask = padded(batch, self.lm)
         index = window_index(ids.shape[1], [chunk.keep for chunk in batch], self.config.window)
         windows = int(index.max()) + 1
@@ -88,10 +70,11 @@ class Probe:
         def receive(layer: int, value: Tensor) -> None:
             taken[layer] = window_mean(value, index, windows)  # [B, T, D] -> [B, W, D]
 
-        hidden = self._forward(ids, mask, receive)
+        with self.lm.passing, self.listening(receive, early_exit=True), suppress(PassDone):
+            # Nothing is generated here, so keys and values need not be kept.
+            self.lm.base(input_ids=ids, attention_mask=mask, use_cache=False)
         values = self.fused([taken[layer] for layer in self.layers], ids, index, windows)
-        likelihood = self._likelihood(hidden, ids, index, windows)
-        return _split(batch, values, likelihood, self.config.window)
+        return _split(batch, values, self.config.window)
 
     def fused(self, blocks: Sequence[Tensor], ids: Tensor, index: Tensor, windows: int) -> Tensor:
         """Values of windows, embeddings first.
@@ -115,30 +98,10 @@ class Probe:
         first = fuse_layers(block, fusion, self._project(block, (-1,)))
         return torch.cat([first, values], dim=-1)
 
-    def _forward(self, ids: Tensor, mask: Tensor, receive: Receive) -> Tensor | None:
-        early_exit = not self.config.likelihood
-        hidden: Tensor | None = None
-        with self.lm.passing, self.listening(receive, early_exit), suppress(PassDone):
-            # Nothing is generated here, so keys and values need not be kept.
-            output = self.lm.base(input_ids=ids, attention_mask=mask, use_cache=False)
-            hidden = output.last_hidden_state
-        return hidden
-
     def listening(self, receive: Receive, early_exit: bool) -> AbstractContextManager[None]:
         """Hooks on the tapped layers for the time of a `with` block; see `taps.tapped`."""
         lm, config = self.lm, self.config
         return tapped(lm.base, lm.architecture, config.tap, self.layers, receive, early_exit)
-
-    def _likelihood(
-        self, hidden: Tensor | None, ids: Tensor, index: Tensor, windows: int
-    ) -> Tensor:
-        if hidden is None or not self.config.likelihood:
-            return torch.zeros(ids.shape[0], windows, 0)
-        head = self.lm.model.get_output_embeddings()
-        # The very first position has no prediction and must not pull its window's mean.
-        index = index.clone()
-        index[:, 0] = -1
-        return window_mean(token_likelihood(hidden, ids, head), index, windows)
 
     def _project(self, blocks: Sequence[Tensor], layers: Sequence[int]) -> list[Tensor]:
         if self.config.fusion != "project":
@@ -165,11 +128,11 @@ def stored(values: Tensor) -> Tensor:
     return values.float().clamp(-_FP16_MAX, _FP16_MAX).half().cpu()
 
 
-def _split(batch: Sequence[Chunk], values: Tensor, likelihood: Tensor, window: int) -> list[Part]:
+def _split(batch: Sequence[Chunk], values: Tensor, window: int) -> list[FloatArray]:
     """Cuts the padding windows off and stores as fp16."""
-    values, likelihood = stored(values), stored(likelihood)
+    values = stored(values)
     result = []
     for row, chunk in enumerate(batch):
         W = -(-(chunk.keep[1] - chunk.keep[0]) // window)
-        result.append(Part(values[row, :W].numpy(), likelihood[row, :W].numpy()))
+        result.append(values[row, :W].numpy())
     return result

@@ -21,14 +21,13 @@ from copylens.probe import probe as states_of
 from copylens.probe.chunks import Tokens
 from copylens.probe.detokenize import Detokenizer
 from copylens.probe.fusion import window_index, window_mean
-from copylens.probe.likelihood import row_features
 from copylens.probe.listen import listen
-from copylens.probe.probe import Part, Probe
-from copylens.records import States
+from copylens.probe.probe import Probe
+from copylens.records import FloatArray, States
 
-# Logits that are held at most before windows are closed: in large batches that is cheap, and
-# tokens after the last verdict cost nothing at all.
-_LOGITS = 2**21
+# Tokens whose window is not closed, at most: closing many windows at once is cheap, and tokens
+# after the last verdict cost nothing at all.
+_WAITING = 512
 
 
 class StateStream:
@@ -59,10 +58,9 @@ class StateStream:
         # Of the pass under way: its tokens, and how many of them belong to the text.
         self._length = self._fresh = 0
         self._listening = False
-        self._closed: list[Part] = []  # whole windows
+        self._closed: list[FloatArray] = []  # whole windows, each [1, F]
         # Below: one entry per pass, for tokens whose window is not closed.
         self._taps: list[list[Tensor]] = [[] for _ in probe.layers]  # each [1, t, D]
-        self._logits: list[Tensor] = []  # each [1, t, V]; row i predicts the i-th of these tokens
 
     @contextmanager
     def attached(self) -> Iterator[None]:
@@ -79,7 +77,6 @@ class StateStream:
         with ExitStack() as hooks:
             hooks.enter_context(self._probe.listening(receive, early_exit=False))
             hooks.callback(listen(lm.base, before=self._begin))
-            hooks.callback(listen(lm.model, after=self._end))
             yield
 
     @contextmanager
@@ -95,8 +92,7 @@ class StateStream:
                 yield
             finally:
                 self._listening = False
-        waiting = len(self.ids) - self._settled
-        if self._logits and waiting * self._logits[-1].shape[2] > _LOGITS:
+        if len(self.ids) - self._settled > _WAITING:
             self._close_windows()
 
     def read(self) -> tuple[str, States]:
@@ -131,20 +127,6 @@ class StateStream:
         if self._fresh:
             self.ids += ids.tolist()[0][-self._fresh :]
 
-    def _end(self, output: Any) -> None:
-        """Keeps the predictions of the text's tokens; the first is made by the prompt's last."""
-        if not self._listening or not self._probe.config.likelihood:
-            return
-        wanted = min(self._length, self._seen + 1 - max(self._prompt, 1))
-        if wanted <= 0:
-            return
-        logits: Tensor = output.logits  # [1, t, V]
-        if logits.shape[1] < wanted:
-            raise ProbeError("a pass over several tokens must keep the logits of all of them")
-        # A copy, so that a long prompt's logits are let go.
-        whole = logits.shape[1] == wanted
-        self._logits.append(logits if whole else logits[:, -wanted:].clone())
-
     @torch.inference_mode()
     def _close_windows(self) -> None:
         """Turns all whole windows into rows at once and lets their tokens go."""
@@ -155,20 +137,11 @@ class StateStream:
         part = self._part(whole * w)
         for values in self._taps:
             values[:] = [torch.cat(values, dim=1)[:, whole * w :].clone()]
-        if self._logits:
-            skipped = whole * w - self._unpredicted
-            self._logits = [torch.cat(self._logits, dim=1)[:, skipped:].clone()]
-        rows = [slice(n, n + 1) for n in range(whole)]
-        self._closed += [Part(part.values[row], part.likelihood[row]) for row in rows]
-
-    @property
-    def _unpredicted(self) -> int:
-        """1 where the first waiting token had nothing before it, so that no pass predicted it."""
-        return int(self._prompt == 0 and not self._closed)
+        self._closed += [part[n : n + 1] for n in range(whole)]
 
     @torch.inference_mode()
-    def _part(self, T: int) -> Part:
-        """The first T of the waiting tokens as windows; the last one may be short."""
+    def _part(self, T: int) -> FloatArray:
+        """The first T of the waiting tokens as windows [W, F]; the last one may be short."""
         probe = self._probe
         first = self._settled
         ids = torch.tensor([self.ids[first : first + T]], device=probe.lm.device)  # [1, T]
@@ -177,20 +150,5 @@ class StateStream:
         taps = [torch.cat(values, dim=1)[:, :T] for values in self._taps]  # L x [1, T, D]
         blocks = [window_mean(values, index, W) for values in taps]
         values = states_of.stored(probe.fused(blocks, ids, index, W))
-        likelihood = states_of.stored(self._likelihood(ids, index, W))
-        return Part(values[0].numpy(), likelihood[0].numpy())
-
-    def _likelihood(self, ids: Tensor, index: Tensor, W: int) -> Tensor:
-        """Window means [1, W, 3] of the waiting tokens' likelihood; [1, W, 0] where it is off."""
-        if not self._probe.config.likelihood:
-            return torch.zeros(1, W, 0)
-        missing = self._unpredicted
-        features = torch.zeros(1, ids.shape[1], 3, device=ids.device)
-        if ids.shape[1] > missing:
-            target = ids[0, missing:]
-            logits = torch.cat(self._logits, dim=1)[0, : len(target)]
-            features[0, missing:] = row_features(logits, target)
-        if missing:
-            index = index.clone()
-            index[:, 0] = -1  # as in the probe: it must not pull its window's mean
-        return window_mean(features, index, W)
+        part: FloatArray = values[0].numpy()
+        return part

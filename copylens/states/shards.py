@@ -47,7 +47,7 @@ class Published:
 
 _NAMES = ("id", "sub_dataset", "split_group")
 # Kept as raw bytes: the fastest column type both ways, and ragged for free.
-_ARRAYS = {"values": np.float16, "likelihood": np.float16, "spans": np.int32}
+_ARRAYS = {"values": np.float16, "spans": np.int32}
 _SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in _NAMES),

@@ -22,7 +22,7 @@ class WordReader:
 
 
 def word_states(texts: Sequence[str], window: int) -> list[States]:
-    """States of each text: values and likelihood [W, 0], spans [W, 2] of `window` units each.
+    """States of each text: values [W, 0], spans [W, 2] of `window` units each.
 
     A unit is a word, a number or a mark; longer runs of letters without a blank (as in scripts
     that write none) count as several.
@@ -39,5 +39,5 @@ def word_states(texts: Sequence[str], window: int) -> list[States]:
         places = range(0, len(units), window)
         spans = [(units[i][0], units[min(i + window - 1, last)][1]) for i in places]
         nothing = np.zeros((len(spans), 0), np.float16)
-        found.append(States(nothing, nothing, np.array(spans, np.int32), len(units)))
+        found.append(States(nothing, np.array(spans, np.int32), len(units)))
     return found

@@ -25,7 +25,7 @@ def passage(label: int, windows: int) -> tuple[str, States]:
     starts = np.arange(windows, dtype=np.int32) * 10
     spans = np.stack([starts, starts + 10], axis=1)
     values = np.stack([np.full(windows, label), np.arange(windows)], axis=1).astype(np.float16)
-    return text, States(values, values[:, :0], spans, tokens=3 * windows)
+    return text, States(values, spans, tokens=3 * windows)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,6 @@ def test_joined_states_are_the_blocks_one_after_the_other() -> None:
     np.testing.assert_array_equal(joined.values[:4], first.values)
     np.testing.assert_array_equal(joined.values[4:], second.values)
     np.testing.assert_array_equal(joined.spans, np.concatenate([first.spans, second.spans]))
-    assert joined.likelihood.shape == (6, 0)
 
 
 def texts_of(labels: list[int], windows: int) -> Texts:

@@ -30,7 +30,7 @@ def passages() -> tuple[list[States], IntArray]:
     for label in labels:
         values = (kinds[label] + generator.normal(size=(12, F))).astype(np.float16)
         spans = np.arange(24, dtype=np.int32).reshape(12, 2)
-        states.append(States(values, values[:, :0], spans, 12))
+        states.append(States(values, spans, 12))
     return states, labels
 
 

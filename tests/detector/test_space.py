@@ -22,7 +22,7 @@ def states(kind: int, n: int, seed: int) -> list[States]:
     for _ in range(n):
         values = generator.normal(size=(12, 8)).astype(np.float16)
         values[:, kind] += 2
-        made.append(States(values, values[:, :0], np.zeros((12, 2), np.int32), 12))
+        made.append(States(values, np.zeros((12, 2), np.int32), 12))
     return made
 
 

@@ -24,7 +24,6 @@ def states_of(direction: np.ndarray, rng: np.random.Generator) -> States:
     """Six windows around a direction."""
     return States(
         values=(direction + 0.5 * rng.standard_normal((W, F))).astype(np.float16),
-        likelihood=np.zeros((W, 0), np.float16),
         spans=np.zeros((W, 2), np.int32),
         tokens=W * 16,
     )

@@ -54,7 +54,7 @@ def texts_of(labels: Sequence[int], groups: Sequence[str], seed: int, features: 
     for label, item in zip(labels, word_states(texts, WINDOW)):
         values = generator.normal(size=(len(item.spans), features))
         values[:, label : label + 1] += 2
-        states.append(States(values.astype(np.float16), item.likelihood, item.spans, item.tokens))
+        states.append(States(values.astype(np.float16), item.spans, item.tokens))
     return TextSet(texts, tuple(states), np.array(labels), tuple(groups))
 
 

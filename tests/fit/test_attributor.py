@@ -23,7 +23,7 @@ from tests.detector.detector_samples import (
 
 def with_borders(held: HeldOut, texts: list[list[int]]) -> HeldOut:
     """The same with the borders of its mixed texts."""
-    none = States(np.zeros((0, 0)), np.zeros((0, 0)), np.zeros((0, 2), int), 0)
+    none = States(np.zeros((0, 0)), np.zeros((0, 2), int), 0)
     mixtures = []
     for text in texts:
         places = [(CHARACTERS * s, CHARACTERS * (s + 1), k) for s, k in enumerate(text)]

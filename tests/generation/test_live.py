@@ -245,6 +245,6 @@ def test_options_outside_their_range(scorer, options, line):
 def test_what_cannot_be_written_on(scorer, lm_folder):
     with pytest.raises(TextError, match="prompt is empty"):
         next(generate(scorer, " \n"))
-    bert = Probe(ProbeConfig(model=str(lm_folder("bert")), likelihood=False))
+    bert = Probe(ProbeConfig(model=str(lm_folder("bert"))))
     with pytest.raises(ProbeError, match="cannot write"):
         next(generate(ScriptedScorer(bert), "The sea"))

@@ -14,10 +14,6 @@ from tests.conftest import TEXTS
 FAMILIES = ["gpt_neox", "llama", "gpt2", "bert"]
 
 
-def options_of(family: str) -> dict:
-    return {"likelihood": family != "bert", "window": 3}
-
-
 @pytest.fixture(autouse=True)
 def exact(monkeypatch):
     """Compares before rounding to fp16, which would hide or fake differences of 1e-5."""
@@ -26,19 +22,18 @@ def exact(monkeypatch):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_padding_and_batch_size_do_not_matter(lm_folder, family):
-    config = ProbeConfig(model=str(lm_folder(family)), **options_of(family))
+    config = ProbeConfig(model=str(lm_folder(family)), window=3)
     alone = [Probe(config).states([text])[0] for text in TEXTS]
     for batch_tokens in (1, 100, 10_000):
         together = Probe(config.model_copy(update={"batch_tokens": batch_tokens})).states(TEXTS)
         for one, other in zip(alone, together):
             np.testing.assert_allclose(one.values, other.values, atol=1e-5)
-            np.testing.assert_allclose(one.likelihood, other.likelihood, atol=1e-5)
             np.testing.assert_array_equal(one.spans, other.spans)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_windows_are_means_of_single_tokens(lm_folder, family):
-    one = ProbeConfig(model=str(lm_folder(family)), window=1, likelihood=False)
+    one = ProbeConfig(model=str(lm_folder(family)), window=1)
     tokens = Probe(one).states([TEXTS[0]])[0]
     windows = Probe(one.model_copy(update={"window": 4})).states([TEXTS[0]])[0]
     for w, values in enumerate(windows.values):
@@ -51,7 +46,7 @@ def test_windows_are_means_of_single_tokens(lm_folder, family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_long_text_is_read_whole(lm_folder, family):
     """No token is lost or read twice where a text is longer than the context."""
-    config = ProbeConfig(model=str(lm_folder(family)), window=1, likelihood=False)
+    config = ProbeConfig(model=str(lm_folder(family)), window=1)
     text = " ".join(TEXTS * 5)
     states = Probe(config).states([text])[0]
     assert len(states.values) == states.tokens > 3 * 64
@@ -63,7 +58,7 @@ def test_a_long_text_is_read_whole(lm_folder, family):
 
 def test_chunks_of_a_long_text_see_their_run_up(lm_folder):
     """A kept token of a later chunk is what the LM gives with the run-up before it."""
-    config = ProbeConfig(model=str(lm_folder("llama")), window=1, likelihood=False)
+    config = ProbeConfig(model=str(lm_folder("llama")), window=1)
     probe = Probe(config)
     text = " ".join(TEXTS * 5)
     ids = probe.lm.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -118,8 +113,6 @@ def test_errors_name_what_to_do(lm_folder, tmp_path):
         Probe(ProbeConfig(model=str(tmp_path / "nowhere")))
     with pytest.raises(ProbeError, match="names no LM; name a folder"):
         Probe(ProbeConfig())
-    with pytest.raises(ProbeError, match=r"probe\.likelihood=false"):
-        Probe(ProbeConfig(model=str(lm_folder("bert"))))
     with pytest.raises(ProbeError, match=r"must name a module inside a layer"):
         Probe(ProbeConfig(model=neox, module_pattern="attention.dense"))
 
@@ -133,7 +126,7 @@ def test_an_unknown_architecture_lists_the_known_ones(tmp_path):
 
 
 def test_a_pattern_reads_what_the_table_reads(lm_folder):
-    base = ProbeConfig(model=str(lm_folder("gpt_neox")), likelihood=False)
+    base = ProbeConfig(model=str(lm_folder("gpt_neox")))
     pattern = base.model_copy(update={"module_pattern": "layers.{layer}.attention.dense"})
     np.testing.assert_array_equal(
         Probe(base).states(TEXTS)[3].values, Probe(pattern).states(TEXTS)[3].values

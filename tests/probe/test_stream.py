@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 
 from copylens.config.schema import ProbeConfig
 from copylens.errors import ProbeError
@@ -55,7 +54,6 @@ def ids_of(probe: Probe, text: str) -> list[int]:
 
 def assert_same(got, expected):
     np.testing.assert_allclose(got.values, expected.values, **EXACT)
-    np.testing.assert_allclose(got.likelihood, expected.likelihood, **EXACT)
     np.testing.assert_array_equal(got.spans, expected.spans)
     assert got.tokens == expected.tokens
 
@@ -99,23 +97,18 @@ def test_behind_a_prompt_it_is_the_full_pass_at_the_texts_positions(lm_folder, f
     hook = module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0]))
     whole = torch.tensor([[*prompt, *ids]])
     with torch.no_grad():
-        logits = probe.lm.model(whole, use_cache=False).logits[0]
+        probe.lm.model(whole, use_cache=False)
     hook.remove()
     words = probe.lm.model.get_input_embeddings()(whole[0])
     tokens = torch.cat([words, seen[0]], dim=1)[len(prompt) :].detach()
-    log_p = -functional.cross_entropy(logits[:-1], whole[0, 1:], reduction="none")
-    entropy = torch.distributions.Categorical(logits=logits[:-1]).entropy()
-    rank = (logits[:-1] > logits[:-1].gather(1, whole[0, 1:, None])).sum(dim=1)
-    features = torch.stack([log_p, entropy, torch.log1p(rank)], dim=1)[len(prompt) - 1 :]
-    for rows, expected in ((got.values, tokens), (got.likelihood, features)):
-        means = [part.mean(dim=0) for part in expected.split(WINDOW)]
-        np.testing.assert_allclose(rows, torch.stack(means).numpy(), **EXACT)
+    means = [part.mean(dim=0) for part in tokens.split(WINDOW)]
+    np.testing.assert_allclose(got.values, torch.stack(means).numpy(), **EXACT)
 
 
 @pytest.mark.parametrize("readings", [range(1, 23), (3, 4, 5, 8, 12, 22), (22,)])
 def test_reading_in_between_changes_nothing(lm_folder, readings, monkeypatch):
     """At every border of a window, and however often windows are closed."""
-    monkeypatch.setattr("copylens.probe.stream._LOGITS", 0)
+    monkeypatch.setattr("copylens.probe.stream._WAITING", 0)
     probe = make(lm_folder, "gpt_neox")
     ids = ids_of(probe, TEXTS[0])[:22]
     stream = StateStream(probe, 0)
@@ -137,7 +130,7 @@ def test_reading_in_between_changes_nothing(lm_folder, readings, monkeypatch):
 @pytest.mark.parametrize("options", [{"fusion": "mean"}, {"fusion": "project", "project_dim": 5}])
 def test_fusions_and_taps(lm_folder, options):
     for tap in ("heads", "attention", "mlp", "residual"):
-        for extra in ({}, {"likelihood": False, "embeddings": False, "layers": (0, 2)}):
+        for extra in ({}, {"embeddings": False, "layers": (0, 2)}):
             probe = make(lm_folder, "llama", tap=tap, **options, **extra)
             _, got = streamed(probe, ids_of(probe, TEXTS[0]))
             assert_same(got, probe.states([TEXTS[0]])[0])
@@ -176,7 +169,7 @@ def test_other_passes_are_not_heard(lm_folder):
 
 def test_what_it_cannot_follow_is_refused(lm_folder):
     with pytest.raises(ProbeError, match="encoder"):
-        StateStream(make(lm_folder, "bert", likelihood=False), 0)
+        StateStream(make(lm_folder, "bert"), 0)
     probe = make(lm_folder, "gpt_neox")
     stream = StateStream(probe, 0)
     with (

@@ -21,7 +21,6 @@ def publish(folder, counts, width=5):
             states.append(
                 States(
                     generator.normal(size=(W, width)).astype(np.float16),
-                    generator.normal(size=(W, 0)).astype(np.float16),
                     np.arange(2 * W, dtype=np.int32).reshape(W, 2),
                     7 * W,
                 )
@@ -38,7 +37,7 @@ def test_the_same_arrays_in_the_same_order(tmp_path):
     assert [row.id for row in mapped] == [row.id for row in expected]
     for row, other in zip(mapped, expected):
         assert row.states.tokens == other.states.tokens
-        for name in ("values", "likelihood", "spans"):
+        for name in ("values", "spans"):
             got, want = getattr(row.states, name), getattr(other.states, name)
             assert got.dtype == want.dtype
             np.testing.assert_array_equal(got, want)

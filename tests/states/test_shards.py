@@ -21,7 +21,6 @@ def sample(count: int):
         states.append(
             States(
                 generator.normal(size=(W, 5)).astype(np.float16),
-                generator.normal(size=(W, 3)).astype(np.float16),
                 np.arange(2 * W, dtype=np.int32).reshape(W, 2),
                 7 * W,
             )
@@ -40,17 +39,8 @@ def test_round_trip(tmp_path):
     assert [row.id for row in rows] == [p.id for p in passages]
     for row, expected in zip(rows, states):
         np.testing.assert_array_equal(row.states.values, expected.values)
-        np.testing.assert_array_equal(row.states.likelihood, expected.likelihood)
         np.testing.assert_array_equal(row.states.spans, expected.spans)
         assert row.states.tokens == expected.tokens
-
-
-def test_a_channel_that_is_off_has_no_width(tmp_path):
-    passages, states = sample(2)
-    bare = [States(s.values, s.likelihood[:, :0], s.spans, s.tokens) for s in states]
-    uri = str(tmp_path / "x.parquet")
-    shards.publish(uri, "k", passages, bare)
-    assert shards.read_states(uri)[1].states.likelihood.shape == (2, 0)
 
 
 def test_same_input_same_bytes(tmp_path):

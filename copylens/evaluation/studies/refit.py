@@ -28,7 +28,7 @@ def probe_of(config: RunConfig, lm: LanguageModel) -> Probe:
 
     Without the LM's loss, which no control needs, so the vocabulary is never scored.
     """
-    return Probe(config.probe.model_copy(update={"likelihood": False}), config.seed, lm)
+    return Probe(config.probe, config.seed, lm)
 
 
 def embed_passages(probe: Probe, texts: Sequence[str]) -> tuple[States, ...]:

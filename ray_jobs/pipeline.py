@@ -18,10 +18,10 @@ def run_stages(config: RunConfig, names: Sequence[str]) -> Iterator[dict[str, An
     takes seconds to import.
     """
     if "embed" in names:
-        from copylens.probe.lm import weight_hash
+        from copylens.probe.identity import lm_hash
 
         # Before anything is written: a run whose LM is missing would stop at its second stage.
-        weight_hash(config.probe)
+        lm_hash(config.probe)
     for name in names:
         with user_errors():
             summary: dict[str, Any] = import_module(f"ray_jobs.{name}").run(config)

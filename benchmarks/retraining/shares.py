@@ -8,7 +8,7 @@ from copylens.config.schema import CorpusConfig, ProbeConfig, RunConfig
 from copylens.corpus.manifest import load_manifest
 from copylens.evaluation.studies.refit import embed_passages, refit
 from copylens.fit.data import TextSet, TrainingData
-from copylens.probe.lm import weight_hash
+from copylens.probe.identity import lm_hash
 from copylens.probe.probe import Probe
 from copylens.records import FloatArray, Passage
 from copylens.store import storage
@@ -43,7 +43,7 @@ def fitted_scorer(
         refit(config, TrainingData(manifest.sub_datasets, *sets)),
         manifest.rights,
         config,
-        {"probe": lm, "probe_weights": weight_hash(config.probe)},
+        {"probe": lm, "probe_weights": lm_hash(config.probe)},
         probe=probe,
     )
     scorer.save(where)

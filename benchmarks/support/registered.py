@@ -10,9 +10,10 @@ from importlib import metadata
 from pathlib import Path
 
 from copylens.corpus.cutting import cut_text
-from copylens.corpus.sources.distributions import canonical, open_distribution
+from copylens.corpus.sources.distributions import open_distribution
 from copylens.errors import CorpusError
 from copylens.records import Passage
+from copylens.store.installed import canonical
 
 MOST_OF_ONE = 4_000_000
 SPEED_CHARS, SPEED_TEXTS = 2_000, 400

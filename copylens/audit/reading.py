@@ -15,7 +15,8 @@ from copylens.audit.self_comparison import changed_words, increase, second_half
 from copylens.audit.token_scores import TokenScores, token_scores
 from copylens.config.schema import ProbeConfig, RunConfig, fingerprint
 from copylens.errors import CorpusError
-from copylens.probe.lm import load_language_model, weight_hash
+from copylens.probe.identity import lm_hash
+from copylens.probe.lm import load_language_model
 from copylens.records import AnyArray, FloatArray
 from copylens.store import storage
 from copylens.store.markers import facts_of, is_published, mark
@@ -62,8 +63,8 @@ def plan_readings(config: RunConfig, items: dict[str, list[AuditPassage]]) -> li
         ProbeError: the LM or the reference LM is not there.
     """
     audit, probe = config.audit, config.probe
-    reference = weight_hash(_reference(config)) if audit.reference else ""
-    weights = (weight_hash(probe), reference, probe.max_tokens, probe.dtype)
+    reference = lm_hash(_reference(config)) if audit.reference else ""
+    weights = (lm_hash(probe), reference, probe.max_tokens, probe.dtype)
     return [
         ReadTask(
             sub_dataset=name,

@@ -10,14 +10,14 @@ from copylens.audit.reading import ReadTask, load_reading
 from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import load_manifest
 from copylens.corpus.sources.opening import open_source
-from copylens.probe.lm import weight_hash
+from copylens.probe.identity import lm_hash
 from copylens.store import storage
 
 
 def audit_inputs(config: RunConfig, corpus_hash: str) -> str:
     """Hash of what the audit depends on besides its settings: corpus, LM, files of `against`."""
     against = [[uri, open_source(uri).identity()] for uri in config.audit.against]
-    return fingerprint(corpus_hash, weight_hash(config.probe), against)
+    return fingerprint(corpus_hash, lm_hash(config.probe), against)
 
 
 def audit_uri(config: RunConfig) -> str:
@@ -35,7 +35,7 @@ def make_audit(
     return {
         "probe": {
             **config.probe.model_dump(include={"model", "revision"}),
-            "weights": weight_hash(config.probe),
+            "weights": lm_hash(config.probe),
         },
         "corpus_manifest": load_manifest(config.output).hash,
         "alpha": config.audit.alpha,

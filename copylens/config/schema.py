@@ -54,10 +54,14 @@ class ProbeConfig(Section):
 
     model: str | None = Field(
         default=None,
-        description="folder or hub id of a causal LM or an encoder; null only where no channel "
-        "reads it (channels.attention=false): no generation and no audit then",
+        description="a causal LM or an encoder: folder, .gguf file, dist://DISTRIBUTION that ships "
+        "one, or hub id; null only where no channel reads it (channels.attention=false): no "
+        "generation and no audit then",
     )
     revision: str | None = Field(default=None, description="hub revision; null for a folder")
+    adapter: str | None = Field(
+        default=None, description="folder or hub id of a LoRA or other PEFT adapter of the LM"
+    )
     tap: Tap = Field(default="heads", description="what is read in each layer")
     layers: Literal["all"] | tuple[int, ...] = Field(
         default="all", description="0-based layers; negative ones count from the last"
@@ -73,13 +77,15 @@ class ProbeConfig(Section):
     )
     batch_tokens: int = Field(default=4096, ge=1, description="padded tokens per forward pass")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:0 ...")
-    dtype: Literal["float32", "bfloat16", "float16"] = Field(
-        default="float32", description="precision of the forward pass; states are stored as fp16"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto",
+        description="precision of the forward pass; auto: bfloat16 where the processor or GPU has "
+        "it in hardware, else float32. States are stored as fp16",
     )
     module_pattern: str | None = Field(
         default=None,
         description="dotted path of a layer's attention output projection with {layer} in it, "
-        "for architectures that are not built in",
+        "where it is not found by itself",
     )
 
 

@@ -1,6 +1,5 @@
-"""Loads the target LM: weights, tokenizer, and the hash that pins them."""
+"""Loads the target LM: weights, adapter, tokenizer, and where its layers keep what is tapped."""
 
-import hashlib
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +11,12 @@ import torch
 from torch import nn
 
 from copylens.config.schema import ProbeConfig
-from copylens.errors import ProbeError
-from copylens.probe.architectures import Architecture, architecture_of
+from copylens.errors import ProbeError, one_line
+from copylens.probe.adapter import with_adapter
+from copylens.probe.architectures import Architecture, find_architecture, named_architecture
+from copylens.probe.gguf import dequantised
+from copylens.probe.location import locate
+from copylens.probe.mapping import map_weights
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,6 @@ class LanguageModel:
     prefix: tuple[int, ...]
     suffix: tuple[int, ...]
     context: int
-    layers: int
     device: torch.device
     passing: Any = field(default_factory=threading.RLock, compare=False, repr=False)
 
@@ -46,20 +48,27 @@ class LanguageModel:
 
 
 def load_language_model(config: ProbeConfig) -> LanguageModel:
-    """Loads model and tokenizer from a folder or a hub id, on the configured device.
+    """Loads model, adapter and tokenizer, on the configured device.
 
     Raises:
-        ProbeError: no model named, not there, damaged, of an unknown architecture, or without a
-            fast tokenizer (character offsets need one).
+        ProbeError: no model named, not there, damaged, quantised, without attention, or without a
+            fast tokenizer (character offsets need one); an adapter that changes no state.
     """
     from transformers import AutoModel, AutoModelForCausalLM
 
-    settings, architecture = _settings(config)
-    auto = AutoModelForCausalLM if architecture.causal else AutoModel
-    with _no_progress_bar():
-        model = _guard(config, auto.from_pretrained, dtype=getattr(torch, config.dtype))
+    settings = settings_of(config)
+    causal = is_causal(config)
     device = resolve_device(config.device)
+    auto = AutoModelForCausalLM if causal else AutoModel
+    with _no_progress_bar():
+        model = _guard(config, auto.from_pretrained, dtype=torch_dtype(config.dtype, device))
     model = model.to(device).eval().requires_grad_(False)
+    folder = Path(_place(config))
+    if device.type == "cpu" and folder.is_dir():
+        map_weights(model, folder)
+    architecture = _architecture(config, model, causal)
+    if config.adapter:
+        model = with_adapter(model, config.adapter)
     tokenizer = load_tokenizer(config)
     prefix, suffix = special_tokens(tokenizer)
     return LanguageModel(
@@ -69,7 +78,6 @@ def load_language_model(config: ProbeConfig) -> LanguageModel:
         prefix=prefix,
         suffix=suffix,
         context=_context(settings, config, len(prefix) + len(suffix)),
-        layers=int(settings.num_hidden_layers),
         device=device,
     )
 
@@ -107,60 +115,79 @@ def resolve_device(name: str) -> torch.device:
     return device
 
 
-def weight_hash(config: ProbeConfig) -> str:
-    """What pins the weights: sha256 over a folder's weight files, or the hub commit.
+def torch_dtype(name: str, device: torch.device) -> torch.dtype:
+    """The precision of a forward pass on a device; see `probe.dtype`."""
+    if name != "auto":
+        dtype: torch.dtype = getattr(torch, name)
+        return dtype
+    return torch.bfloat16 if _fast_bfloat16(device) else torch.float32
 
-    Cheap: nothing is loaded, so that a driver can check before any worker starts.
 
-    Raises:
-        ProbeError: the folder or the hub id is not there, or the folder holds no weights.
-    """
-    settings, _ = _settings(config)
-    folder = Path(named(config))
-    if not folder.is_dir():
-        return str(settings._commit_hash)
-    files = sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
-    if not files:
-        raise ProbeError(f"'{config.model}' holds no weights (*.safetensors)")
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
+def _fast_bfloat16(device: torch.device) -> bool:
+    """Whether the device computes in bfloat16; where it is emulated it is slower than float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # AVX512-BF16, AMX, or Arm's BF16.
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def is_causal(config: ProbeConfig) -> bool:
-    """Whether the LM can write, or is an encoder; nothing is loaded.
+    """Whether the LM predicts the next token, or is an encoder; nothing is loaded.
 
     Raises:
-        ProbeError: the LM is not there or of an unknown architecture.
+        ProbeError: the LM is not there.
     """
-    return _settings(config)[1].causal
+    from transformers.models.auto.modeling_auto import (
+        MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+        MODEL_FOR_MASKED_LM_MAPPING_NAMES,
+    )
+
+    settings = settings_of(config)
+    # Encoders that can be told to decode stand in both lists.
+    family = settings.model_type
+    return family in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and (
+        family not in MODEL_FOR_MASKED_LM_MAPPING_NAMES or bool(settings.is_decoder)
+    )
 
 
-def named(config: ProbeConfig) -> str:
-    """The folder or hub id that the config names.
+def settings_of(config: ProbeConfig) -> Any:
+    """The LM's own configuration.
 
     Raises:
-        ProbeError: it names none.
+        ProbeError: it is not there, or of a kind that cannot be read.
     """
-    if not config.model:
-        raise ProbeError(
-            "probe.model names no LM; name a folder or a hub id of one (shares alone can do "
-            "without: channels.attention=false)"
-        )
-    return config.model
-
-
-def _settings(config: ProbeConfig) -> tuple[Any, Architecture]:
-    """The LM's own configuration, and the paths of its family."""
     from transformers import AutoConfig
 
     settings = _guard(config, AutoConfig.from_pretrained)
-    return settings, architecture_of(settings.model_type, config.module_pattern)
+    quantised = getattr(settings, "quantization_config", None)
+    if quantised:
+        raise ProbeError(
+            f"'{config.model}' is quantised ({_method(quantised)}); name the LM with plain "
+            "weights, or as a GGUF file, which is dequantised"
+        )
+    if getattr(settings, "is_encoder_decoder", False):
+        raise ProbeError(
+            f"'{config.model}' ({settings.model_type}) is an encoder with a decoder; name an LM "
+            "that is one stack of layers"
+        )
+    return settings
+
+
+def _method(quantised: Any) -> str:
+    named = quantised if isinstance(quantised, dict) else vars(quantised)
+    return str(named.get("quant_method", "unknown method"))
+
+
+def _architecture(config: ProbeConfig, model: Any, causal: bool) -> Architecture:
+    base, settings = model.base_model, model.config
+    if config.module_pattern is None:
+        return find_architecture(base, settings, causal)
+    layers = settings.get_text_config().num_hidden_layers
+    return named_architecture(base, config.module_pattern, layers, causal)
 
 
 def _context(settings: Any, config: ProbeConfig, specials: int) -> int:
-    longest = int(getattr(settings, "max_position_embeddings", 0) or 2048)
+    longest = int(getattr(settings.get_text_config(), "max_position_embeddings", 0) or 2048)
     # RoBERTa keeps two positions to itself.
     longest -= 2 if settings.model_type == "roberta" else 0
     if config.max_tokens is None:
@@ -182,16 +209,24 @@ def _no_progress_bar() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
+def _place(config: ProbeConfig) -> str:
+    """What transformers loads from: a folder or a hub id."""
+    place = locate(config)
+    if place.path is None or not place.is_gguf:
+        return place.hub or str(place.path)
+    dtype = torch_dtype(config.dtype, resolve_device(config.device))
+    return str(dequantised(place.path, str(dtype).removeprefix("torch.")))
+
+
 def _guard(config: ProbeConfig, load: Any, **options: Any) -> Any:
     """Turns the many ways a load can fail into one line."""
     from safetensors import SafetensorError
 
-    model = named(config)
     try:
-        return load(model, revision=config.revision, **options)
+        return load(_place(config), revision=config.revision, **options)
     except SafetensorError as error:
         raise ProbeError(f"'{config.model}': the safetensors file is damaged: {error}") from None
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         revision = f" at revision {config.revision}" if config.revision else ""
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)[:200]
         raise ProbeError(f"LM '{config.model}'{revision} cannot be loaded: {reason}") from None

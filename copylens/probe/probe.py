@@ -27,7 +27,7 @@ class Probe:
         """Loads the LM unless it is given."""
         self.config = config
         self.lm = lm if lm is not None else load_language_model(config)
-        self.layers = resolve_layers(config.layers, self.lm.layers)
+        self.layers = resolve_layers(config.layers, self.lm.architecture, config.tap)
         self._seed = seed
         self._projections: dict[int, Tensor] = {}
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from copylens.config.schema import Tap
 from copylens.errors import ProbeError
-from copylens.probe.architectures import Architecture, submodule
+from copylens.probe.architectures import Architecture, Block, submodule
 from copylens.probe.listen import listen
 
 Receive = Callable[[int, Tensor], None]
@@ -19,17 +19,28 @@ class PassDone(Exception):  # noqa: N818 - a signal, not an error
     """Raised out of the last tapped layer: nothing reads what later layers would compute."""
 
 
-def resolve_layers(layers: str | Sequence[int], count: int) -> tuple[int, ...]:
+def resolve_layers(
+    layers: str | Sequence[int], architecture: Architecture, tap: Tap
+) -> tuple[int, ...]:
     """0-based layer numbers in ascending order; negative ones count from the last.
 
+    `all` are those that have what is tapped: hybrid LMs have attention in some layers only.
+
     Raises:
-        ProbeError: a number is outside the LM's layers.
+        ProbeError: a number is outside the LM's layers, or such a layer has nothing to tap.
     """
+    count = len(architecture.blocks)
+    having = tuple(n for n, block in enumerate(architecture.blocks) if _path(block, tap))
+    if not having:
+        raise ProbeError(f"probe.tap: this LM has no module that is known as its {tap}")
     if isinstance(layers, str):
-        return tuple(range(count))
+        return having
     for layer in layers:
         if not -count <= layer < count:
             raise ProbeError(f"probe.layers: the LM has layers 0..{count - 1}, got {layer}")
+        if layer % count not in having:
+            some = ", ".join(map(str, having))
+            raise ProbeError(f"probe.layers: layer {layer} has no {tap}; there is one in {some}")
     return tuple(sorted({layer % count for layer in layers}))
 
 
@@ -61,19 +72,14 @@ def tapped(
 
     with ExitStack() as ends:
         for layer in layers:
-            module = tapped_module(base, architecture, tap, layer)
+            module = submodule(base, _path(architecture.blocks[layer], tap))
             take = partial(deliver, layer)
             ends.callback(listen(module, **{"before" if tap == "heads" else "after": take}))
         yield
 
 
-def tapped_module(base: nn.Module, architecture: Architecture, tap: Tap, layer: int) -> nn.Module:
-    """The module whose input (`heads`) or output (the other taps) is read."""
-    block = submodule(base, architecture.layer.format(layer=layer))
+def _path(block: Block, tap: Tap) -> str:
+    """Of the module whose input (`heads`) or output (the other taps) is read; "": there is none."""
     if tap == "residual":
-        return block
-    if tap == "mlp":
-        if not architecture.mlp:
-            raise ProbeError("probe.tap: mlp is not known for an architecture given by pattern")
-        return submodule(block, architecture.mlp)
-    return submodule(block, architecture.attention)
+        return block.path
+    return block.mlp if tap == "mlp" else block.attention

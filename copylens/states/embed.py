@@ -9,7 +9,7 @@ import numpy as np
 from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import corpus_uri, load_manifest, read_shard
 from copylens.corpus.quarantine import results_or_reasons
-from copylens.probe.lm import weight_hash
+from copylens.probe.identity import lm_hash
 from copylens.probe.probe import Probe
 from copylens.records import SPLITS, Passage, SplitName, States
 from copylens.states import shards
@@ -53,7 +53,7 @@ def plan(config: RunConfig) -> list[EmbedTask]:
     """
     # Where the work is done does not change what is computed.
     settings = config.probe.model_dump(mode="json", exclude={"device", "batch_tokens"})
-    pinned = (settings, config.seed, weight_hash(config.probe))
+    pinned = (settings, config.seed, lm_hash(config.probe))
     tasks = []
     for shard in load_manifest(config.output).shards:
         if shard.split in _EMBEDDED:

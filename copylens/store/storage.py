@@ -198,6 +198,18 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def sha256_of_file(path: Path) -> str:
+    """Hex sha256 of a local file of any size; read once, until it is written again."""
+    facts = path.stat()
+    return _sha256_of_file(path, facts.st_size, facts.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _sha256_of_file(path: Path, _size: int, _written: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 @contextmanager
 def reaching(uri: str) -> Iterator[None]:
     """Turns a file system's errors into one line; FileNotFoundError passes through.

@@ -7,7 +7,7 @@ from typing import Any
 
 from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import load_manifest
-from copylens.probe.lm import weight_hash
+from copylens.probe.identity import lm_hash
 
 
 def lineage_of(config: RunConfig) -> dict[str, Any]:
@@ -16,7 +16,7 @@ def lineage_of(config: RunConfig) -> dict[str, Any]:
         "corpus_manifest": load_manifest(config.output).hash,
         "probe": config.probe.model,
         "probe_revision": config.probe.revision,
-        "probe_weights": weight_hash(config.probe) if config.probe.model else None,
+        "probe_weights": lm_hash(config.probe) if config.probe.model else None,
         "config": fingerprint(config),
         "copylens": version("copylens"),
         "code": code_hash(),

@@ -13,7 +13,7 @@ from copylens.detector.open_set import open_scores
 from copylens.errors import LevelError, ModelError, ProbeError
 from copylens.evidence.index import Citation
 from copylens.fit.model import FittedModel
-from copylens.probe.lm import weight_hash
+from copylens.probe.identity import lm_hash
 from copylens.probe.probe import Probe
 from copylens.records import (
     FloatArray,
@@ -288,7 +288,7 @@ class Scorer:
 
 def check_probe(config: ProbeConfig, expected: str | None) -> None:
     """Refuses an LM whose weights are not those that the scorer was trained with."""
-    found = weight_hash(config)
+    found = lm_hash(config)
     if expected is not None and found != expected:
         raise ModelError(
             f"the LM at '{config.model}' is not the one this scorer was trained with "

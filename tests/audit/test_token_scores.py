@@ -14,7 +14,7 @@ from tests.conftest import TEXTS
 
 @pytest.fixture(scope="module")
 def lm(lm_folder):
-    return load_language_model(ProbeConfig(model=str(lm_folder("gpt_neox"))))
+    return load_language_model(ProbeConfig(dtype="float32", model=str(lm_folder("gpt_neox"))))
 
 
 def tokens(log_probs, means=None, deviations=None) -> TokenScores:
@@ -30,7 +30,7 @@ def tokens(log_probs, means=None, deviations=None) -> TokenScores:
 
 @pytest.mark.parametrize("family", ["gpt_neox", "llama", "gpt2"])
 def test_the_loss_is_that_of_transformers(lm_folder, family):
-    lm = load_language_model(ProbeConfig(model=str(lm_folder(family))))
+    lm = load_language_model(ProbeConfig(dtype="float32", model=str(lm_folder(family))))
     for text, found in zip(TEXTS[:3], token_scores(lm, TEXTS[:3], 128)):
         ids = lm.tokenizer(text, return_tensors="pt")["input_ids"]
         expected = lm.model(input_ids=ids, labels=ids).loss
@@ -72,7 +72,11 @@ def test_texts_beside_it_change_nothing(lm):
 
 def test_an_encoder_is_refused_and_so_is_a_blank_text(lm, lm_folder):
     with pytest.raises(ProbeError, match="predicts the next token"):
-        token_scores(load_language_model(ProbeConfig(model=str(lm_folder("bert")))), ["a"], 64)
+        token_scores(
+            load_language_model(ProbeConfig(dtype="float32", model=str(lm_folder("bert")))),
+            ["a"],
+            64,
+        )
     with pytest.raises(TextError):
         token_scores(lm, ["  "], 64)
 

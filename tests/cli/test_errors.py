@@ -90,12 +90,19 @@ def test_a_sub_dataset_without_test_passages(run, corpus):
     expect_one_line(run_with(run, "corpus.paths=[split.jsonl]"), "law", "test")
 
 
-def test_an_unknown_architecture(run, corpus, tmp_path):
-    from transformers import OPTConfig
+@pytest.mark.ray
+def test_an_lm_without_attention(run, corpus, lm_folder, tmp_path, cluster):
+    from transformers import AutoModelForCausalLM, MambaConfig
 
-    OPTConfig().save_pretrained(tmp_path / "opt")
-    expect_one_line(run_with(run, f"probe.model={tmp_path / 'opt'}"), "opt", "gpt_neox")
-    assert not (corpus / "run").exists()
+    folder = tmp_path / "mamba"
+    shutil.copytree(lm_folder("gpt_neox"), folder)
+    (folder / "model.safetensors").unlink()
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "vocab_size": 400}
+    AutoModelForCausalLM.from_config(MambaConfig(**sizes)).save_pretrained(folder)
+    code, _, err = run_with(run, f"probe.model={folder}")
+    assert code == 2
+    assert "mamba" in err.splitlines()[-1]
+    assert "no attention" in err.splitlines()[-1]
 
 
 @pytest.mark.ray

@@ -17,7 +17,7 @@ from tests.generation.live_samples import ScriptedScorer, verdict
 
 @pytest.fixture
 def scorer(lm_folder):
-    probe = Probe(ProbeConfig(model=str(lm_folder("gpt_neox")), window=4))
+    probe = Probe(ProbeConfig(dtype="float32", model=str(lm_folder("gpt_neox")), window=4))
     return ScriptedScorer(probe)
 
 
@@ -245,6 +245,6 @@ def test_options_outside_their_range(scorer, options, line):
 def test_what_cannot_be_written_on(scorer, lm_folder):
     with pytest.raises(TextError, match="prompt is empty"):
         next(generate(scorer, " \n"))
-    bert = Probe(ProbeConfig(model=str(lm_folder("bert"))))
+    bert = Probe(ProbeConfig(dtype="float32", model=str(lm_folder("bert"))))
     with pytest.raises(ProbeError, match="cannot write"):
         next(generate(ScriptedScorer(bert), "The sea"))

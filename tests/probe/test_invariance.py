@@ -22,7 +22,7 @@ def exact(monkeypatch):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_padding_and_batch_size_do_not_matter(lm_folder, family):
-    config = ProbeConfig(model=str(lm_folder(family)), window=3)
+    config = ProbeConfig(dtype="float32", model=str(lm_folder(family)), window=3)
     alone = [Probe(config).states([text])[0] for text in TEXTS]
     for batch_tokens in (1, 100, 10_000):
         together = Probe(config.model_copy(update={"batch_tokens": batch_tokens})).states(TEXTS)
@@ -33,7 +33,7 @@ def test_padding_and_batch_size_do_not_matter(lm_folder, family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_windows_are_means_of_single_tokens(lm_folder, family):
-    one = ProbeConfig(model=str(lm_folder(family)), window=1)
+    one = ProbeConfig(dtype="float32", model=str(lm_folder(family)), window=1)
     tokens = Probe(one).states([TEXTS[0]])[0]
     windows = Probe(one.model_copy(update={"window": 4})).states([TEXTS[0]])[0]
     for w, values in enumerate(windows.values):
@@ -46,7 +46,7 @@ def test_windows_are_means_of_single_tokens(lm_folder, family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_long_text_is_read_whole(lm_folder, family):
     """No token is lost or read twice where a text is longer than the context."""
-    config = ProbeConfig(model=str(lm_folder(family)), window=1)
+    config = ProbeConfig(dtype="float32", model=str(lm_folder(family)), window=1)
     text = " ".join(TEXTS * 5)
     states = Probe(config).states([text])[0]
     assert len(states.values) == states.tokens > 3 * 64
@@ -58,7 +58,7 @@ def test_a_long_text_is_read_whole(lm_folder, family):
 
 def test_chunks_of_a_long_text_see_their_run_up(lm_folder):
     """A kept token of a later chunk is what the LM gives with the run-up before it."""
-    config = ProbeConfig(model=str(lm_folder("llama")), window=1)
+    config = ProbeConfig(dtype="float32", model=str(lm_folder("llama")), window=1)
     probe = Probe(config)
     text = " ".join(TEXTS * 5)
     ids = probe.lm.tokenizer(text, add_special_tokens=False)["input_ids"]
@@ -106,7 +106,7 @@ def test_random_projection_is_fixed_and_keeps_lengths():
 def test_errors_name_what_to_do(lm_folder, tmp_path):
     neox = str(lm_folder("gpt_neox"))
     with pytest.raises(TextError, match="text 1 is empty"):
-        Probe(ProbeConfig(model=neox)).states(["fine", "  \n"])
+        Probe(ProbeConfig(dtype="float32", model=neox)).states(["fine", "  \n"])
     with pytest.raises(ProbeError, match=r"layers 0\.\.2, got 3"):
         Probe(ProbeConfig(model=neox, layers=(3,)))
     with pytest.raises(ProbeError, match="cannot be loaded"):
@@ -117,16 +117,8 @@ def test_errors_name_what_to_do(lm_folder, tmp_path):
         Probe(ProbeConfig(model=neox, module_pattern="attention.dense"))
 
 
-def test_an_unknown_architecture_lists_the_known_ones(tmp_path):
-    from transformers import OPTConfig
-
-    OPTConfig().save_pretrained(tmp_path)
-    with pytest.raises(ProbeError, match=r"'opt'; built in are bert, gpt2.*module_pattern"):
-        Probe(ProbeConfig(model=str(tmp_path)))
-
-
-def test_a_pattern_reads_what_the_table_reads(lm_folder):
-    base = ProbeConfig(model=str(lm_folder("gpt_neox")))
+def test_a_pattern_reads_what_is_found(lm_folder):
+    base = ProbeConfig(dtype="float32", model=str(lm_folder("gpt_neox")))
     pattern = base.model_copy(update={"module_pattern": "layers.{layer}.attention.dense"})
     np.testing.assert_array_equal(
         Probe(base).states(TEXTS)[3].values, Probe(pattern).states(TEXTS)[3].values

@@ -14,7 +14,7 @@ CAUSAL = FAMILIES[:3]
 
 def make(lm_folder, family, **options) -> Probe:
     options = {"window": 1, "embeddings": False, **options}
-    return Probe(ProbeConfig(model=str(lm_folder(family)), **options))
+    return Probe(ProbeConfig(dtype="float32", model=str(lm_folder(family)), **options))
 
 
 def forward(probe: Probe, text: str):
@@ -43,7 +43,7 @@ def value_vectors(probe: Probe, layer: int, hidden: torch.Tensor) -> torch.Tenso
     """The heads' value vectors [heads, T, d], computed from the layer's weights alone."""
     heads = probe.lm.model.config.num_attention_heads
     family = probe.lm.model.config.model_type
-    block = probe.lm.base.get_submodule(probe.lm.architecture.layer.format(layer=layer))
+    block = probe.lm.base.get_submodule(probe.lm.architecture.blocks[layer].path)
     T, D = hidden.shape
     if family == "gpt_neox":
         qkv = block.attention.query_key_value(block.input_layernorm(hidden))
@@ -72,8 +72,7 @@ def test_heads_tap_is_attention_weights_times_values(lm_folder, family):
 def test_attention_tap_is_the_projection_of_the_heads_tap(lm_folder, family):
     heads = make(lm_folder, family, tap="heads", layers=(2,)).states([TEXTS[3]])[0].values
     probe = make(lm_folder, family, tap="attention", layers=(2,))
-    block = probe.lm.base.get_submodule(probe.lm.architecture.layer.format(layer=2))
-    project = block.get_submodule(probe.lm.architecture.attention)
+    project = probe.lm.base.get_submodule(probe.lm.architecture.blocks[2].attention)
     expected = project(torch.from_numpy(heads).float()).detach()
     got = probe.states([TEXTS[3]])[0].values
     np.testing.assert_allclose(got, expected.numpy(), atol=5e-3)
@@ -105,7 +104,7 @@ def test_embeddings_stand_first(lm_folder, family):
 def test_early_exit_changes_nothing_and_saves_the_later_layers(lm_folder, family):
     probe = make(lm_folder, family, layers=(0,))
     calls = []
-    last = probe.lm.base.get_submodule(probe.lm.architecture.layer.format(layer=2))
+    last = probe.lm.base.get_submodule(probe.lm.architecture.blocks[2].path)
     last.register_forward_hook(lambda *_: calls.append(1))
     early = probe.states(TEXTS)[0].values
     assert not calls

@@ -27,7 +27,9 @@ def exact(monkeypatch):
 
 
 def make(lm_folder, family, **options) -> Probe:
-    return Probe(ProbeConfig(model=str(lm_folder(family)), **{"window": WINDOW, **options}))
+    return Probe(
+        ProbeConfig(dtype="float32", model=str(lm_folder(family)), **{"window": WINDOW, **options})
+    )
 
 
 def feed(stream: StateStream, probe: Probe, ids: list[int], sizes: list[int]) -> None:
@@ -91,9 +93,7 @@ def test_behind_a_prompt_it_is_the_full_pass_at_the_texts_positions(lm_folder, f
     text, got = streamed(probe, [*prompt, *ids], prompt=len(prompt), sizes=sizes)
     assert text == probe.lm.tokenizer.decode(ids)
     seen = []
-    module = probe.lm.base.get_submodule(
-        f"{probe.lm.architecture.layer.format(layer=1)}.{probe.lm.architecture.attention}"
-    )
+    module = probe.lm.base.get_submodule(probe.lm.architecture.blocks[1].attention)
     hook = module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0][0]))
     whole = torch.tensor([[*prompt, *ids]])
     with torch.no_grad():

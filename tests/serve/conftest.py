@@ -74,4 +74,6 @@ def _service_log_propagates(monkeypatch):
 
 @pytest.fixture
 def scorer(lm_folder):
-    return ScriptedScorer(Probe(ProbeConfig(model=str(lm_folder("gpt_neox")), window=4)))
+    return ScriptedScorer(
+        Probe(ProbeConfig(dtype="float32", model=str(lm_folder("gpt_neox")), window=4))
+    )

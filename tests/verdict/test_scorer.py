@@ -9,7 +9,7 @@ import pytest
 from copylens.detector.measures import measure
 from copylens.errors import ModelError, ProbeError, TextError
 from copylens.evidence.building import build_index, evidence_uri
-from copylens.probe.lm import weight_hash
+from copylens.probe.identity import lm_hash
 from copylens.probe.probe import Probe
 from copylens.records import Passage
 from copylens.verdict.scorer import Scorer, check_probe
@@ -169,7 +169,7 @@ def test_each_channel_reads_its_own(words_and_states) -> None:
 
 def test_an_lm_of_other_weights_is_refused(lm_folder) -> None:
     config = config_of(lm=True).probe.model_copy(update={"model": str(lm_folder("gpt_neox"))})
-    right = weight_hash(config)
+    right = lm_hash(config)
     check_probe(config, right)
     check_probe(config, None)
     with pytest.raises(ModelError, match=f"weights {right[:12]}, expected 0000.*--probe"):
@@ -181,7 +181,7 @@ def test_two_scorers_share_an_lm_only_where_it_is_the_very_same(words_and_states
     config = words_and_states.config
     probe = config.probe.model_copy(update={"model": str(lm_folder("gpt_neox"))})
     config = config.model_copy(update={"probe": probe})
-    weights = {"probe_weights": weight_hash(probe)}
+    weights = {"probe_weights": lm_hash(probe)}
     first = Scorer(model, RIGHTS, config, weights, probe=Probe(probe, config.seed))
     second, other = (Scorer(model, RIGHTS, config, w) for w in (weights, {"probe_weights": "x"}))
     assert second.share_lm(first) and second.probe.lm is first.probe.lm

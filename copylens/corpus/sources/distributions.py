@@ -3,7 +3,6 @@
 Text with a known holder and licence that every machine has on which CopyLens runs.
 """
 
-import difflib
 import os
 import platform
 import re
@@ -12,12 +11,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from email.utils import getaddresses
-from importlib import metadata
 from pathlib import Path
 from typing import cast
 
 from copylens.corpus.sources.rows import Row
 from copylens.errors import CorpusError
+from copylens.store.installed import canonical, distribution, not_installed
 
 STDLIB = "stdlib"
 # Folders in the standard library's directory that hold other people's code, or none.
@@ -94,10 +93,9 @@ def open_distribution(uri: str) -> DistributionSource:
     name = uri.removeprefix("dist://").strip("/")
     if name == STDLIB:
         return _open_stdlib(uri)
-    try:
-        found = metadata.distribution(name)
-    except (metadata.PackageNotFoundError, ValueError):
-        raise CorpusError(_not_installed(uri, name)) from None
+    found = distribution(name)
+    if found is None:
+        raise CorpusError(not_installed(uri, name))
     # Typed as a protocol without .get_all defaults; it is an email.message.Message.
     info = cast(Message, found.metadata)
     files = [file for file in found.files or [] if str(file).endswith(".py")]
@@ -112,11 +110,6 @@ def open_distribution(uri: str) -> DistributionSource:
         source_url=_source_url(info),
         files={str(file): Path(str(file.locate())) for file in sorted(files, key=str)},
     )
-
-
-def canonical(name: str) -> str:
-    """A distribution's name in the one spelling that package indexes use."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def holder_of(info: Message) -> str:
@@ -179,10 +172,3 @@ def _source_url(info: Message) -> str:
         if label in urls:
             return urls[label]
     return str(info.get("Home-page") or "")
-
-
-def _not_installed(uri: str, name: str) -> str:
-    installed = {canonical(str(d.metadata["Name"])) for d in metadata.distributions()}
-    near = difflib.get_close_matches(canonical(name), sorted(installed), n=3, cutoff=0.5)
-    hint = f"; near names: {', '.join(near)}" if near else ""
-    return f"'{uri}': no distribution '{name}' is installed; run `pip install {name}`{hint}"

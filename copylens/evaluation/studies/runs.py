@@ -17,7 +17,8 @@ from copylens.evaluation.studies import (
     robustness,
 )
 from copylens.evaluation.studies.inputs import StudyInput
-from copylens.probe.lm import is_causal, weight_hash
+from copylens.probe.identity import lm_hash
+from copylens.probe.lm import is_causal
 from copylens.store import storage
 from copylens.store.stages import upstream_hash
 
@@ -111,7 +112,7 @@ def check_settings(config: RunConfig) -> None:
         if not config.channels.attention:
             raise ConfigError("evaluation.studies: controls needs channels.attention=true")
         if settings.control_model:
-            weight_hash(controls.control_config(config).probe)
+            lm_hash(controls.control_config(config).probe)
 
 
 def _at_least(key: str, amount: int, least: int) -> None:
@@ -148,7 +149,7 @@ def study_key(config: RunConfig, name: Study, best_text: str) -> str:
     """Fingerprint of all that a study's figures depend on: settings, model, control model."""
     control = ""
     if name == "controls" and config.evaluation.control_model:
-        control = weight_hash(controls.control_config(config).probe)
+        control = lm_hash(controls.control_config(config).probe)
     return fingerprint(
         name,
         config.evaluation.model_dump(mode="json", exclude=_BESIDE),

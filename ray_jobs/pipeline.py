@@ -18,7 +18,7 @@ def run_stages(config: RunConfig, names: Sequence[str]) -> Iterator[dict[str, An
     takes seconds to import.
     """
     if "embed" in names:
-        from copylens.probe.identity import lm_hash
+        from copylens.probe.loading.identity import lm_hash
 
         # Before anything is written: a run whose LM is missing would stop at its second stage.
         lm_hash(config.probe)

@@ -8,7 +8,7 @@ from copylens.config.schema import CorpusConfig, ProbeConfig, RunConfig
 from copylens.corpus.manifest import load_manifest
 from copylens.evaluation.studies.refit import embed_passages, refit
 from copylens.fit.data import TextSet, TrainingData
-from copylens.probe.identity import lm_hash
+from copylens.probe.loading.identity import lm_hash
 from copylens.probe.probe import Probe
 from copylens.records import FloatArray, Passage
 from copylens.store import storage

@@ -15,8 +15,8 @@ from copylens.audit.self_comparison import changed_words, increase, second_half
 from copylens.audit.token_scores import TokenScores, token_scores
 from copylens.config.schema import ProbeConfig, RunConfig, fingerprint
 from copylens.errors import CorpusError
-from copylens.probe.identity import lm_hash
 from copylens.probe.lm import load_language_model
+from copylens.probe.loading.identity import lm_hash
 from copylens.records import AnyArray, FloatArray
 from copylens.store import storage
 from copylens.store.markers import facts_of, is_published, mark

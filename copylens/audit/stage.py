@@ -10,7 +10,7 @@ from copylens.audit.reading import ReadTask, load_reading
 from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import load_manifest
 from copylens.corpus.sources.opening import open_source
-from copylens.probe.identity import lm_hash
+from copylens.probe.loading.identity import lm_hash
 from copylens.store import storage
 
 

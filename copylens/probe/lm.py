@@ -12,11 +12,11 @@ from torch import nn
 
 from copylens.config.schema import ProbeConfig
 from copylens.errors import ProbeError, one_line
-from copylens.probe.adapter import with_adapter
 from copylens.probe.architectures import Architecture, find_architecture, named_architecture
-from copylens.probe.gguf import dequantised
-from copylens.probe.location import locate
-from copylens.probe.mapping import map_weights
+from copylens.probe.loading.adapter import with_adapter
+from copylens.probe.loading.gguf import dequantised
+from copylens.probe.loading.location import locate
+from copylens.probe.loading.mapping import map_weights
 
 
 @dataclass(frozen=True)

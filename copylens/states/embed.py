@@ -9,7 +9,7 @@ import numpy as np
 from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import corpus_uri, load_manifest, read_shard
 from copylens.corpus.quarantine import results_or_reasons
-from copylens.probe.identity import lm_hash
+from copylens.probe.loading.identity import lm_hash
 from copylens.probe.probe import Probe
 from copylens.records import SPLITS, Passage, SplitName, States
 from copylens.states import shards

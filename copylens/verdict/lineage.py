@@ -7,7 +7,7 @@ from typing import Any
 
 from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import load_manifest
-from copylens.probe.identity import lm_hash
+from copylens.probe.loading.identity import lm_hash
 
 
 def lineage_of(config: RunConfig) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from copylens.detector.open_set import open_scores
 from copylens.errors import LevelError, ModelError, ProbeError
 from copylens.evidence.index import Citation
 from copylens.fit.model import FittedModel
-from copylens.probe.identity import lm_hash
+from copylens.probe.loading.identity import lm_hash
 from copylens.probe.probe import Probe
 from copylens.records import (
     FloatArray,

@@ -9,7 +9,7 @@ import pytest
 from copylens.detector.measures import measure
 from copylens.errors import ModelError, ProbeError, TextError
 from copylens.evidence.building import build_index, evidence_uri
-from copylens.probe.identity import lm_hash
+from copylens.probe.loading.identity import lm_hash
 from copylens.probe.probe import Probe
 from copylens.records import Passage
 from copylens.verdict.scorer import Scorer, check_probe

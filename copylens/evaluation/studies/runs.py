@@ -17,8 +17,8 @@ from copylens.evaluation.studies import (
     robustness,
 )
 from copylens.evaluation.studies.inputs import StudyInput
-from copylens.probe.identity import lm_hash
 from copylens.probe.lm import is_causal
+from copylens.probe.loading.identity import lm_hash
 from copylens.store import storage
 from copylens.store.stages import upstream_hash
 

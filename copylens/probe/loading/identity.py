@@ -7,7 +7,7 @@ from pathlib import Path
 
 from copylens.config.schema import ProbeConfig
 from copylens.errors import ProbeError
-from copylens.probe.location import locate
+from copylens.probe.loading.location import locate
 from copylens.store import storage
 
 # Weights, tokenizer, configuration, chat template; no model card, and no optimiser state.

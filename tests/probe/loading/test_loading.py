@@ -13,15 +13,15 @@ import torch
 from copylens.config.schema import ProbeConfig
 from copylens.errors import ProbeError
 from copylens.probe import lm as loading
-from copylens.probe import location
-from copylens.probe.gguf import dequantised
-from copylens.probe.identity import lm_hash, lm_identity
 from copylens.probe.lm import load_language_model, torch_dtype
-from copylens.probe.location import locate
-from copylens.probe.mapping import map_weights
+from copylens.probe.loading import location
+from copylens.probe.loading.gguf import dequantised
+from copylens.probe.loading.identity import lm_hash, lm_identity
+from copylens.probe.loading.location import locate
+from copylens.probe.loading.mapping import map_weights
 from copylens.probe.probe import Probe
 from tests.conftest import TEXTS
-from tests.probe.gguf_samples import write_gguf
+from tests.probe.loading.gguf_samples import write_gguf
 
 
 @pytest.fixture(autouse=True)
@@ -84,7 +84,7 @@ def test_a_gguf_file_gives_the_states_of_the_lm_that_it_was_made_of(llama, tmp_p
 def test_a_gguf_file_is_dequantised_once(llama, tmp_path, monkeypatch):
     file = write_gguf(llama, tmp_path / "tiny.gguf")
     first = dequantised(file, "float32")
-    monkeypatch.setattr("copylens.probe.gguf._save_plain", None)
+    monkeypatch.setattr("copylens.probe.loading.gguf._save_plain", None)
     assert dequantised(file, "float32") == first
     copy = shutil.copy(file, tmp_path / "copy.gguf")
     assert dequantised(Path(copy), "float32") == first, "by its content, not by its place"

@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
+from scipy.special import log_softmax
 
-from copylens.attributor.attention.network import AttributorNetwork
+from copylens.attributor.attention.reader import Reader
 from copylens.attributor.attention.training import predict
 from copylens.attributor.fusion import ChannelFusion
 from copylens.attributor.lexical.classifier import LexicalClassifier
 from copylens.attributor.timeline import Explanations, explain
 from copylens.records import FloatArray, IntArray, States
-
-_T = TypeVar("_T")
 
 SEGMENT_TOKENS = 32
 """Tokens per segment of the time line: a line or two of text, enough to tell sources apart."""
@@ -27,9 +25,8 @@ class ChannelScores:
         text: channel -> [N, K] log-probabilities of the whole text.
         segments: channel -> N arrays [S, K] of log-probabilities of its segments.
         spans: N arrays [S, 2] of character offsets of the segments, end exclusive.
-        affinity: measure -> [N, K] how well a text fits each sub-dataset, not normalised: low for
-            all of them where a text is atypical of all; see `LexicalReading`. Empty without the
-            lexical channel.
+        affinity: channel or measure -> [N, K] how well a text fits each sub-dataset, not
+            normalised: low for all of them where a text is atypical of all; see `LexicalReading`.
         segment_affinity: measure -> N arrays [S, K], the same of the segments.
         tokens: [N] length of each text.
         features: [N, Z] pooled states, for the detector's space; Z = 0 without the attention
@@ -50,12 +47,12 @@ class Channels:
     """The fitted channels, each able to answer alone; None where one is off.
 
     Attributes:
-        attention: the LSTM over the states (Inner-Probe, stage 1).
+        attention: the reader of the states (Inner-Probe, stage 1): ridge regression or the LSTM.
         lexical: words and characters.
         window: tokens per state window.
     """
 
-    attention: AttributorNetwork | None
+    attention: Reader | None
     lexical: LexicalClassifier | None
     window: int
 
@@ -70,8 +67,11 @@ class Channels:
         features = np.zeros((len(states), 0), dtype=np.float32)
         if self.attention is not None:
             network = predict(self.attention, tuple(item.values for item in states))
-            text["attention"], features = network.text, network.features
-            segments["attention"] = tuple(segment_means(w, per_segment) for w in network.windows)
+            affinity["attention"], features = network.text, network.features
+            found = tuple(segment_means(w, per_segment) for w in network.windows)
+            segment_affinity["attention"] = found
+            text["attention"] = np.asarray(log_softmax(network.text, axis=1))
+            segments["attention"] = tuple(np.asarray(log_softmax(w, axis=1)) for w in found)
         if self.lexical is not None:
             # Texts and segments in one go: for one text a second call costs as much as the first.
             slices = [text[start:end] for text, span in zip(texts, spans) for start, end in span]
@@ -126,12 +126,12 @@ class Attributor:
 
     def support(self, scores: ChannelScores) -> FloatArray:
         """[N, K] fused logits before they are normalised: low for all where a text fits none."""
-        return self.text_fusion.logits(scores.text | _unnormalised(scores.affinity))
+        return self.text_fusion.logits(scores.affinity)
 
     def segment_support(self, scores: ChannelScores) -> list[FloatArray]:
         """The same of the segments, [S, K] per text."""
-        unnormalised = _unnormalised(scores.segment_affinity)
-        return fused_segments(self.segment_fusion.logits, scores.segments | unnormalised)
+        fits = {name: scores.segment_affinity[name] for name in self.segment_fusion.weights}
+        return fused_segments(self.segment_fusion.logits, fits)
 
     def timelines(self, scores: ChannelScores) -> list[FloatArray]:
         """Per text the shares of its segments among the registered, [S, K], rows sum to 1."""
@@ -163,11 +163,6 @@ class Attributor:
         ]
 
 
-def _unnormalised(affinity: Mapping[str, _T]) -> dict[str, _T]:
-    """The lexical channel's scores before they are normalised, where it is on."""
-    return {"lexical": affinity["support"]} if "support" in affinity else {}
-
-
 def shares_of(timelines: Sequence[FloatArray], spans: Sequence[IntArray]) -> FloatArray:
     """Shares of whole texts [N, K]: means over their segments, weighted by characters."""
     return np.stack([segment_weights(span) @ row for row, span in zip(timelines, spans)])
@@ -197,7 +192,7 @@ def segment_spans(spans: IntArray, per_segment: int) -> IntArray:
 
 
 def segment_means(windows: FloatArray, per_segment: int) -> FloatArray:
-    """Mean log-probabilities of each segment's windows, [W, K] -> [S, K]."""
+    """Mean logits of each segment's windows, [W, K] -> [S, K]."""
     starts = np.arange(0, len(windows), per_segment)
     sizes = np.diff(np.append(starts, len(windows)))
     return np.asarray(np.add.reduceat(windows, starts, axis=0) / sizes[:, None])

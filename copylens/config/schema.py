@@ -63,15 +63,17 @@ class ProbeConfig(Section):
         default=None, description="folder or hub id of a LoRA or other PEFT adapter of the LM"
     )
     tap: Tap = Field(default="heads", description="what is read in each layer")
-    layers: Literal["all"] | tuple[int, ...] = Field(
-        default="all", description="0-based layers; negative ones count from the last"
+    layers: Literal["middle", "all"] | tuple[int, ...] = Field(
+        default="middle",
+        description="0-based layers; negative ones count from the last. middle: five of the middle "
+        "third, all of an LM with fewer than nine; later ones are not computed",
     )
     fusion: Fusion = Field(default="concat", description="how layers are joined")
     project_dim: int = Field(
         default=128, ge=1, description="features per layer with fusion: project"
     )
-    window: int = Field(default=16, ge=1, description="tokens averaged into one state")
-    embeddings: bool = Field(default=True, description="token embeddings beside the states")
+    window: int = Field(default=32, ge=1, description="tokens averaged into one state")
+    embeddings: bool = Field(default=False, description="token embeddings beside the states")
     max_tokens: int | None = Field(
         default=None, ge=8, description="tokens per passage; null = the LM's context length"
     )
@@ -90,8 +92,12 @@ class ProbeConfig(Section):
 
 
 class AttributorConfig(Section):
-    """The LSTM that turns states into shares, and how it is trained."""
+    """What turns states into shares, and how it is trained."""
 
+    reader: Literal["ridge", "lstm"] = Field(
+        default="ridge",
+        description="ridge regression on the mean state, or the paper's LSTM over the windows",
+    )
     hidden: int = Field(default=96, ge=1, description="LSTM width")
     projection: int = Field(default=128, ge=1, description="width the states are projected to")
     dropout: float = Field(default=0.3, ge=0, lt=1)

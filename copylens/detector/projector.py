@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from copylens.attributor.attention.network import AttributorNetwork
+from copylens.attributor.attention.reader import Reader
 from copylens.attributor.attention.training import predict
 from copylens.config.schema import DetectorConfig
 from copylens.detector.contrastive import nt_xent, supcon
@@ -56,7 +56,7 @@ class Projector(nn.Module):
 
 
 def fit_projector(
-    network: AttributorNetwork,
+    reader: Reader,
     states: Sequence[States],
     labels: IntArray,
     config: DetectorConfig,
@@ -67,7 +67,7 @@ def fit_projector(
     Two random crops of a passage attract (NT-Xent), and so do passages of one sub-dataset
     (SupCon); each loss has its switch. It takes seconds, so every worker fits the same projector.
     """
-    views = _cropped_features(network, states, seed)  # [V, N, F]
+    views = _cropped_features(reader, states, seed)  # [V, N, F]
     torch.manual_seed(seed)
     projector = Projector(ProjectorShape(views.shape[2], config.embedding))
     projector.mean = views.mean(dim=(0, 1))
@@ -104,13 +104,13 @@ def _contrast(first: Tensor, second: Tensor, labels: Tensor, config: DetectorCon
     return loss
 
 
-def _cropped_features(network: AttributorNetwork, states: Sequence[States], seed: int) -> Tensor:
+def _cropped_features(reader: Reader, states: Sequence[States], seed: int) -> Tensor:
     """Attributor features of random crops of every passage, [V, N, F]."""
     generator = np.random.default_rng([seed, 13])
     views = []
     for _ in range(_VIEWS):
         cropped = [_crop(item, generator) for item in states]
-        features = predict(network, tuple(item.values for item in cropped)).features
+        features = predict(reader, tuple(item.values for item in cropped)).features
         views.append(torch.from_numpy(features))
     return torch.stack(views)
 

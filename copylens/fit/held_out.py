@@ -109,7 +109,7 @@ def fit_channels(
     fold: int | None = None,
     whole: Channels | None = None,
 ) -> Channels:
-    """The channels that are on: the network as it was fitted, the lexical one fitted here.
+    """The channels that are on: the reader of states as it was fitted, the lexical one fitted here.
 
     Args:
         data: its train without the fold.
@@ -130,7 +130,7 @@ def fit_channels(
             background=data.background,
             gate=whole.lexical.gate if whole and whole.lexical else None,
         )
-    return Channels(state.network(fold), lexical, config.probe.window)
+    return Channels(state.reader(fold), lexical, config.probe.window)
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,9 @@ from typing import Any
 import torch
 
 from copylens.attributor.attention.dataset import StateSet, state_set
-from copylens.attributor.attention.network import AttributorNetwork, NetworkShape
-from copylens.attributor.attention.training import Progress, fit_network
+from copylens.attributor.attention.fit import fit_reader
+from copylens.attributor.attention.reader import Reader, build_reader
+from copylens.attributor.attention.training import Progress
 from copylens.config.schema import RunConfig
 from copylens.detector.projector import Projector, ProjectorShape, fit_projector
 from copylens.fit.cross_fit import CrossFit
@@ -54,22 +55,22 @@ class FitState:
             current=None if current is None else Progress(**current),
         )
 
-    def keep(self, name: str, module: AttributorNetwork | Projector) -> None:
-        """Adds a finished network."""
+    def keep(self, name: str, module: Reader | Projector) -> None:
+        """Adds a finished reader or projector."""
         self.finished[name] = {"shape": vars(module.shape), "state": module.state_dict()}
         self.current = None
 
-    def network(self, fold: int | None = None) -> AttributorNetwork | None:
-        """The attention channel's network fitted without a fold of train (None: on all of it).
+    def reader(self, fold: int | None = None) -> Reader | None:
+        """The attention channel's reader fitted without a fold of train (None: on all of it).
 
         None where it has not been fitted.
         """
         saved = self.finished.get(fit_name(fold))
         if saved is None:
             return None
-        network = AttributorNetwork(NetworkShape(**saved["shape"]))
-        network.load_state_dict(saved["state"])
-        return network.eval()
+        reader = build_reader(saved["shape"])
+        reader.load_state_dict(saved["state"])
+        return reader.eval()
 
     def projector(self) -> Projector | None:
         """The detector's projector; None where it has not been fitted."""
@@ -110,7 +111,7 @@ def fit_networks(
             state.current = progress
             on_epoch(state, name)
 
-        network, progress = fit_network(
+        reader, curve = fit_reader(
             _state_set(data.train.subset(cross_fit.kept(fold))),
             _state_set(data.val),
             data.classes,
@@ -120,25 +121,26 @@ def fit_networks(
             on_epoch=report,
             device=device,
         )
-        state.keep(name, network)
-        state.curves[name] = progress.curve
+        state.keep(name, reader)
+        state.curves[name] = curve
     _fit_projector(config, data.train, cross_fit, state)
     return state
 
 
 def _fit_projector(config: RunConfig, train: TextSet, cross_fit: CrossFit, state: FitState) -> None:
     """Fits the projector if it is asked for, unless val is judged by fits per fold: the detector's
-    space belongs to the network fitted on all of train.
+    space belongs to the reader fitted on all of train.
     """
-    network = state.network()
+    reader = state.reader()
     asked = config.detector.projector and not cross_fit.folds
-    if network is None or _PROJECTOR in state.finished or not asked:
+    if reader is None or _PROJECTOR in state.finished or not asked:
         return
     state.keep(
         _PROJECTOR,
-        fit_projector(network, train.states, train.labels, config.detector, config.seed),
+        fit_projector(reader, train.states, train.labels, config.detector, config.seed),
     )
 
 
 def _state_set(texts: TextSet) -> StateSet:
-    return state_set([item.values for item in texts.states], texts.labels)
+    values = [item.values for item in texts.states]
+    return state_set(values, texts.labels, texts.group_index)

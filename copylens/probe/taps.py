@@ -5,12 +5,16 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from copylens.config.schema import Tap
 from copylens.errors import ProbeError
 from copylens.probe.architectures import Architecture, Block, submodule
 from copylens.probe.listen import listen
+
+_MANY = 9
+_MIDDLE = 5
 
 Receive = Callable[[int, Tensor], None]
 
@@ -25,6 +29,8 @@ def resolve_layers(
     """0-based layer numbers in ascending order; negative ones count from the last.
 
     `all` are those that have what is tapped: hybrid LMs have attention in some layers only.
+    `middle` are five of the middle third of these, where most of what tells sources apart is
+    (docs/experiments.md); of fewer than nine it is all.
 
     Raises:
         ProbeError: a number is outside the LM's layers, or such a layer has nothing to tap.
@@ -33,6 +39,9 @@ def resolve_layers(
     having = tuple(n for n, block in enumerate(architecture.blocks) if _path(block, tap))
     if not having:
         raise ProbeError(f"probe.tap: this LM has no module that is known as its {tap}")
+    if layers == "middle" and len(having) >= _MANY:
+        places = np.linspace(len(having) / 3, 2 * len(having) / 3 - 1, _MIDDLE)
+        return tuple(sorted({having[round(place)] for place in places}))
     if isinstance(layers, str):
         return having
     for layer in layers:

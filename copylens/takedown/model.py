@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import sparse
 
-from copylens.attributor.attention.network import AttributorNetwork
+from copylens.attributor.attention.reader import Reader, build_reader
 from copylens.attributor.attributor import Attributor, Channels
 from copylens.attributor.lexical.class_lm import ClassLanguageModel, Level
 from copylens.attributor.lexical.classifier import LexicalClassifier, lexical_views
@@ -21,7 +21,7 @@ from copylens.fit.data import TextSet
 from copylens.records import FloatArray
 from copylens.text import Ids
 
-_HEADS = ("window_head", "moment_head")
+_HEADS = ("window_head", "moment_head", "head")
 
 
 def attributor_without(attributor: Attributor, place: int, train: TextSet) -> Attributor:
@@ -40,7 +40,7 @@ def attributor_without(attributor: Attributor, place: int, train: TextSet) -> At
         # what would have gone to this one stays where it is.
         switch_probability=attributor.switch_probability * (len(names) - 1) / len(names),
         channels=Channels(
-            None if attention is None else network_without(attention, place),
+            None if attention is None else reader_without(attention, place),
             None if lexical is None else lexical_without(lexical, place, train.texts),
             channels.window,
         ),
@@ -54,15 +54,14 @@ def space_without(space: Space | None, place: int) -> Space | None:
     return Space(space.projector, np.delete(space.centres, place, axis=0))
 
 
-def network_without(network: AttributorNetwork, place: int) -> AttributorNetwork:
-    """Its row goes from both heads."""
-    shape = replace(network.shape, classes=network.shape.classes - 1)
-    kept = [k for k in range(network.shape.classes) if k != place]
-    smaller = AttributorNetwork(shape)
+def reader_without(reader: Reader, place: int) -> Reader:
+    """Its row goes from every head."""
+    kept = [k for k in range(reader.shape.classes) if k != place]
+    smaller = build_reader(vars(reader.shape) | {"classes": len(kept)})
     smaller.load_state_dict(
         {
             key: value[kept] if key.startswith(_HEADS) else value
-            for key, value in network.state_dict().items()
+            for key, value in reader.state_dict().items()
         }
     )
     return smaller.eval()

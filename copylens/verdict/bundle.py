@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from copylens.attributor.attention.network import AttributorNetwork, NetworkShape
+from copylens.attributor.attention.reader import build_reader
 from copylens.attributor.attributor import Attributor, Channels
 from copylens.attributor.fusion import ChannelFusion
 from copylens.attributor.lexical.classifier import LexicalClassifier
@@ -151,8 +151,7 @@ def _numbers(model: FittedModel) -> dict[str, Any]:
 def _model(arrays: Arrays, numbers: dict[str, Any]) -> FittedModel:
     attention, lexical = None, below("lexical", arrays)
     if numbers["attention"] is not None:
-        shape = NetworkShape(**numbers["attention"])
-        attention = _module(AttributorNetwork(shape), "attention", arrays)
+        attention = _module(build_reader(numbers["attention"]), "attention", arrays)
     attributor = Attributor(
         sub_datasets=tuple(numbers["sub_datasets"]),
         channels=Channels(

@@ -44,9 +44,9 @@ def channel_scores(sources: Sequence[Sequence[int]], seed: int, noise: float = 0
         text={"lexical": log_softmax(6 * whole, axis=1)},
         segments={"lexical": tuple(log_softmax(6 * fit, axis=1) for fit in segments)},
         spans=tuple(spans),
-        affinity={"support": whole, "style": whole - 3},
+        affinity={"lexical": whole, "style": whole - 3},
         segment_affinity={
-            "support": tuple(segments),
+            "lexical": tuple(segments),
             "style": tuple(fit - 3 for fit in segments),
         },
         tokens=np.array([TOKENS * len(text) for text in sources]),

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from copylens.attributor.attributor import ChannelScores
+from copylens.attributor.fusion import ChannelFusion
 from copylens.detector.measures import SPACE, STYLE, SUPPORT, Measures, measure
 from tests.detector.detector_samples import (
     NONE,
-    SEGMENTS,
     K,
     attributor,
     channel_scores,
@@ -28,9 +28,9 @@ def test_both_readings_by_hand() -> None:
     scores = channel_scores([*pure(3), *joined(3), *foreign(2)], 0)
     got, explained = measured(scores), attributor().explanations(scores)
     assert set(got.whole) == set(got.changing) == set(got.segments) == {SUPPORT, STYLE}
-    for name in got.whole:
-        np.testing.assert_array_equal(got.whole[name], -scores.affinity[name].max(axis=1))
-        for n, item in enumerate(scores.segment_affinity[name]):
+    for name, read in ((SUPPORT, "lexical"), (STYLE, STYLE)):
+        np.testing.assert_array_equal(got.whole[name], -scores.affinity[read].max(axis=1))
+        for n, item in enumerate(scores.segment_affinity[read]):
             along = [-(explained[n].changing[s] @ item[s]) for s in range(len(item))]
             np.testing.assert_allclose(got.segments[name][n], along)
             assert got.changing[name][n] == pytest.approx(np.mean(along))
@@ -93,12 +93,22 @@ def test_a_text_does_not_depend_on_those_beside_it() -> None:
     assert one.mixed[0] == pytest.approx(all_of_them.mixed[4])
 
 
-def test_without_the_lexical_channel_the_log_probabilities_are_the_support() -> None:
-    scores = replace(channel_scores(pure(4), 5), affinity={}, segment_affinity={})
-    got = measured(scores)
-    assert set(got.whole) == {SUPPORT}
-    np.testing.assert_array_equal(got.whole[SUPPORT], -scores.text["lexical"].max(axis=1))
-    assert [len(item) for item in got.segments[SUPPORT]] == [SEGMENTS] * 4
+def test_the_support_is_the_weighted_sum_of_the_channels_unnormalised() -> None:
+    scores = channel_scores(pure(4), 5)
+    more = {"attention": 2 * scores.affinity["lexical"] + 1}
+    parts = {"attention": tuple(2 * i + 1 for i in scores.segment_affinity["lexical"])}
+    scores = replace(
+        scores,
+        affinity=scores.affinity | more,
+        segment_affinity=scores.segment_affinity | parts,
+        text=scores.text | {"attention": scores.text["lexical"]},
+        segments=scores.segments | {"attention": scores.segments["lexical"]},
+    )
+    both = ChannelFusion({"lexical": 0.5, "attention": 2.0})
+    reader = replace(attributor(), text_fusion=both, segment_fusion=both)
+    fits = 0.5 * scores.affinity["lexical"] + 2.0 * more["attention"]
+    got = measure(reader, scores, reader.explanations(scores))
+    np.testing.assert_allclose(got.whole[SUPPORT], -fits.max(axis=1))
 
 
 def test_a_space_measures_whole_texts_alone() -> None:

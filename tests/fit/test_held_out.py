@@ -191,7 +191,7 @@ def test_scores_of_several_sets_as_one() -> None:
     joined = concatenate(parts)
     whole = channels.scores(data.val.texts[:20], data.val.states[:20])
     np.testing.assert_allclose(joined.text["lexical"], whole.text["lexical"], atol=1e-5)
-    assert joined.affinity.keys() == whole.affinity.keys() >= {"support", "style"}
+    assert joined.affinity.keys() == whole.affinity.keys() >= {"lexical", "style"}
     for name, values in whole.affinity.items():
         np.testing.assert_allclose(joined.affinity[name], values, atol=1e-5)
         pairs = zip(joined.segment_affinity[name], whole.segment_affinity[name], strict=True)

@@ -1,7 +1,7 @@
 """States in memory, batches of them, and mixtures of several passages."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -18,10 +18,12 @@ class StateSet:
     Attributes:
         values: N arrays [W, F] fp16.
         labels: [N] index of the sub-dataset; -1 where it is none of the registered ones.
+        groups: [N] split groups as numbers; empty where they do not matter.
     """
 
     values: tuple[FloatArray, ...]
     labels: IntArray
+    groups: IntArray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -48,12 +50,14 @@ class Batch:
         return Batch(*(value.to(device) for value in vars(self).values()))
 
 
-def state_set(values: Sequence[FloatArray], labels: IntArray) -> StateSet:
+def state_set(
+    values: Sequence[FloatArray], labels: IntArray, groups: IntArray | None = None
+) -> StateSet:
     """Checks that all passages have the same features and puts them together."""
     widths = {array.shape[1] for array in values}
     if len(widths) > 1:
         raise ModelError(f"states of different widths {sorted(widths)}; run embed again")
-    return StateSet(tuple(values), labels)
+    return StateSet(tuple(values), labels, np.zeros(0, np.int64) if groups is None else groups)
 
 
 def moments(data: StateSet) -> tuple[Tensor, Tensor]:

@@ -31,6 +31,7 @@ class NetworkShape:
     hidden: int
     projection: int
     dropout: float
+    reader: str = "lstm"
 
 
 class RowDropout(nn.Module):

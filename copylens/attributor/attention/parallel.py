@@ -6,8 +6,11 @@ additions, so the number of workers is not a hyperparameter.
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, distributed
+
+from copylens.records import FloatArray
 
 
 def rank() -> int:
@@ -38,6 +41,15 @@ def sum_gradients(parameters: Iterable[Tensor]) -> None:
     for p in with_gradient:
         p.grad = flat[start : start + p.numel()].view_as(p).clone()
         start += p.numel()
+
+
+def sum_array(array: FloatArray) -> FloatArray:
+    """Adds up a float64 array over all workers."""
+    if world() == 1:
+        return array
+    total = torch.from_numpy(array)
+    distributed.all_reduce(total)
+    return np.asarray(total.numpy())
 
 
 def sum_value(value: float) -> float:

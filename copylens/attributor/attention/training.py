@@ -13,6 +13,7 @@ from torch.nn import functional
 from copylens.attributor.attention import parallel
 from copylens.attributor.attention.dataset import StateSet, mixed_batch, moments, plain_batch
 from copylens.attributor.attention.network import AttributorNetwork, NetworkOutput, NetworkShape
+from copylens.attributor.attention.reader import Reader
 from copylens.config.schema import AttributorConfig
 from copylens.records import FloatArray, IntArray
 
@@ -122,8 +123,8 @@ class Predictions:
     """Outputs for a whole set.
 
     Attributes:
-        text: [N, K] log-probabilities.
-        windows: N arrays [W, K] of log-probabilities.
+        text: [N, K] logits.
+        windows: N arrays [W, K] of logits.
         features: [N, Z].
     """
 
@@ -133,7 +134,7 @@ class Predictions:
 
 
 @torch.inference_mode()
-def predict(network: AttributorNetwork, values: tuple[FloatArray, ...]) -> Predictions:
+def predict(network: Reader, values: tuple[FloatArray, ...]) -> Predictions:
     """Runs the network over passages, longest first, and gives results in their order."""
     network.eval()
     order = sorted(range(len(values)), key=lambda i: -len(values[i]))
@@ -144,10 +145,8 @@ def predict(network: AttributorNetwork, values: tuple[FloatArray, ...]) -> Predi
         index = order[start : start + _EVAL_BATCH]
         batch = plain_batch(data, index, network.shape.classes)
         out: NetworkOutput = network(batch.values, batch.lengths)
-        text = torch.log_softmax(out.text, dim=1)
-        windows = torch.log_softmax(out.windows, dim=2)
         for row, i in enumerate(index):
-            rows[i] = (text[row], windows[row, : len(values[i])], out.features[row])
+            rows[i] = (out.text[row], out.windows[row, : len(values[i])], out.features[row])
     ordered = [rows[i] for i in range(len(values))]
     return Predictions(
         text=torch.stack([row[0] for row in ordered]).numpy(),
@@ -219,7 +218,7 @@ def _row_seeds(rows: Sequence[int], seed: tuple[int, int, int]) -> list[int]:
     return [int(np.random.SeedSequence([*seed, row]).generate_state(1)[0]) for row in rows]
 
 
-def _device(network: AttributorNetwork) -> torch.device:
+def _device(network: nn.Module) -> torch.device:
     return next(network.parameters()).device
 
 

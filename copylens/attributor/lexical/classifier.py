@@ -38,8 +38,11 @@ class LexicalReading:
 
     @property
     def affinity(self) -> dict[str, FloatArray]:
-        """How well the texts fit each sub-dataset: measure -> [N, K], larger = better."""
-        found = {"support": self.support, "style": self.style}
+        """How well the texts fit each sub-dataset: measure -> [N, K], larger = better.
+
+        That of all words together goes by the channel's name.
+        """
+        found = {"lexical": self.support, "style": self.style}
         return found | ({"background": -self.background} if self.background.size else {})
 
 

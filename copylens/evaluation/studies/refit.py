@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from copylens.attributor.attention.dataset import state_set
-from copylens.attributor.attention.training import fit_network
+from copylens.attributor.attention.fit import fit_reader
 from copylens.attributor.attributor import Channels
 from copylens.config.schema import RunConfig
 from copylens.fit.data import TextSet, TrainingData
@@ -24,10 +24,7 @@ def with_channels(config: RunConfig, *names: str) -> RunConfig:
 
 
 def probe_of(config: RunConfig, lm: LanguageModel) -> Probe:
-    """A probe of another LM that reads as the run's own does.
-
-    Without the LM's loss, which no control needs, so the vocabulary is never scored.
-    """
+    """A probe of another LM that reads as the run's own does."""
     return Probe(config.probe, config.seed, lm)
 
 
@@ -42,14 +39,14 @@ def attention_channel(config: RunConfig, classes: int, train: TextSet, val: Text
 
     The fits without a fold, which only calibrate, are left out.
     """
-    network, _ = fit_network(
-        state_set([item.values for item in train.states], train.labels),
+    reader, _ = fit_reader(
+        state_set([item.values for item in train.states], train.labels, train.group_index),
         state_set([item.values for item in val.states], val.labels),
         classes,
         config.attributor,
         config.seed,
     )
-    return Channels(network, None, config.probe.window)
+    return Channels(reader, None, config.probe.window)
 
 
 def refit(config: RunConfig, data: TrainingData) -> FittedModel:

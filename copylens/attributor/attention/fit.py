@@ -1,0 +1,34 @@
+"""Fits the reader of the attention states that the configuration names."""
+
+from collections.abc import Callable
+
+from copylens.attributor.attention.dataset import StateSet
+from copylens.attributor.attention.reader import Reader
+from copylens.attributor.attention.ridge import fit_ridge
+from copylens.attributor.attention.training import Progress, fit_network
+from copylens.config.schema import AttributorConfig
+
+
+def fit_reader(
+    train: StateSet,
+    val: StateSet,
+    classes: int,
+    config: AttributorConfig,
+    seed: int,
+    resume: Progress | None = None,
+    on_epoch: Callable[[Progress], None] = lambda progress: None,
+    device: str = "cpu",
+) -> tuple[Reader, list[dict[str, float]]]:
+    """The reader and its curve, one entry per epoch; a ridge regression has none.
+
+    Args:
+        val: decides when an LSTM has been trained enough.
+        classes: K.
+        resume, on_epoch, device: of an LSTM; see `fit_network`.
+    """
+    if config.reader == "ridge":
+        return fit_ridge(train, classes, seed), []
+    network, progress = fit_network(
+        train, val, classes, config, seed, resume=resume, on_epoch=on_epoch, device=device
+    )
+    return network, progress.curve

@@ -1,0 +1,226 @@
+"""Ridge regression on a text's mean state: the linear reader of the attention states, in one solve.
+
+The normal equations are sums over passages: every worker adds up its share, and all of them solve
+the same system. Time grows with the passages, memory with the square of the features.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import minimize
+from scipy.special import log_softmax
+from torch import Tensor, nn
+
+from copylens.attributor.attention import parallel
+from copylens.attributor.attention.dataset import StateSet
+from copylens.attributor.attention.network import NetworkOutput, masked_mean
+from copylens.attributor.folds import fold_index
+from copylens.records import FloatArray, IntArray
+
+# Of the mean squared length of a text's standardised features.
+_RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+_FOLDS = 5
+_BLOCK = 1024
+# Windows of the stretches that the sharpness of short texts is learned on; 0: whole passages.
+_STRETCHES = (1, 2, 4, 0)
+
+
+@dataclass(frozen=True)
+class RidgeShape:
+    """The sizes that fix the parameters; saved beside them."""
+
+    features: int
+    classes: int
+    reader: str = "ridge"
+
+
+class RidgeReader(nn.Module):
+    """Standardised mean state -> logits; of a window likewise (ours; a linear probe).
+
+    Logits are the regression's scores times sharpness * W / (W + blur), for a text of W windows:
+    the fewer windows are averaged, the noisier the mean, and the less its scores say.
+    """
+
+    mean: Tensor
+    scale: Tensor
+    sharpness: Tensor
+    blur: Tensor
+
+    def __init__(self, shape: RidgeShape):
+        super().__init__()
+        self.shape = shape
+        self.register_buffer("mean", torch.zeros(shape.features))
+        self.register_buffer("scale", torch.ones(shape.features))
+        self.register_buffer("sharpness", torch.ones(()))
+        self.register_buffer("blur", torch.zeros(()))
+        self.head = nn.Linear(shape.features, shape.classes)
+
+    def forward(
+        self, values: Tensor, lengths: Tensor, seeds: Sequence[int] | None = None
+    ) -> NetworkOutput:
+        """Reads a padded batch; see `AttributorNetwork.forward`. `seeds` has no effect."""
+        mask = torch.arange(values.shape[1], device=values.device)[None, :] < lengths[:, None]
+        x = (values - self.mean) / self.scale * mask[..., None]  # [B, W, F]
+        pooled = masked_mean(x, mask)  # [B, F]
+        text = self.head(pooled) * self._factor(lengths[:, None])
+        windows = self.head(x) * mask[..., None] * self._factor(torch.ones(()))
+        return NetworkOutput(text, windows, pooled)
+
+    def _factor(self, windows: Tensor) -> Tensor:
+        return self.sharpness * windows / (windows + self.blur)
+
+
+def fit_ridge(train: StateSet, classes: int, seed: int) -> RidgeReader:
+    """Fits weights on all passages; the ridge, sharpness and blur on passages held out by group.
+
+    Each fold of split groups is scored by a fit on the others, so what is chosen is chosen for
+    works that the fit has not seen.
+
+    Args:
+        train: the same on every worker.
+        classes: K.
+    """
+    mean, scale = _moments(train)
+    folds = fold_index(train.labels, train.groups, _FOLDS, seed)
+    every = _Normal.of(train, np.arange(len(train)), classes, mean, scale)
+    held: list[_Held] = []
+    for fold in range(int(folds.max()) + 1):
+        index = np.flatnonzero(folds == fold)
+        own = _Normal.of(train, index, classes, mean, scale)
+        rest = every.without(own)
+        held.append(_Held(index, {ridge: rest.solve(ridge) for ridge in _RIDGES}))
+    ridge = _best_ridge(train, held, mean, scale)
+    reader = RidgeReader(RidgeShape(len(mean), classes))
+    weight, bias = every.solve(ridge)
+    with torch.no_grad():
+        reader.mean.copy_(torch.from_numpy(mean))
+        reader.scale.copy_(torch.from_numpy(scale))
+        reader.head.weight.copy_(torch.from_numpy(weight.T))
+        reader.head.bias.copy_(torch.from_numpy(bias))
+        sharpness, blur = _sharpness(train, held, ridge, mean, scale)
+        reader.sharpness.fill_(sharpness)
+        reader.blur.fill_(blur)
+    return reader.eval().requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class _Normal:
+    """The normal equations of some passages.
+
+    Attributes:
+        squares: [F, F] sum of outer products of their features, float64.
+        products: [F, K] features times one-hot targets.
+        sums: [F] of the features.
+        counts: [K] passages of each class.
+    """
+
+    squares: FloatArray
+    products: FloatArray
+    sums: FloatArray
+    counts: FloatArray
+
+    @classmethod
+    def of(
+        cls, train: StateSet, index: IntArray, classes: int, mean: FloatArray, scale: FloatArray
+    ) -> "_Normal":
+        """Summed over all workers."""
+        F = len(mean)
+        squares, products = np.zeros((F, F)), np.zeros((F, classes))
+        sums, counts = np.zeros(F), np.zeros(classes)
+        mine = np.array(parallel.my_share([int(i) for i in index]), np.int64)
+        for start in range(0, len(mine), _BLOCK):
+            rows = mine[start : start + _BLOCK]
+            x = _pooled(train, rows, mean, scale)
+            one_hot = np.eye(classes, dtype=np.float32)[train.labels[rows]]
+            squares += x.T @ x
+            products += x.T @ one_hot
+            sums += x.sum(axis=0)
+            counts += one_hot.sum(axis=0)
+        return cls(*(parallel.sum_array(a) for a in (squares, products, sums, counts)))
+
+    def without(self, other: "_Normal") -> "_Normal":
+        """Those of the passages that `other` does not hold."""
+        return _Normal(*(a - b for a, b in zip(vars(self).values(), vars(other).values())))
+
+    def solve(self, ridge: float) -> tuple[FloatArray, FloatArray]:
+        """Weights [F, K] and intercepts [K] of the least squares with a penalty."""
+        share = self.counts / self.counts.sum()
+        centred = self.products - np.outer(self.sums, share)
+        penalised = self.squares.copy()
+        penalised[np.diag_indices_from(penalised)] += ridge * len(penalised)
+        factor = cho_factor(penalised, overwrite_a=True, check_finite=False)
+        return np.asarray(cho_solve(factor, centred)), share
+
+
+@dataclass(frozen=True)
+class _Held:
+    """A fold's passages and, per ridge, the solution without them."""
+
+    index: IntArray
+    solutions: dict[float, tuple[FloatArray, FloatArray]]
+
+
+def _best_ridge(
+    train: StateSet, held: Sequence[_Held], mean: FloatArray, scale: FloatArray
+) -> float:
+    """That with the most held-out passages right; the larger one of two that are as good."""
+    right = dict.fromkeys(_RIDGES, 0)
+    for fold in held:
+        x = _pooled(train, fold.index, mean, scale)
+        for ridge, (weight, bias) in fold.solutions.items():
+            found = (x @ weight + bias).argmax(axis=1)
+            right[ridge] += int((found == train.labels[fold.index]).sum())
+    return max(_RIDGES, key=lambda ridge: (right[ridge], ridge))
+
+
+def _sharpness(
+    train: StateSet, held: Sequence[_Held], ridge: float, mean: FloatArray, scale: FloatArray
+) -> tuple[float, float]:
+    """Sharpness and blur with the least cross-entropy on held-out passages and parts of them."""
+    scores, labels, windows = [], [], []
+    for fold in held:
+        weight, bias = fold.solutions[ridge]
+        for stretch in _STRETCHES:
+            x = _pooled(train, fold.index, mean, scale, stretch)
+            scores.append(x @ weight + bias)
+            labels.append(train.labels[fold.index])
+            sizes = [len(train.values[i]) for i in fold.index]
+            windows.append(np.minimum(sizes, stretch) if stretch else np.array(sizes))
+    S, y, W = np.concatenate(scores), np.concatenate(labels), np.concatenate(windows)
+
+    def loss(theta: FloatArray) -> float:
+        sharpness, blur = np.exp(theta)
+        log_p = log_softmax(S * (sharpness * W / (W + blur))[:, None], axis=1)
+        return -float(log_p[np.arange(len(y)), y].mean())
+
+    found = minimize(loss, np.log([10.0, 1.0]), method="Nelder-Mead").x
+    sharpness, blur = np.exp(np.clip(found, -5, 7))
+    return float(sharpness), float(blur)
+
+
+def _moments(train: StateSet) -> tuple[FloatArray, FloatArray]:
+    """Mean and standard deviation of the passages' mean states, [F] float32, over all workers."""
+    F = train.values[0].shape[1]
+    sums = np.zeros((2, F))
+    for i in parallel.my_share(range(len(train))):
+        row = train.values[i].mean(axis=0, dtype=np.float64)
+        sums += row, row**2
+    mean, square = parallel.sum_array(sums) / len(train)
+    deviation = np.sqrt(np.maximum(square - mean**2, 1e-8))
+    return mean.astype(np.float32), deviation.astype(np.float32)
+
+
+def _pooled(
+    train: StateSet, index: IntArray, mean: FloatArray, scale: FloatArray, stretch: int = 0
+) -> FloatArray:
+    """Standardised mean states [N, F] float32 of passages, or of a stretch in their middle."""
+    rows = []
+    for i in index:
+        values = train.values[int(i)]
+        start = max(0, (len(values) - stretch) // 2)
+        part = values[start : start + stretch] if stretch else values
+        rows.append(part.mean(axis=0, dtype=np.float32))
+    return np.asarray((np.stack(rows) - mean) / scale, np.float32)

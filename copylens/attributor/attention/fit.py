@@ -19,7 +19,7 @@ def fit_reader(
     on_epoch: Callable[[Progress], None] = lambda progress: None,
     device: str = "cpu",
 ) -> tuple[Reader, list[dict[str, float]]]:
-    """The reader and its curve, one entry per epoch; a ridge regression has none.
+    """The reader and its curve: an entry per epoch, or the one of a ridge regression.
 
     Args:
         val: decides when an LSTM has been trained enough.
@@ -27,7 +27,8 @@ def fit_reader(
         resume, on_epoch, device: of an LSTM; see `fit_network`.
     """
     if config.reader == "ridge":
-        return fit_ridge(train, classes, seed), []
+        reader, chosen = fit_ridge(train, classes, seed)
+        return reader, [chosen]
     network, progress = fit_network(
         train, val, classes, config, seed, resume=resume, on_epoch=on_epoch, device=device
     )

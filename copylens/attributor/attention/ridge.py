@@ -73,7 +73,7 @@ class RidgeReader(nn.Module):
         return self.sharpness * windows / (windows + self.blur)
 
 
-def fit_ridge(train: StateSet, classes: int, seed: int) -> RidgeReader:
+def fit_ridge(train: StateSet, classes: int, seed: int) -> tuple[RidgeReader, dict[str, float]]:
     """Fits weights on all passages; the ridge, sharpness and blur on passages held out by group.
 
     Each fold of split groups is scored by a fit on the others, so what is chosen is chosen for
@@ -82,6 +82,9 @@ def fit_ridge(train: StateSet, classes: int, seed: int) -> RidgeReader:
     Args:
         train: the same on every worker.
         classes: K.
+
+    Returns:
+        The reader, and what was chosen: `ridge`, `sharpness`, `blur`, with `held_out_accuracy`.
     """
     mean, scale = _moments(train)
     folds = fold_index(train.labels, train.groups, _FOLDS, seed)
@@ -92,7 +95,7 @@ def fit_ridge(train: StateSet, classes: int, seed: int) -> RidgeReader:
         own = _Normal.of(train, index, classes, mean, scale)
         rest = every.without(own)
         held.append(_Held(index, {ridge: rest.solve(ridge) for ridge in _RIDGES}))
-    ridge = _best_ridge(train, held, mean, scale)
+    ridge, right = _best_ridge(train, held, mean, scale)
     reader = RidgeReader(RidgeShape(len(mean), classes))
     weight, bias = every.solve(ridge)
     with torch.no_grad():
@@ -101,9 +104,10 @@ def fit_ridge(train: StateSet, classes: int, seed: int) -> RidgeReader:
         reader.head.weight.copy_(torch.from_numpy(weight.T))
         reader.head.bias.copy_(torch.from_numpy(bias))
         sharpness, blur = _sharpness(train, held, ridge, mean, scale)
+        chosen = {"ridge": ridge, "sharpness": sharpness, "blur": blur}
         reader.sharpness.fill_(sharpness)
         reader.blur.fill_(blur)
-    return reader.eval().requires_grad_(False)
+    return reader.eval().requires_grad_(False), chosen | {"held_out_accuracy": right / len(train)}
 
 
 @dataclass(frozen=True)
@@ -165,15 +169,16 @@ class _Held:
 
 def _best_ridge(
     train: StateSet, held: Sequence[_Held], mean: FloatArray, scale: FloatArray
-) -> float:
-    """That with the most held-out passages right; the larger one of two that are as good."""
+) -> tuple[float, int]:
+    """That with the most held-out passages right, and how many; of two as good the larger one."""
     right = dict.fromkeys(_RIDGES, 0)
     for fold in held:
         x = _pooled(train, fold.index, mean, scale)
         for ridge, (weight, bias) in fold.solutions.items():
             found = (x @ weight + bias).argmax(axis=1)
             right[ridge] += int((found == train.labels[fold.index]).sum())
-    return max(_RIDGES, key=lambda ridge: (right[ridge], ridge))
+    best = max(_RIDGES, key=lambda ridge: (right[ridge], ridge))
+    return best, right[best]
 
 
 def _sharpness(

@@ -36,7 +36,7 @@ def data() -> StateSet:
 
 @pytest.fixture(scope="module")
 def reader(data) -> RidgeReader:
-    return fit_ridge(data, K, seed=0)
+    return fit_ridge(data, K, seed=0)[0]
 
 
 def pooled(data: StateSet, reader: RidgeReader) -> np.ndarray:
@@ -49,7 +49,7 @@ def test_its_weights_are_those_of_scikit_learn(data, reader, monkeypatch):
     np.testing.assert_allclose(x.mean(axis=0), 0, atol=1e-4)
     np.testing.assert_allclose(x.std(axis=0), 1, atol=1e-4)
     monkeypatch.setattr(ridge, "_RIDGES", (0.1,))
-    found = fit_ridge(data, K, seed=0)
+    found = fit_ridge(data, K, seed=0)[0]
     expected = Ridge(alpha=0.1 * F).fit(x, np.eye(K)[data.labels])
     np.testing.assert_allclose(found.head.weight.numpy(), expected.coef_, atol=1e-4)
     np.testing.assert_allclose(found.head.bias.numpy(), expected.intercept_, atol=1e-4)
@@ -99,7 +99,7 @@ def test_short_texts_are_told_with_more_care_and_rightly(reader):
 def test_the_order_of_passages_changes_nothing_but_rounding(data, reader):
     order = np.random.default_rng(5).permutation(len(data))
     moved = StateSet(tuple(data.values[i] for i in order), data.labels[order], data.groups[order])
-    again = fit_ridge(moved, K, seed=0)
+    again = fit_ridge(moved, K, seed=0)[0]
     np.testing.assert_allclose(again.head.weight, reader.head.weight, atol=1e-4)
 
 
@@ -123,7 +123,7 @@ def test_workers_add_up_to_one(data, reader, monkeypatch, workers):
 
     def work(rank):
         here.rank = rank
-        found[rank] = fit_ridge(data, K, seed=0)
+        found[rank] = fit_ridge(data, K, seed=0)[0]
 
     threads = [Thread(target=work, args=(rank,)) for rank in range(workers)]
     for thread in threads:

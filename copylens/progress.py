@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from rich.console import Console
 from rich.progress import (
@@ -20,14 +20,26 @@ from rich.progress import (
 )
 from rich.text import Text
 
-Advance = Callable[[int], None]
-
 _LINE_SECONDS = 10.0
 
 
+class Meter(Protocol):
+    """Shows how far a stage is."""
+
+    def __call__(self, count: int) -> None:
+        """So many items more are done."""
+
+    def expect(self, total: int, pace: str = "", seconds: float = 0.0) -> None:
+        """Sets how many items there are in all, where that shows only on the way.
+
+        Args:
+            pace, seconds: what has been measured first, and how long all will take; told once.
+        """
+
+
 @contextmanager
-def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
-    """Yields a function to call with the number of items done since the last call.
+def progress(title: str, total: int, unit: str) -> Iterator[Meter]:
+    """Yields a meter to call with the number of items done since the last call.
 
     Rate and time left go to stderr: as a bar where that is a terminal, otherwise as a line every
     ten seconds, so that short stages log nothing.
@@ -44,8 +56,7 @@ def progress(title: str, total: int, unit: str) -> Iterator[Advance]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total)
-        yield lambda count: bar.advance(task, count)
+        yield _Bar(bar, title, total)
 
 
 @contextmanager
@@ -62,8 +73,27 @@ def native_stderr_closed() -> Iterator[None]:
         os.close(nowhere)
 
 
+class _Bar:
+    """A meter on a terminal."""
+
+    def __init__(self, bar: Progress, title: str, total: int):
+        self._bar, self._title = bar, title
+        self._task = bar.add_task(title, total=total or None)
+
+    def __call__(self, count: int) -> None:
+        self._bar.advance(self._task, count)
+
+    def expect(self, total: int, pace: str = "", seconds: float = 0.0) -> None:
+        self._bar.update(self._task, total=total)
+        if pace:
+            self._bar.console.print(f"{self._title}: {pace}: about {duration(seconds)}")
+
+
 class LogLines:
-    """Counts items and writes lines with the number done, the rate, and the time left."""
+    """Counts items and writes lines with the number done, the rate, and the time left.
+
+    The rate is that since the first items: before them workers start and load what they need.
+    """
 
     def __init__(
         self,
@@ -80,23 +110,33 @@ class LogLines:
             out,
             clock,
         )
-        self._done = 0
+        self._done = self._first = 0
         self._start = self._last = clock()
 
     def __call__(self, count: int) -> None:
         """Adds items; writes a line if the last one is ten seconds old."""
-        self._done += count
         now = self._clock()
+        if not self._done:
+            self._start, self._first = now, count
+        self._done += count
         if now - self._last < _LINE_SECONDS:
             return
         self._last = now
-        rate = self._done / (now - self._start)
-        left = (self._total - self._done) / rate if rate else float("inf")
+        since = self._done - self._first, now - self._start
+        rate = since[0] / since[1] if since[1] else 0.0
+        left = max(0, self._total - self._done) / rate if rate else float("inf")
         self._out.write(
             f"{self._title}: {self._done:,} of {self._total:,} {self._unit}, "
             f"{rate:,.1f} a second, {duration(left)} left\n"
         )
         self._out.flush()
+
+    def expect(self, total: int, pace: str = "", seconds: float = 0.0) -> None:
+        """See `Meter.expect`."""
+        self._total = total
+        if pace:
+            self._out.write(f"{self._title}: {pace}: about {duration(seconds)}\n")
+            self._out.flush()
 
 
 def duration(seconds: float) -> str:

@@ -48,7 +48,9 @@ def anchored(config: RunConfig) -> RunConfig:
     if "://" not in output:
         output = str(Path(output).absolute())
     lm = config.probe.model
-    probe = config.probe.model_copy(update={"model": lm and _absolute(lm)})
+    adapter = config.probe.adapter
+    changes = {"model": lm and _absolute(lm), "adapter": adapter and _absolute(adapter)}
+    probe = config.probe.model_copy(update=changes)
     control = {"control_model": _absolute(config.evaluation.control_model)}
     evaluation = config.evaluation.model_copy(update=control)
     audit = config.audit.model_copy(update={"reference": _absolute(config.audit.reference)})
@@ -58,8 +60,8 @@ def anchored(config: RunConfig) -> RunConfig:
 
 
 def _absolute(model: str) -> str:
-    """A local LM's folder from the root; a hub id as it is."""
-    return str(Path(model).absolute()) if model and Path(model).is_dir() else model
+    """A local LM's place from the root; a hub id and a distribution's as they are."""
+    return str(Path(model).absolute()) if model and Path(model).exists() else model
 
 
 def build_config(values: Mapping[str, Any], where: str = "config") -> RunConfig:

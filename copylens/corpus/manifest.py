@@ -48,11 +48,16 @@ class SourceRecord:
 
 @dataclass(frozen=True)
 class ShardRecord:
-    """One parquet file; `path` counts from `<output>/corpus`."""
+    """One parquet file; `path` counts from `<output>/corpus`.
+
+    Attributes:
+        characters: of its passages' texts together.
+    """
 
     path: str
     split: SplitName
     passages: int
+    characters: int
     sha256: str
 
 

@@ -74,7 +74,8 @@ def write_shards(
             path = f"{split}/part-{number:05d}.parquet"
             data = encode(part)
             storage.write_bytes(corpus_uri(output, path), data)
-            records.append(ShardRecord(path, split, len(part), storage.sha256(data)))
+            characters = sum(len(passage.text) for passage in part)
+            records.append(ShardRecord(path, split, len(part), characters, storage.sha256(data)))
     return tuple(records)
 
 

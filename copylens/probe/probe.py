@@ -1,7 +1,9 @@
 """The probe: texts -> states, whatever the LM, the batch size or the length of the texts."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,6 +17,29 @@ from copylens.probe.taps import PassDone, Receive, resolve_layers, tapped
 from copylens.records import FloatArray, IntArray, States
 
 _FP16_MAX = 65504.0
+
+
+@dataclass(frozen=True)
+class PassRead:
+    """What one pass of the LM has read: tokens, their characters, and the seconds it took."""
+
+    tokens: int
+    characters: int
+    seconds: float
+
+    @classmethod
+    def of(cls, batch: Sequence[Chunk], texts: Sequence[Tokens], seconds: float) -> "PassRead":
+        """Of a batch of chunks of texts; run-ups do not count."""
+        spans = [(c, texts[c.text].offsets, c.first + c.keep[1] - c.keep[0]) for c in batch]
+        characters = sum(int(o[end - 1, 1] - o[chunk.first, 0]) for chunk, o, end in spans)
+        return cls(sum(end - chunk.first for chunk, _, end in spans), characters, seconds)
+
+
+OnPass = Callable[[PassRead], None]
+
+
+def nobody(read: PassRead) -> None:
+    """Who asked for states does not ask how far they are."""
 
 
 class Probe:
@@ -31,10 +56,13 @@ class Probe:
         self._seed = seed
         self._projections: dict[int, Tensor] = {}
 
-    def states(self, texts: Sequence[str]) -> list[States]:
+    def states(self, texts: Sequence[str], on_pass: OnPass = nobody) -> list[States]:
         """States of each text, in the order given.
 
         A text longer than the context is read in overlapping chunks; each token counts once.
+
+        Args:
+            on_pass: called after each pass of the LM with what it has read.
 
         Returns:
             One `States` per text: values [W, F] fp16, spans [W, 2].
@@ -44,9 +72,12 @@ class Probe:
         """
         tokens = tokenize(self.lm, texts)
         parts: list[dict[int, FloatArray]] = [{} for _ in texts]
+        start = time.perf_counter()
         for batch in batches(self.lm, tokens, self.config.window, self.config.batch_tokens):
             for chunk, part in zip(batch, self._read(batch)):
                 parts[chunk.text][chunk.first] = part
+            on_pass(PassRead.of(batch, tokens, time.perf_counter() - start))
+            start = time.perf_counter()
         ordered = [[part[first] for first in sorted(part)] for part in parts]
         return [self.assemble(*item) for item in zip(tokens, ordered)]
 

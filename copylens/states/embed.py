@@ -10,7 +10,7 @@ from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import corpus_uri, load_manifest, read_shard
 from copylens.corpus.quarantine import results_or_reasons
 from copylens.probe.loading.identity import lm_hash
-from copylens.probe.probe import Probe
+from copylens.probe.probe import OnPass, Probe, nobody
 from copylens.records import SPLITS, Passage, SplitName, States
 from copylens.states import shards
 from copylens.states.memory import bound_caches, release_memory
@@ -28,13 +28,14 @@ class EmbedTask:
     Attributes:
         name: of the shard in the corpus, `split/part-NNNNN.parquet`.
         sha256: of the corpus shard's bytes, by the manifest.
-        passages: how many it holds.
+        passages, characters: how many it holds.
     """
 
     name: str
     source: str
     sha256: str
     passages: int
+    characters: int
     target: str
     key: str
 
@@ -60,16 +61,19 @@ def plan(config: RunConfig) -> list[EmbedTask]:
             source = corpus_uri(config.output, shard.path)
             target = shards.shard_uri(config.output, shard.split, source)
             key = fingerprint(*pinned, shard.sha256)
-            tasks.append(EmbedTask(shard.path, source, shard.sha256, shard.passages, target, key))
+            size = shard.passages, shard.characters
+            tasks.append(EmbedTask(shard.path, source, shard.sha256, *size, target, key))
     return tasks
 
 
 class ShardEmbedder:
     """Loads the LM once, then turns corpus shards into state shards."""
 
-    def __init__(self, config: RunConfig):
+    def __init__(self, config: RunConfig, on_pass: OnPass = nobody):
+        """`on_pass`: see `Probe.states`."""
         bound_caches()
         self._probe = Probe(config.probe, config.seed)
+        self._on_pass = on_pass
 
     def __call__(self, task: EmbedTask) -> shards.Published:
         """Publishes one state shard; one that was published meanwhile is left as it is.
@@ -82,12 +86,20 @@ class ShardEmbedder:
         if task.done:
             return shards.published(task.target)
         passages = read_shard(task.source, task.sha256)
-        read = results_or_reasons(passages, lambda some: self._probe.states([p.text for p in some]))
+        read = results_or_reasons(
+            passages, lambda some: self._probe.states([p.text for p in some], self._on_pass)
+        )
         results = [_checked(*pair) for pair in zip(passages, read)]
         kept = [(p, r) for p, r in zip(passages, results) if isinstance(r, States)]
         refused = [r for r in results if isinstance(r, shards.Rejected)]
         done = shards.publish(
-            task.target, task.key, [p for p, _ in kept], [r for _, r in kept], refused
+            task.target,
+            task.key,
+            [p for p, _ in kept],
+            [r for _, r in kept],
+            refused,
+            layers=self._probe.layers,
+            depth=len(self._probe.lm.architecture.blocks),
         )
         release_memory()
         return done

@@ -38,11 +38,18 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Published:
-    """What the marker of a complete shard says: passages in = `rows` + `quarantined`."""
+    """What the marker of a complete shard says: passages in = `rows` + `quarantined`.
+
+    Attributes:
+        layers: numbers of the LM's layers that were read.
+        depth: how many layers the LM has.
+    """
 
     rows: int
     quarantined: tuple[Rejected, ...]
     sha256: str
+    layers: tuple[int, ...]
+    depth: int
 
 
 _NAMES = ("id", "sub_dataset", "split_group")
@@ -73,7 +80,7 @@ def published(uri: str) -> Published:
     if marker is None:
         raise ModelError(f"state shard '{uri}' is missing; run embed")
     refused = tuple(Rejected(**entry) for entry in marker["quarantined"])
-    return Published(int(marker["rows"]), refused, str(marker["sha256"]))
+    return Published(**marker | {"quarantined": refused, "layers": tuple(marker["layers"])})
 
 
 def publish(
@@ -82,11 +89,14 @@ def publish(
     passages: Sequence[Passage],
     states: Sequence[States],
     quarantined: Sequence[Rejected] = (),
+    layers: Sequence[int] = (),
+    depth: int = 0,
 ) -> Published:
     """Writes a shard, then its marker, which also names the passages that were refused."""
     data = _encode(passages, states)
     storage.write_bytes(uri, data)
-    result = Published(len(states), tuple(quarantined), storage.sha256(data))
+    refused = tuple(quarantined)
+    result = Published(len(states), refused, storage.sha256(data), tuple(layers), depth)
     mark(uri, key, asdict(result))
     return result
 

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -53,10 +53,20 @@ def work_through(
     """
     if not tasks:
         return
-    rows = [{"task": json.dumps(task)} for task in tasks]
     with ray_session(config), user_errors(), progress(title, total, unit) as advance:
-        for row in over_shards(config, actor, rows):
-            advance(int(row["done"]))
+        work_off(config, actor, tasks, advance)
+
+
+def work_off(
+    config: RunConfig,
+    actor: type[ShardActor],
+    tasks: Sequence[dict[str, Any]],
+    advance: Callable[[int], None] = lambda done: None,
+) -> None:
+    """Processes the tasks on the Ray that is connected; `advance` gets what `work` returns."""
+    rows = [{"task": json.dumps(task)} for task in tasks]
+    for row in over_shards(config, actor, rows):
+        advance(int(row["done"]))
 
 
 def over_shards(

@@ -64,7 +64,7 @@ def test_no_hashed_word_or_n_gram_of_it_is_left(taken) -> None:
 def test_every_part_has_one_less(taken) -> None:
     names = taken.after.model.attributor.sub_datasets
     assert names == ("code", "law", "sea") == tuple(sorted(taken.after.rights))
-    assert taken.after.model.attributor.channels.attention.window_head.out_features == 3
+    assert taken.after.model.attributor.channels.attention.shape.classes == 3
     held = taken.after.model.held_shares
     assert held.shares.shape[1] == 4 and set(held.labels) == {0, 1, 2, 3}
     for level, before in zip(taken.after.model.detector.levels, taken.before.model.detector.levels):

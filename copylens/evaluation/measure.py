@@ -2,7 +2,7 @@
 
 import resource
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from copylens.config.schema import RunConfig
 from copylens.detector.auroc import auroc
 from copylens.evaluation import metrics
 from copylens.evaluation.answers import EVALUATED, Evaluation, load_evaluation
+from copylens.evaluation.baselines.encoder import SentenceEncoder, available
 from copylens.evaluation.baselines.linear import Split
 from copylens.evaluation.baselines.table import best_text, run_linear_probe, run_text_baselines
 from copylens.evaluation.bootstrap import mean_interval, paired_difference
@@ -21,7 +22,8 @@ from copylens.evaluation.report.plots import Figures, MixedText
 from copylens.evaluation.studies.runs import add_studies, run_studies
 from copylens.evidence.building import evidence_uri
 from copylens.evidence.manifest import find_manifest
-from copylens.records import SplitName
+from copylens.fit.data import TextSet
+from copylens.records import FloatArray, SplitName
 from copylens.store import storage
 from copylens.store.stages import Stage, marker_uri
 from copylens.verdict.scorer import Scorer
@@ -142,6 +144,12 @@ def _baselines(evaluation: Evaluation, seed: int) -> dict[str, Any]:
     names = evaluation.scorer.model.attributor.sub_datasets
     train, val, test, ood_val, ood_test = (evaluation.passages[split] for split in EVALUATED)
     results = run_text_baselines(train, val, test, ood_val, ood_test, names, seed)
+    model = evaluation.scorer.config.evaluation.encoder
+    if model is not None and available(model):
+        encoder = SentenceEncoder(model)
+        split = _split(evaluation, lambda part: encoder.embed(part.texts))
+        found = run_linear_probe("sentence_encoder", split, evaluation.classes, seed)
+        results["sentence_encoder"] = found
     section: dict[str, Any] = {name: result.to_report() for name, result in results.items()}
     best = best_text(results)
     labels = evaluation.texts["test"].labels
@@ -154,7 +162,8 @@ def _baselines(evaluation: Evaluation, seed: int) -> dict[str, Any]:
         "difference_ci95": difference.ends,
     }
     if evaluation.scorer.config.reads_lm:
-        probe = run_linear_probe(_mean_states(evaluation), evaluation.classes, seed)
+        split = _split(evaluation, _mean_states)
+        probe = run_linear_probe("linear_probe", split, evaluation.classes, seed)
         section["linear_probe"] = probe.to_report()
     simple = simple_scores(evaluation.scores, evaluation.texts, evaluation.scorer)
     section |= simple_section(simple)
@@ -168,23 +177,28 @@ def _baselines(evaluation: Evaluation, seed: int) -> dict[str, Any]:
     return section
 
 
-def _mean_states(evaluation: Evaluation) -> Split:
-    means = {
-        split: np.stack([s.values.astype(np.float32).mean(axis=0) for s in part.states])
-        if len(part)
-        else np.zeros((0, evaluation.texts["train"].states[0].values.shape[1]), np.float32)
-        for split, part in evaluation.texts.items()
+def _mean_states(part: TextSet) -> FloatArray:
+    return np.stack([s.values.astype(np.float32).mean(axis=0) for s in part.states])
+
+
+def _split(evaluation: Evaluation, features: Callable[[TextSet], FloatArray]) -> Split:
+    """What a classifier on features [N, F] of texts sees."""
+    train = features(evaluation.texts["train"])
+    found = {
+        name: features(part) if len(part) else train[:0]
+        for name, part in evaluation.texts.items()
+        if name != "train"
     }
-    labels = {split: part.labels for split, part in evaluation.texts.items()}
+    labels = {name: part.labels for name, part in evaluation.texts.items()}
     return Split(
-        train=means["train"],
+        train=train,
         train_labels=labels["train"],
-        val=means["val"],
+        val=found["val"],
         val_labels=labels["val"],
-        test=means["test"],
+        test=found["test"],
         test_labels=labels["test"],
-        ood_val=means["ood_val"],
-        ood_test=means["ood_test"],
+        ood_val=found["ood_val"],
+        ood_test=found["ood_test"],
     )
 
 

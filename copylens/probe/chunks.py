@@ -68,7 +68,7 @@ def split_chunks(lm: LanguageModel, text: int, tokens: Tokens, window: int) -> l
     that no kept token lacks a left context. Borders fall on multiples of the window.
     """
     room = lm.context - len(lm.prefix) - len(lm.suffix)
-    room = max(window, room - room % window)
+    room -= room % window
     overlap = (room // 4) - (room // 4) % window
     chunks: list[Chunk] = []
     start = 0

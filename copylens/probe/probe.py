@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from copylens.config.schema import Fusion, ProbeConfig
+from copylens.errors import ProbeError
 from copylens.probe.chunks import Chunk, Tokens, batches, padded, tokenize
 from copylens.probe.fusion import fuse_layers, random_projection, window_index, window_mean
 from copylens.probe.lm import LanguageModel, load_language_model
@@ -53,6 +54,12 @@ class Probe:
         self.config = config
         self.lm = lm if lm is not None else load_language_model(config)
         self.layers = resolve_layers(config.layers, self.lm.architecture, config.tap)
+        room = self.lm.context - len(self.lm.prefix) - len(self.lm.suffix)
+        if config.window > room:
+            raise ProbeError(
+                f"probe.window={config.window}, but the LM reads {room} tokens at once; "
+                f"set probe.window to {room} at most"
+            )
         self._seed = seed
         self._projections: dict[int, Tensor] = {}
 

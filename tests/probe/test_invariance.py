@@ -113,6 +113,8 @@ def test_errors_name_what_to_do(lm_folder, tmp_path):
         Probe(ProbeConfig(model=str(tmp_path / "nowhere")))
     with pytest.raises(ProbeError, match="names no LM; name a folder"):
         Probe(ProbeConfig())
+    with pytest.raises(ProbeError, match=r"window=65, but the LM reads 64 tokens"):
+        Probe(ProbeConfig(dtype="float32", model=neox, window=65))
     with pytest.raises(ProbeError, match=r"must name a module inside a layer"):
         Probe(ProbeConfig(model=neox, module_pattern="attention.dense"))
 

@@ -112,8 +112,8 @@ def fit_text_baseline(
     return lambda texts: model.probabilities(reader.transform([view(text) for text in texts]))
 
 
-def run_linear_probe(split: Split, classes: int, seed: int) -> BaselineResult:
-    """Logistic regression on standardised mean states, dense arrays [N, F] in `split`."""
+def run_linear_probe(name: str, split: Split, classes: int, seed: int) -> BaselineResult:
+    """Logistic regression on standardised dense features [N, F], as mean states or embeddings."""
     train = np.asarray(split.train, dtype=np.float64)  # states are fp16: their sums overflow
     mean, spread = train.mean(axis=0), train.std(axis=0)
     scale = np.where(spread > 0, spread, 1.0)
@@ -123,7 +123,7 @@ def run_linear_probe(split: Split, classes: int, seed: int) -> BaselineResult:
 
     parts = ("train", "val", "test", "ood_val", "ood_test")
     scaled: dict[str, Any] = {name: standardise(getattr(split, name)) for name in parts}
-    return _classify("linear_probe", replace(split, **scaled), classes, seed)
+    return _classify(name, replace(split, **scaled), classes, seed)
 
 
 def best_text(results: dict[str, BaselineResult]) -> BaselineResult:

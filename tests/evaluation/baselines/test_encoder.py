@@ -1,0 +1,40 @@
+"""The sentence encoder against transformers' own forward pass, and where it is not installed."""
+
+import numpy as np
+import torch
+from transformers import AutoModel, AutoTokenizer
+
+from copylens.evaluation.baselines.encoder import SentenceEncoder, available
+from tests.conftest import TEXTS
+
+
+def test_an_embedding_is_the_mean_of_the_last_hidden_states(lm_folder):
+    folder = str(lm_folder("bert"))
+    model, tokenizer = (
+        AutoModel.from_pretrained(folder).eval(),
+        AutoTokenizer.from_pretrained(folder),
+    )
+    encoder = SentenceEncoder(folder)
+    encoder._probe.lm.model.float()
+    for text, row in zip(TEXTS, encoder.embed(TEXTS)):
+        ids = tokenizer(text, return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            hidden = model(ids).last_hidden_state[0, 1:-1].mean(dim=0)
+        np.testing.assert_allclose(row, hidden / hidden.norm(), atol=2e-2)
+
+
+def test_long_texts_count_every_token_once(lm_folder):
+    encoder = SentenceEncoder(str(lm_folder("bert")))
+    text = " ".join(TEXTS * 4)
+    states = encoder._probe.states([text])[0]
+    assert states.tokens > 64
+    sizes = [32] * (states.tokens // 32) + [states.tokens % 32] * (states.tokens % 32 > 0)
+    expected = np.average(states.values.astype(np.float32), axis=0, weights=sizes)
+    row = encoder.embed([text])[0]
+    np.testing.assert_allclose(row, expected / np.linalg.norm(expected), atol=1e-3)
+
+
+def test_it_is_a_baseline_only_where_it_is_there(lm_folder):
+    assert not available("dist://no-such-encoder-anywhere")
+    assert available("dist://numpy")
+    assert available(str(lm_folder("bert")))

@@ -70,7 +70,7 @@ def test_chunks_of_a_long_text_see_their_run_up(lm_folder):
     with torch.no_grad():
         probe.lm.model(torch.tensor([text_of_chunk]))
     expected = seen[0][0, run_up]
-    got = probe.states([text])[0].values[start, 16 : 16 + 16]
+    got = probe.states([text])[0].values[start, :16]
     np.testing.assert_allclose(got, expected.numpy(), atol=1e-5)
 
 

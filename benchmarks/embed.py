@@ -2,9 +2,10 @@
 
 Each figure is a ratio of two things done in this very run, on texts that every machine has and
 LMs of random weights:
-- probe_vs_forward: speed of `Probe.states` over that of the LM's own forward pass, logits
-  included, on the same batches. The LM has 91 M parameters; with one of 3 M, whose own work is
-  small, it is probe_vs_forward_small.
+- probe_vs_forward: speed of `Probe.states` over all layers over that of the LM's own forward
+  pass, logits included, on the same batches. The LM has 91 M parameters; with one of 3 M, whose own
+  work is small, it is probe_vs_forward_small. With the layers that are read by default, behind
+  which the pass ends: middle_vs_forward.
 - ray_vs_loop: speed of the embed stage over that of plain processes which do the same shards with
   the same model, batches, threads and cores; loading and start-up are in both.
 - memory_growth_20x: peak memory of embed on 20 times the passages, all processes together.
@@ -21,6 +22,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -62,23 +64,24 @@ def main() -> None:
         small = save_lm(folder / "small", texts, TINY_LM if words.tiny_lms else SMALL_LM)
         large = save_lm(folder / "large", texts, TINY_LM if words.tiny_lms else LARGE_LM)
         figures = {
-            "probe_vs_forward": probe_vs_forward(large, texts[:10]),
-            "probe_vs_forward_small": probe_vs_forward(small, texts[:64]),
+            "probe_vs_forward": probe_vs_forward(large, texts[:10], "all"),
+            "probe_vs_forward_small": probe_vs_forward(small, texts[:64], "all"),
+            "middle_vs_forward": probe_vs_forward(large, texts[:10], "middle"),
         }
         tell(figures)
         figures |= stage_figures(folder, small, texts)
     print(json.dumps({key: round(value, 4) for key, value in figures.items()}))
 
 
-def probe_vs_forward(model: str, texts: Sequence[str]) -> float:
+def probe_vs_forward(model: str, texts: Sequence[str], layers: Literal["all", "middle"]) -> float:
     """Median over rounds of forward time / probe time, in turns, with one thread."""
-    probe = Probe(ProbeConfig(model=model))
+    probe = Probe(ProbeConfig(model=model, layers=layers))
     batches = recorded_batches(probe, texts)
 
     @torch.inference_mode()
     def forward() -> None:
-        for ids, mask in batches:
-            probe.lm.model(input_ids=ids, attention_mask=mask, use_cache=False)
+        for ids in batches:
+            probe.lm.model(input_ids=ids, use_cache=False)
 
     def full() -> None:
         probe.states(texts)
@@ -89,12 +92,11 @@ def probe_vs_forward(model: str, texts: Sequence[str]) -> float:
     return statistics.median(bare / full for bare, full in rounds[1:])
 
 
-def recorded_batches(probe: Probe, texts: Sequence[str]) -> list[tuple[Tensor, Tensor]]:
-    """Ids and masks that the probe gives to its LM for these texts."""
-    found: list[tuple[Tensor, Tensor]] = []
+def recorded_batches(probe: Probe, texts: Sequence[str]) -> list[Tensor]:
+    """Ids that the probe gives to its LM for these texts; without masks, since it is causal."""
+    found: list[Tensor] = []
     hook = probe.lm.base.register_forward_pre_hook(
-        lambda _module, _args, named: found.append((named["input_ids"], named["attention_mask"])),
-        with_kwargs=True,
+        lambda _module, _args, named: found.append(named["input_ids"]), with_kwargs=True
     )
     probe.states(texts)
     hook.remove()

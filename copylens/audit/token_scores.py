@@ -71,7 +71,7 @@ def token_scores(lm: LanguageModel, texts: Sequence[str], batch_tokens: int) -> 
 def _moments(lm: LanguageModel, ids: Tensor, mask: Tensor, head: nn.Module) -> FloatArray:
     """[B, T, 3] as `prediction_moments`; NaN where there is no prediction."""
     with lm.passing:
-        hidden = lm.base(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+        hidden = lm.forward(ids, mask).last_hidden_state
     B, T, D = hidden.shape
     context, target = hidden[:, :-1].reshape(-1, D), ids[:, 1:].reshape(-1)  # [B*(T-1), D]
     rows = max(16, _LOGITS // head(context[:1]).shape[-1]) if T > 1 else 1

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from copylens.config.schema import ProbeConfig
 from copylens.errors import ProbeError, one_line
@@ -45,6 +45,16 @@ class LanguageModel:
         """The stack of layers without the vocabulary head."""
         base: nn.Module = self.model.base_model
         return base
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Any:
+        """One pass of the stack over right-padded rows [B, T]; nothing is generated, so keys and
+        values are not kept.
+
+        A causal LM gets no mask: its tokens do not see the padding behind them, and without a mask
+        attention takes a faster path.
+        """
+        seen = None if self.architecture.causal else mask
+        return self.base(input_ids=ids, attention_mask=seen, use_cache=False)
 
 
 def load_language_model(config: ProbeConfig) -> LanguageModel:

@@ -109,8 +109,7 @@ class Probe:
             taken[layer] = window_mean(value, index, windows)  # [B, T, D] -> [B, W, D]
 
         with self.lm.passing, self.listening(receive, early_exit=True), suppress(PassDone):
-            # Nothing is generated here, so keys and values need not be kept.
-            self.lm.base(input_ids=ids, attention_mask=mask, use_cache=False)
+            self.lm.forward(ids, mask)
         values = self.fused([taken[layer] for layer in self.layers], ids, index, windows)
         return _split(batch, values, self.config.window)
 

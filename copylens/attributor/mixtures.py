@@ -78,12 +78,15 @@ def join_pairs(first: Texts, second: Texts, count: int, seed: int) -> list[Mixtu
     return mixtures
 
 
-def cut_blocks(given: Texts, windows: int, generator: np.random.Generator) -> Texts:
-    """A random block of at most so many windows of each text."""
+def beginnings(given: Texts, windows: int) -> Texts:
+    """The first windows of each text, at most so many.
+
+    What a causal LM computes does not depend on what follows, so these are the states of a text
+    that is so short. Those of a stretch from the middle are not: they have seen what is before it.
+    """
     texts, states = [], []
     for text, item in zip(given.texts, given.states):
-        start = int(generator.integers(0, max(1, len(item.spans) - windows + 1)))
-        block = item.block(start, start + windows)
+        block = item.block(0, windows)
         first, last = int(block.spans[0, 0]), int(block.spans[-1, 1])
         texts.append(text[first:last])
         states.append(replace(block, spans=block.spans - first))

@@ -72,7 +72,7 @@ class ProbeConfig(Section):
     project_dim: int = Field(
         default=128, ge=1, description="features per layer with fusion: project"
     )
-    window: int = Field(default=32, ge=1, description="tokens averaged into one state")
+    window: int = Field(default=16, ge=1, description="tokens averaged into one state")
     embeddings: bool = Field(default=False, description="token embeddings beside the states")
     max_tokens: int | None = Field(
         default=None, ge=8, description="tokens per passage; null = the LM's context length"

@@ -10,7 +10,7 @@ from copylens.attributor.lexical.fit import fit_lexical
 from copylens.attributor.mixtures import (
     Mixture,
     Texts,
-    cut_blocks,
+    beginnings,
     join_pairs,
     make_mixtures,
     true_shares,
@@ -22,7 +22,7 @@ from copylens.fit.networks import FitState
 from copylens.records import FloatArray, IntArray
 
 CUTS = (1, 2, 4, 8)
-"""Windows of the blocks that stand for short texts."""
+"""Windows of the beginnings that stand for short texts."""
 
 # A level of length must be shorter than the next one by this factor.
 _SHORTER = 0.8
@@ -67,7 +67,7 @@ class HeldOut:
         mixed: passages joined of several registered ones, and `mixtures`, what they are.
         partly: a registered and an unregistered passage joined; None without unregistered ones.
         foreign: unregistered passages; None without any.
-        cuts: windows -> blocks of so many windows of the pure and of the foreign passages.
+        cuts: windows -> the first so many windows of the pure and of the foreign passages.
     """
 
     pure: Sample
@@ -225,10 +225,9 @@ class _Judged:
         pure = Texts(held.texts, held.states, held.labels)
         foreign = Texts(strange.texts, strange.states, np.full(len(strange), K))
         partly = join_pairs(pure, foreign, count, seed) if len(strange) else []
-        generator = np.random.default_rng([seed, 79])
         cuts = {}
         for windows in CUTS:
-            short = [cut_blocks(texts, windows, generator) for texts in (pure, foreign)]
+            short = [beginnings(texts, windows) for texts in (pure, foreign)]
             registered = _required(self._passages(short[0], groups))
             cuts[windows] = registered, self._passages(short[1], strange_groups)
         return HeldOut(

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from copylens.errors import ModelError
-from copylens.records import Passage, SplitName, States
+from copylens.records import FloatArray, Passage, SplitName, States
 from copylens.store import storage
 from copylens.store.markers import facts_of, mark
 
@@ -54,7 +54,9 @@ class Published:
 
 _NAMES = ("id", "sub_dataset", "split_group")
 # Kept as raw bytes: the fastest column type both ways, and ragged for free.
-_ARRAYS = {"values": np.float16, "spans": np.int32}
+_ARRAYS = ("values", "spans")
+_STEPS = b"steps"
+_LEVELS = 127
 _SCHEMA = pa.schema(
     [
         *((name, pa.string()) for name in _NAMES),
@@ -112,29 +114,28 @@ def read_states(uri: str) -> list[StateRow]:
     if storage.sha256(data) != expected:
         raise ModelError(f"state shard '{uri}' is damaged; delete it and run embed again")
     table = pq.read_table(pa.BufferReader(data))
-    widths = {name.decode(): int(value) for name, value in (table.schema.metadata or {}).items()}
-    return [_decode(row, widths) for row in table.to_pylist()]
+    steps = np.frombuffer((table.schema.metadata or {})[_STEPS], np.float32)
+    return [_decode(row, steps) for row in table.to_pylist()]
 
 
 def _encode(passages: Sequence[Passage], states: Sequence[States]) -> bytes:
+    """Values as one byte each, in steps of 1/127 of a feature's largest value in the shard."""
     columns: dict[str, list[Any]] = {name: [getattr(p, name) for p in passages] for name in _NAMES}
     columns |= {"tokens": [s.tokens for s in states], "windows": [len(s.values) for s in states]}
-    widths = {}
-    for name, dtype in _ARRAYS.items():
-        arrays = [getattr(s, name) for s in states]
-        columns[name] = [array.astype(dtype).tobytes() for array in arrays]
-        widths[name] = str(arrays[0].shape[1] if arrays else 0)
-    del widths["spans"]  # always two
-    table = pa.table(columns, schema=_SCHEMA.with_metadata(widths))
+    largest = [np.abs(s.values).max(axis=0) for s in states] or [np.zeros(0)]
+    steps = (np.max(largest, axis=0) / _LEVELS).astype(np.float32)
+    divisor = np.where(steps > 0, steps, 1)
+    columns["values"] = [np.rint(s.values / divisor).astype(np.int8).tobytes() for s in states]
+    columns["spans"] = [s.spans.astype(np.int32).tobytes() for s in states]
+    table = pa.table(columns, schema=_SCHEMA.with_metadata({_STEPS: steps.tobytes()}))
     sink = pa.BufferOutputStream()
     pq.write_table(table, sink, compression="zstd", use_dictionary=False)
     return bytes(sink.getvalue())
 
 
-def _decode(row: dict[str, Any], widths: dict[str, int]) -> StateRow:
-    arrays: dict[str, Any] = {
-        name: np.frombuffer(row[name], dtype).reshape(row["windows"], widths.get(name, 2))
-        for name, dtype in _ARRAYS.items()
-    }
-    states = States(**arrays, tokens=row["tokens"])
+def _decode(row: dict[str, Any], steps: FloatArray) -> StateRow:
+    W = row["windows"]
+    values = np.frombuffer(row["values"], np.int8).reshape(W, len(steps)) * steps
+    spans = np.frombuffer(row["spans"], np.int32).reshape(W, 2)
+    states = States(values.astype(np.float16), spans, tokens=row["tokens"])
     return StateRow(states=states, **{name: row[name] for name in _NAMES})

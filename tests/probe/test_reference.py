@@ -110,3 +110,13 @@ def test_early_exit_changes_nothing_and_saves_the_later_layers(lm_folder, family
     assert not calls
     full = make(lm_folder, family, layers=(0, 2)).states(TEXTS)[0].values
     np.testing.assert_array_equal(early, full[:, : early.shape[1]])
+
+
+@pytest.mark.parametrize("family", CAUSAL)
+def test_the_beginning_of_a_text_has_the_states_that_it_would_have_alone(lm_folder, family):
+    """What short texts are calibrated on: the first windows of longer ones."""
+    probe = make(lm_folder, family, window=4)
+    whole = probe.states([TEXTS[0]])[0]
+    end = int(whole.spans[1, 1])
+    alone = probe.states([TEXTS[0][:end]])[0]
+    np.testing.assert_allclose(alone.values, whole.values[:2], atol=2e-3)

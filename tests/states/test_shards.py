@@ -38,7 +38,9 @@ def test_round_trip(tmp_path):
     rows = shards.read_states(uri)
     assert [row.id for row in rows] == [p.id for p in passages]
     for row, expected in zip(rows, states):
-        np.testing.assert_array_equal(row.states.values, expected.values)
+        # Half a step of 1/127 of a feature's largest value, and what fp16 rounds.
+        step = np.abs(np.concatenate([s.values for s in states])).max(axis=0) / 127
+        assert (np.abs(row.states.values - expected.values) <= 0.51 * step + 2e-3).all()
         np.testing.assert_array_equal(row.states.spans, expected.spans)
         assert row.states.tokens == expected.tokens
 

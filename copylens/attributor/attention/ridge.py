@@ -24,8 +24,8 @@ from copylens.records import FloatArray, IntArray
 _RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 _FOLDS = 5
 _BLOCK = 1024
-# Windows of the stretches that the sharpness of short texts is learned on; 0: whole passages.
-_STRETCHES = (1, 2, 4, 0)
+# Windows of the beginnings that the sharpness of short texts is learned on; 0: whole passages.
+_BEGINNINGS = (1, 2, 4, 8, 0)
 
 
 @dataclass(frozen=True)
@@ -188,12 +188,12 @@ def _sharpness(
     scores, labels, windows = [], [], []
     for fold in held:
         weight, bias = fold.solutions[ridge]
-        for stretch in _STRETCHES:
-            x = _pooled(train, fold.index, mean, scale, stretch)
+        for first in _BEGINNINGS:
+            x = _pooled(train, fold.index, mean, scale, first)
             scores.append(x @ weight + bias)
             labels.append(train.labels[fold.index])
             sizes = [len(train.values[i]) for i in fold.index]
-            windows.append(np.minimum(sizes, stretch) if stretch else np.array(sizes))
+            windows.append(np.minimum(sizes, first) if first else np.array(sizes))
     S, y, W = np.concatenate(scores), np.concatenate(labels), np.concatenate(windows)
 
     def loss(theta: FloatArray) -> float:
@@ -219,13 +219,11 @@ def _moments(train: StateSet) -> tuple[FloatArray, FloatArray]:
 
 
 def _pooled(
-    train: StateSet, index: IntArray, mean: FloatArray, scale: FloatArray, stretch: int = 0
+    train: StateSet, index: IntArray, mean: FloatArray, scale: FloatArray, first: int = 0
 ) -> FloatArray:
-    """Standardised mean states [N, F] float32 of passages, or of a stretch in their middle."""
+    """Standardised mean states [N, F] float32 of passages, or of their first windows."""
     rows = []
     for i in index:
         values = train.values[int(i)]
-        start = max(0, (len(values) - stretch) // 2)
-        part = values[start : start + stretch] if stretch else values
-        rows.append(part.mean(axis=0, dtype=np.float32))
+        rows.append(values[: first or len(values)].mean(axis=0, dtype=np.float32))
     return np.asarray((np.stack(rows) - mean) / scale, np.float32)

@@ -82,7 +82,8 @@ def published(uri: str) -> Published:
     if marker is None:
         raise ModelError(f"state shard '{uri}' is missing; run embed")
     refused = tuple(Rejected(**entry) for entry in marker["quarantined"])
-    return Published(**marker | {"quarantined": refused, "layers": tuple(marker["layers"])})
+    layers = tuple(marker["layers"])
+    return Published(marker["rows"], refused, marker["sha256"], layers, marker["depth"])
 
 
 def publish(

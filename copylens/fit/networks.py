@@ -120,6 +120,7 @@ def fit_networks(
             resume=state.current,
             on_epoch=report,
             device=device,
+            chosen=state.curves[fit_name(None)][-1] if fold is not None else None,
         )
         state.keep(name, reader)
         state.curves[name] = curve

@@ -45,7 +45,7 @@ def test_a_bad_passage_goes_to_quarantine_and_costs_no_other(config, monkeypatch
     embedder = ShardEmbedder(config)
     states = embedder._probe.states
 
-    def failing(texts):
+    def failing(texts, on_pass):
         if victim.text in texts:
             raise RuntimeError("CUDA out of memory")
         return states(texts)
@@ -68,7 +68,7 @@ def test_states_that_are_not_finite_are_refused(config, monkeypatch):
     embedder = ShardEmbedder(config)
     states = embedder._probe.states
 
-    def overflown(texts):
+    def overflown(texts, on_pass):
         first, *rest = states(texts)
         first.values[0, 0] = np.nan
         return [first, *rest]

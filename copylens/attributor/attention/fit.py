@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from copylens.attributor.attention.dataset import StateSet
 from copylens.attributor.attention.reader import Reader
-from copylens.attributor.attention.ridge import fit_ridge
+from copylens.attributor.attention.ridge import RidgeSettings, fit_ridge
 from copylens.attributor.attention.training import Progress, fit_network
 from copylens.config.schema import AttributorConfig
 
@@ -18,6 +18,7 @@ def fit_reader(
     resume: Progress | None = None,
     on_epoch: Callable[[Progress], None] = lambda progress: None,
     device: str = "cpu",
+    chosen: dict[str, float] | None = None,
 ) -> tuple[Reader, list[dict[str, float]]]:
     """The reader and its curve: an entry per epoch, or the one of a ridge regression.
 
@@ -25,10 +26,12 @@ def fit_reader(
         val: decides when an LSTM has been trained enough.
         classes: K.
         resume, on_epoch, device: of an LSTM; see `fit_network`.
+        chosen: of a ridge regression, the settings of a fit on more passages.
     """
     if config.reader == "ridge":
-        reader, chosen = fit_ridge(train, classes, seed)
-        return reader, [chosen]
+        settings = RidgeSettings(**chosen) if chosen else None
+        reader, settings = fit_ridge(train, classes, seed, settings)
+        return reader, [vars(settings)]
     network, progress = fit_network(
         train, val, classes, config, seed, resume=resume, on_epoch=on_epoch, device=device
     )

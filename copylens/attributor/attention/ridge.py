@@ -73,7 +73,25 @@ class RidgeReader(nn.Module):
         return self.sharpness * windows / (windows + self.blur)
 
 
-def fit_ridge(train: StateSet, classes: int, seed: int) -> tuple[RidgeReader, dict[str, float]]:
+@dataclass(frozen=True)
+class RidgeSettings:
+    """What is chosen on passages held out by group.
+
+    Attributes:
+        ridge: of the mean squared length of a text's standardised features.
+        sharpness, blur: see `RidgeReader`.
+        held_out_accuracy: in [0, 1], under this ridge.
+    """
+
+    ridge: float
+    sharpness: float
+    blur: float
+    held_out_accuracy: float
+
+
+def fit_ridge(
+    train: StateSet, classes: int, seed: int, settings: RidgeSettings | None = None
+) -> tuple[RidgeReader, RidgeSettings]:
     """Fits weights on all passages; the ridge, sharpness and blur on passages held out by group.
 
     Each fold of split groups is scored by a fit on the others, so what is chosen is chosen for
@@ -82,32 +100,23 @@ def fit_ridge(train: StateSet, classes: int, seed: int) -> tuple[RidgeReader, di
     Args:
         train: the same on every worker.
         classes: K.
-
-    Returns:
-        The reader, and what was chosen: `ridge`, `sharpness`, `blur`, with `held_out_accuracy`.
+        settings: as chosen on more passages, taken over: where a sub-dataset has but one group
+            left, what an unseen work looks like cannot be learned.
     """
     mean, scale = _moments(train)
-    folds = fold_index(train.labels, train.groups, _FOLDS, seed)
     every = _Normal.of(train, np.arange(len(train)), classes, mean, scale)
-    held: list[_Held] = []
-    for fold in range(int(folds.max()) + 1):
-        index = np.flatnonzero(folds == fold)
-        own = _Normal.of(train, index, classes, mean, scale)
-        rest = every.without(own)
-        held.append(_Held(index, {ridge: rest.solve(ridge) for ridge in _RIDGES}))
-    ridge, right = _best_ridge(train, held, mean, scale)
+    if settings is None:
+        settings = _chosen(train, every, seed, mean, scale)
     reader = RidgeReader(RidgeShape(len(mean), classes))
-    weight, bias = every.solve(ridge)
+    weight, bias = every.solve(settings.ridge)
     with torch.no_grad():
         reader.mean.copy_(torch.from_numpy(mean))
         reader.scale.copy_(torch.from_numpy(scale))
         reader.head.weight.copy_(torch.from_numpy(weight.T))
         reader.head.bias.copy_(torch.from_numpy(bias))
-        sharpness, blur = _sharpness(train, held, ridge, mean, scale)
-        chosen = {"ridge": ridge, "sharpness": sharpness, "blur": blur}
-        reader.sharpness.fill_(sharpness)
-        reader.blur.fill_(blur)
-    return reader.eval().requires_grad_(False), chosen | {"held_out_accuracy": right / len(train)}
+        reader.sharpness.fill_(settings.sharpness)
+        reader.blur.fill_(settings.blur)
+    return reader.eval().requires_grad_(False), settings
 
 
 @dataclass(frozen=True)
@@ -165,6 +174,21 @@ class _Held:
 
     index: IntArray
     solutions: dict[float, tuple[FloatArray, FloatArray]]
+
+
+def _chosen(
+    train: StateSet, every: "_Normal", seed: int, mean: FloatArray, scale: FloatArray
+) -> RidgeSettings:
+    """The settings that are best on passages whose group the fit has not seen."""
+    folds = fold_index(train.labels, train.groups, _FOLDS, seed)
+    classes, held = len(every.counts), []
+    for fold in range(int(folds.max()) + 1):
+        index = np.flatnonzero(folds == fold)
+        rest = every.without(_Normal.of(train, index, classes, mean, scale))
+        held.append(_Held(index, {ridge: rest.solve(ridge) for ridge in _RIDGES}))
+    ridge, right = _best_ridge(train, held, mean, scale)
+    sharpness, blur = _sharpness(train, held, ridge, mean, scale)
+    return RidgeSettings(ridge, sharpness, blur, right / len(train))
 
 
 def _best_ridge(

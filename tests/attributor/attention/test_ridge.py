@@ -140,3 +140,14 @@ def test_round_trip(reader, data):
     again.load_state_dict(reader.state_dict())
     values = data.values[:5]
     np.testing.assert_array_equal(predict(again.eval(), values).text, predict(reader, values).text)
+
+
+def test_a_fit_on_a_part_takes_over_what_was_chosen_on_the_whole(data):
+    _, chosen = fit_ridge(data, K, seed=0)
+    kept = np.flatnonzero(data.groups % GROUPS == 0)
+    part = StateSet(tuple(data.values[i] for i in kept), data.labels[kept], data.groups[kept])
+    reader, settings = fit_ridge(part, K, seed=0, settings=chosen)
+    assert settings == chosen
+    assert float(reader.sharpness) == pytest.approx(chosen.sharpness)
+    alone = fit_ridge(part, K, seed=0)[1]
+    assert alone.held_out_accuracy > chosen.held_out_accuracy, "a known work looks too easy"

@@ -24,6 +24,8 @@ from copylens.records import FloatArray, IntArray
 _RIDGES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 _FOLDS = 5
 _BLOCK = 1024
+# Of the logarithms of sharpness and blur.
+_BOUNDS = (-5.0, 6.0)
 # Windows of the beginnings that the sharpness of short texts is learned on; 0: whole passages.
 _BEGINNINGS = (1, 2, 4, 8, 0)
 
@@ -186,38 +188,24 @@ def _chosen(
         index = np.flatnonzero(folds == fold)
         rest = every.without(_Normal.of(train, index, classes, mean, scale))
         held.append(_Held(index, {ridge: rest.solve(ridge) for ridge in _RIDGES}))
-    ridge, right = _best_ridge(train, held, mean, scale)
-    sharpness, blur = _sharpness(train, held, ridge, mean, scale)
-    return RidgeSettings(ridge, sharpness, blur, right / len(train))
-
-
-def _best_ridge(
-    train: StateSet, held: Sequence[_Held], mean: FloatArray, scale: FloatArray
-) -> tuple[float, int]:
-    """That with the most held-out passages right, and how many; of two as good the larger one."""
-    right = dict.fromkeys(_RIDGES, 0)
-    for fold in held:
-        x = _pooled(train, fold.index, mean, scale)
-        for ridge, (weight, bias) in fold.solutions.items():
-            found = (x @ weight + bias).argmax(axis=1)
-            right[ridge] += int((found == train.labels[fold.index]).sum())
-    best = max(_RIDGES, key=lambda ridge: (right[ridge], ridge))
-    return best, right[best]
+    found = [_sharpness(train, held, ridge, mean, scale) for ridge in _RIDGES]
+    return min(found, key=lambda item: item[0])[1]
 
 
 def _sharpness(
     train: StateSet, held: Sequence[_Held], ridge: float, mean: FloatArray, scale: FloatArray
-) -> tuple[float, float]:
-    """Sharpness and blur with the least cross-entropy on held-out passages and parts of them."""
+) -> tuple[float, RidgeSettings]:
+    """Sharpness and blur with the least cross-entropy on held-out passages and on their
+    beginnings, and that cross-entropy in nats.
+    """
     scores, labels, windows = [], [], []
     for fold in held:
         weight, bias = fold.solutions[ridge]
+        sizes = np.array([len(train.values[i]) for i in fold.index])
         for first in _BEGINNINGS:
-            x = _pooled(train, fold.index, mean, scale, first)
-            scores.append(x @ weight + bias)
+            scores.append(_pooled(train, fold.index, mean, scale, first) @ weight + bias)
             labels.append(train.labels[fold.index])
-            sizes = [len(train.values[i]) for i in fold.index]
-            windows.append(np.minimum(sizes, first) if first else np.array(sizes))
+            windows.append(np.minimum(sizes, first) if first else sizes)
     S, y, W = np.concatenate(scores), np.concatenate(labels), np.concatenate(windows)
 
     def loss(theta: FloatArray) -> float:
@@ -225,9 +213,12 @@ def _sharpness(
         log_p = log_softmax(S * (sharpness * W / (W + blur))[:, None], axis=1)
         return -float(log_p[np.arange(len(y)), y].mean())
 
-    found = minimize(loss, np.log([10.0, 1.0]), method="Nelder-Mead").x
-    sharpness, blur = np.exp(np.clip(found, -5, 7))
-    return float(sharpness), float(blur)
+    best = minimize(loss, np.log([10.0, 1.0]), method="Nelder-Mead", bounds=[_BOUNDS] * 2)
+    sharpness, blur = np.exp(best.x)
+    whole = np.concatenate(scores[len(_BEGINNINGS) - 1 :: len(_BEGINNINGS)])
+    truth = np.concatenate([train.labels[fold.index] for fold in held])
+    right = float((whole.argmax(axis=1) == truth).mean())
+    return float(best.fun), RidgeSettings(ridge, float(sharpness), float(blur), right)
 
 
 def _moments(train: StateSet) -> tuple[FloatArray, FloatArray]:

@@ -75,6 +75,7 @@ def tiny_config(folder: Path, lm: Path, **changes: object) -> RunConfig:
             "batch_size": 16,
         },
         "detector": {"projector": True, "epochs": 3, "embedding": 8},
+        "evaluation": {"encoder": str(lm)},
         "tracking": {
             "uri": f"sqlite:///{folder}/mlflow.db",
             # So few val passages allow no level of 0.05.

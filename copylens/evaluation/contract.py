@@ -17,6 +17,7 @@ BASELINES = (
     "tfidf_char_masked",
     "bm25",
     "linear_probe",
+    "sentence_encoder",
 )
 # Test texts as they are, and changed; see studies/robustness.py.
 VIEWS = (

@@ -144,12 +144,6 @@ def _baselines(evaluation: Evaluation, seed: int) -> dict[str, Any]:
     names = evaluation.scorer.model.attributor.sub_datasets
     train, val, test, ood_val, ood_test = (evaluation.passages[split] for split in EVALUATED)
     results = run_text_baselines(train, val, test, ood_val, ood_test, names, seed)
-    model = evaluation.scorer.config.evaluation.encoder
-    if model is not None and available(model):
-        encoder = SentenceEncoder(model)
-        split = _split(evaluation, lambda part: encoder.embed(part.texts))
-        found = run_linear_probe("sentence_encoder", split, evaluation.classes, seed)
-        results["sentence_encoder"] = found
     section: dict[str, Any] = {name: result.to_report() for name, result in results.items()}
     best = best_text(results)
     labels = evaluation.texts["test"].labels
@@ -165,6 +159,12 @@ def _baselines(evaluation: Evaluation, seed: int) -> dict[str, Any]:
         split = _split(evaluation, _mean_states)
         probe = run_linear_probe("linear_probe", split, evaluation.classes, seed)
         section["linear_probe"] = probe.to_report()
+    model = evaluation.scorer.config.evaluation.encoder
+    if model is not None and available(model):
+        encoder = SentenceEncoder(model)
+        split = _split(evaluation, lambda part: encoder.embed(part.texts))
+        found = run_linear_probe("sentence_encoder", split, evaluation.classes, seed)
+        section["sentence_encoder"] = found.to_report()
     simple = simple_scores(evaluation.scores, evaluation.texts, evaluation.scorer)
     section |= simple_section(simple)
     if simple:

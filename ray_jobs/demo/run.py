@@ -96,7 +96,7 @@ def _judge_the_rest(config: RunConfig, scorer: Scorer, console: Console) -> None
 
 
 def _judge(scorer: Scorer, text: str) -> None:
-    display.verdict(text, scorer.score([text])[0])
+    display.verdict(text, scorer.verdicts([text], evidence=True)[0])
 
 
 def _of_each(config: RunConfig, split: str) -> list[Passage]:

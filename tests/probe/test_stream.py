@@ -27,9 +27,8 @@ def exact(monkeypatch):
 
 
 def make(lm_folder, family, **options) -> Probe:
-    return Probe(
-        ProbeConfig(dtype="float32", model=str(lm_folder(family)), **{"window": WINDOW, **options})
-    )
+    options = {"window": WINDOW, "dtype": "float32", "embeddings": True, **options}
+    return Probe(ProbeConfig(model=str(lm_folder(family)), **options))
 
 
 def feed(stream: StateStream, probe: Probe, ids: list[int], sizes: list[int]) -> None:

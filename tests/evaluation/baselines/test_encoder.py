@@ -1,11 +1,18 @@
 """The sentence encoder against transformers' own forward pass, and where it is not installed."""
 
 import numpy as np
+import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
 from copylens.evaluation.baselines.encoder import SentenceEncoder, available
 from tests.conftest import TEXTS
+
+
+@pytest.fixture(autouse=True)
+def float32(monkeypatch):
+    """The same precision on every machine."""
+    monkeypatch.setattr("copylens.probe.lm._fast_bfloat16", lambda device: False)
 
 
 def test_an_embedding_is_the_mean_of_the_last_hidden_states(lm_folder):
@@ -15,12 +22,13 @@ def test_an_embedding_is_the_mean_of_the_last_hidden_states(lm_folder):
         AutoTokenizer.from_pretrained(folder),
     )
     encoder = SentenceEncoder(folder)
-    encoder._probe.lm.model.float()
-    for text, row in zip(TEXTS, encoder.embed(TEXTS)):
+    # Short enough to be read at once; longer ones are read in chunks.
+    texts = [text[:40] for text in TEXTS]
+    for text, row in zip(texts, encoder.embed(texts)):
         ids = tokenizer(text, return_tensors="pt")["input_ids"]
         with torch.no_grad():
             hidden = model(ids).last_hidden_state[0, 1:-1].mean(dim=0)
-        np.testing.assert_allclose(row, hidden / hidden.norm(), atol=2e-2)
+        np.testing.assert_allclose(row, hidden / hidden.norm(), atol=2e-3)
 
 
 def test_long_texts_count_every_token_once(lm_folder):

@@ -166,7 +166,7 @@ def test_linear_probe_reads_fp16_states_of_any_scale() -> None:
     )
     split = Split(half[:60], labels[:60], half[60:75], labels[60:75], half[75:], labels[75:],
                   strange[:15], strange[15:])  # fmt: skip
-    found = baselines.run_linear_probe(split, 3, seed=0)
+    found = baselines.run_linear_probe("linear_probe", split, 3, seed=0)
     assert found.name == "linear_probe"
     assert found.accuracy > 0.9
     assert found.ood["knn"].auroc > 0.85

@@ -196,4 +196,5 @@ def test_a_control_reads_as_the_run_does(study):
     reader = probe_of(study.config, study.scorer.probe.lm)
     texts = study.test.texts[:3]
     for mine, theirs in zip(embed_passages(reader, texts), study.test.states[:3]):
-        np.testing.assert_array_equal(mine.values, theirs.values)
+        # What is kept of the states is one byte a feature.
+        np.testing.assert_allclose(mine.values, theirs.values, atol=0.02)

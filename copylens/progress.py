@@ -114,12 +114,13 @@ class LogLines:
         self._start = self._last = clock()
 
     def __call__(self, count: int) -> None:
-        """Adds items; writes a line if the last one is ten seconds old."""
+        """Adds items; writes a line where the last one is ten seconds old."""
         now = self._clock()
         if not self._done:
             self._start, self._first = now, count
         self._done += count
-        if now - self._last < _LINE_SECONDS:
+        # Of the first items alone there is no rate.
+        if self._done == self._first or now - self._last < _LINE_SECONDS:
             return
         self._last = now
         since = self._done - self._first, now - self._start

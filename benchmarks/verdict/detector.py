@@ -17,7 +17,7 @@ from copylens.attributor.mixtures import make_mixtures
 from copylens.config.load import load_config
 from copylens.corpus import load_manifest
 from copylens.detector.auroc import auroc
-from copylens.detector.measures import LEXICAL, STYLE, Measures
+from copylens.detector.measures import STYLE, SUPPORT, Measures
 from copylens.detector.open_set import open_scores
 from copylens.detector.typicality import combined
 from copylens.evaluation.metrics import fpr95
@@ -83,11 +83,11 @@ def main() -> None:
     found: dict[str, dict[str, dict[str, float]]] = {}
     for name, side in sides.items():
         found[name] = {
-            "support, as a whole": side.figures({LEXICAL: 1.0}, as_whole=True),
+            "support, as a whole": side.figures({SUPPORT: 1.0}, as_whole=True),
             "style, as a whole": side.figures({STYLE: 1.0}, as_whole=True),
         }
         for weight in _STYLE_WEIGHTS:
-            weights = {LEXICAL: 1.0, STYLE: weight}
+            weights = {SUPPORT: 1.0, STYLE: weight}
             found[name][f"style {weight:g}"] = side.figures(weights, as_whole=False)
         for title, figures in found[name].items():
             told = "  ".join(f"{key} {value:.3f}" for key, value in figures.items())

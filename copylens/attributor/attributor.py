@@ -128,6 +128,11 @@ class Attributor:
         """[N, K] fused logits before they are normalised: low for all where a text fits none."""
         return self.text_fusion.logits(scores.affinity)
 
+    def segment_support(self, scores: ChannelScores) -> list[FloatArray]:
+        """The same of the segments, [S, K] per text."""
+        fits = {name: scores.segment_affinity[name] for name in self.segment_fusion.weights}
+        return fused_segments(self.segment_fusion.logits, fits)
+
     def timelines(self, scores: ChannelScores) -> list[FloatArray]:
         """Per text the shares of its segments among the registered, [S, K], rows sum to 1."""
         return [found.shares(self.mixture_prior) for found in self.explanations(scores)]

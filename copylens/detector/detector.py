@@ -1,7 +1,7 @@
 """The detector: does a text draw on anything registered at all? (Inner-Probe, stage 2)
 
 A text is tested on a few measures, each of how atypical it is of everything registered, against
-held-out registered texts of like length. One test carries the score, how well the words fit; the
+held-out registered texts of like length. One test carries the score, the largest fused logit; the
 others count where they are very sure (weights chosen over several corpora, see docs/detector.md:
 no weighting learned on one corpus' unregistered texts held on another's).
 """
@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from copylens.detector.calibration import Conformal, LogOdds, between_lengths
-from copylens.detector.measures import ATTENTION, BACKGROUND, LEXICAL, SPACE, STYLE, Measures
+from copylens.detector.measures import BACKGROUND, SPACE, STYLE, SUPPORT, Measures
 from copylens.detector.space import Space
 from copylens.detector.typicality import TypicalityTest, combined
 from copylens.records import FloatArray
 from copylens.store.arrays import Arrays, below, nested, parts_of, sequence
 
-WEIGHTS = {LEXICAL: 1.0, ATTENTION: 0.2, STYLE: 0.3, BACKGROUND: 0.2, SPACE: 0.2}
+WEIGHTS = {SUPPORT: 1.0, STYLE: 0.2, BACKGROUND: 0.2, SPACE: 0.2}
 _Tests = dict[str, TypicalityTest]
 
 
@@ -133,7 +133,7 @@ class Detector:
 
     def segment_log_odds(self, measured: Measures) -> list[FloatArray]:
         """Per text [S] log-odds that a segment is unregistered."""
-        counts = [len(item) for item in next(iter(measured.segments.values()))]
+        counts = [len(item) for item in measured.segments[SUPPORT]]
         stacked = {name: np.concatenate(measured.segments[name]) for name in self.segments}
         odds = self.segment_odds(surprise(self.segments, stacked))
         return np.split(odds, np.cumsum(counts)[:-1])

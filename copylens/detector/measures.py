@@ -1,8 +1,7 @@
 """What the detector measures of texts: how atypical they are of everything registered.
 
 Each measure is read twice, since a text may have one source or several. Read as a whole, a text is
-as atypical as it is of the sub-dataset that all channels together name: where one channel names
-another one, the text is atypical by it. Read as changing its source, it is the
+as atypical as it is of the sub-dataset that it fits best. Read as changing its source, it is the
 mean over its segments of how atypical they are of the sub-datasets that the time line gives them:
 a text joined from two registered passages fits neither of them as a whole, but each segment fits
 its own.
@@ -18,8 +17,7 @@ from copylens.attributor.timeline import Explanations, probability_changing
 from copylens.detector.space import Space
 from copylens.records import FloatArray, IntArray
 
-LEXICAL, ATTENTION = "lexical", "attention"
-STYLE, BACKGROUND, SPACE = "style", "background", "space"
+SUPPORT, STYLE, BACKGROUND, SPACE = "support", "style", "background", "space"
 
 
 @dataclass(frozen=True)
@@ -53,14 +51,17 @@ def measure(
         explanations: what `attributor.explanations(scores)` gives.
         space: the contrastive projector's; it measures whole texts alone.
     """
-    source = attributor.log_probs(scores).argmax(axis=1)
-    rows = np.arange(len(source))
-    whole = {name: -values[rows, source] for name, values in scores.affinity.items()}
+    fit = {SUPPORT: attributor.support(scores)}
+    segment_fit: dict[str, Sequence[FloatArray]] = {SUPPORT: attributor.segment_support(scores)}
+    for name in (STYLE, BACKGROUND):
+        if name in scores.affinity:
+            fit[name], segment_fit[name] = scores.affinity[name], scores.segment_affinity[name]
+    whole = {name: -values.max(axis=1) for name, values in fit.items()}
     if space is not None:
         whole[SPACE] = space.distance(scores.features).min(axis=1)
     segments = {
         name: [-(e.changing * item).sum(axis=1) for e, item in zip(explanations, items)]
-        for name, items in scores.segment_affinity.items()
+        for name, items in segment_fit.items()
     }
     odds = np.array([explained.log_odds for explained in explanations])
     return Measures(

@@ -7,7 +7,7 @@ import pytest
 
 from copylens.detector.auroc import auroc
 from copylens.detector.detector import WEIGHTS, detector_from_arrays, surprise
-from copylens.detector.measures import LEXICAL, STYLE, Measures, measure
+from copylens.detector.measures import STYLE, SUPPORT, Measures, measure
 from copylens.fit.detector import fit_detector
 from copylens.fit.held_out import is_shorter
 from copylens.records import FloatArray
@@ -139,8 +139,8 @@ def test_segments_of_no_sub_dataset_have_the_higher_odds(detector) -> None:
 
 
 def test_only_the_leading_measure_has_full_weight(detector) -> None:
-    assert max(WEIGHTS, key=WEIGHTS.__getitem__) == LEXICAL
-    assert set(detector.levels[0].whole) == {LEXICAL, STYLE} <= set(WEIGHTS)
+    assert max(WEIGHTS, key=WEIGHTS.__getitem__) == SUPPORT
+    assert set(detector.levels[0].whole) == {SUPPORT, STYLE} <= set(WEIGHTS)
 
 
 def test_what_comes_back_judges_the_same_to_the_last_bit(detector) -> None:

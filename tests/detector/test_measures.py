@@ -7,7 +7,7 @@ import pytest
 
 from copylens.attributor.attributor import ChannelScores
 from copylens.attributor.fusion import ChannelFusion
-from copylens.detector.measures import LEXICAL, SPACE, STYLE, Measures, measure
+from copylens.detector.measures import SPACE, STYLE, SUPPORT, Measures, measure
 from tests.detector.detector_samples import (
     NONE,
     K,
@@ -27,10 +27,10 @@ def measured(scores: ChannelScores) -> Measures:
 def test_both_readings_by_hand() -> None:
     scores = channel_scores([*pure(3), *joined(3), *foreign(2)], 0)
     got, explained = measured(scores), attributor().explanations(scores)
-    assert set(got.whole) == set(got.changing) == set(got.segments) == {LEXICAL, STYLE}
-    for name in (LEXICAL, STYLE):
-        np.testing.assert_array_equal(got.whole[name], -scores.affinity[name].max(axis=1))
-        for n, item in enumerate(scores.segment_affinity[name]):
+    assert set(got.whole) == set(got.changing) == set(got.segments) == {SUPPORT, STYLE}
+    for name, read in ((SUPPORT, "lexical"), (STYLE, STYLE)):
+        np.testing.assert_array_equal(got.whole[name], -scores.affinity[read].max(axis=1))
+        for n, item in enumerate(scores.segment_affinity[read]):
             along = [-(explained[n].changing[s] @ item[s]) for s in range(len(item))]
             np.testing.assert_allclose(got.segments[name][n], along)
             assert got.changing[name][n] == pytest.approx(np.mean(along))
@@ -41,16 +41,16 @@ def test_both_readings_by_hand() -> None:
 
 def test_a_text_joined_of_two_sources_is_no_more_alarming_read_as_changing() -> None:
     one, two, none = (measured(channel_scores(t(60), 1)) for t in (pure, joined, foreign))
-    spread = one.whole[LEXICAL].std()
-    assert two.whole[LEXICAL].mean() > one.whole[LEXICAL].mean() + 3 * spread
-    assert two.changing[LEXICAL].mean() < one.changing[LEXICAL].mean() + spread
-    assert none.changing[LEXICAL].min() > two.changing[LEXICAL].max()
+    spread = one.whole[SUPPORT].std()
+    assert two.whole[SUPPORT].mean() > one.whole[SUPPORT].mean() + 3 * spread
+    assert two.changing[SUPPORT].mean() < one.changing[SUPPORT].mean() + spread
+    assert none.changing[SUPPORT].min() > two.changing[SUPPORT].max()
     assert two.mixed.mean() > 0.9 > 0.5 > one.mixed.mean()
 
 
 def test_segments_of_no_source_stand_out() -> None:
     texts = [[0] * 5 + [NONE] * 5, [NONE] * 6 + [2] * 4]
-    first, second = measured(channel_scores(texts, 2)).segments[LEXICAL]
+    first, second = measured(channel_scores(texts, 2)).segments[SUPPORT]
     assert first[:5].max() < first[5:].min()
     assert second[6:].max() < second[:6].min()
 
@@ -93,26 +93,22 @@ def test_a_text_does_not_depend_on_those_beside_it() -> None:
     assert one.mixed[0] == pytest.approx(all_of_them.mixed[4])
 
 
-def test_a_channel_that_names_another_source_makes_a_text_atypical() -> None:
-    """Each channel is asked how well the text fits the source that all channels together name."""
+def test_the_support_is_the_weighted_sum_of_the_channels_unnormalised() -> None:
     scores = channel_scores(pure(4), 5)
-    words = scores.text["lexical"]
-    turned = {"attention": np.roll(scores.affinity["lexical"], 1, axis=1)}
-    parts = tuple(np.roll(i, 1, axis=1) for i in scores.segment_affinity["lexical"])
-    both = ChannelFusion({"lexical": 1.0, "attention": 0.1})
-    reader = replace(attributor(), text_fusion=both, segment_fusion=both)
+    more = {"attention": 2 * scores.affinity["lexical"] + 1}
+    parts = {"attention": tuple(2 * i + 1 for i in scores.segment_affinity["lexical"])}
     scores = replace(
         scores,
-        affinity=scores.affinity | turned,
-        segment_affinity=scores.segment_affinity | {"attention": parts},
-        text=scores.text | {"attention": np.roll(words, 1, axis=1)},
-        segments=scores.segments | {"attention": parts},
+        affinity=scores.affinity | more,
+        segment_affinity=scores.segment_affinity | parts,
+        text=scores.text | {"attention": scores.text["lexical"]},
+        segments=scores.segments | {"attention": scores.segments["lexical"]},
     )
+    both = ChannelFusion({"lexical": 0.5, "attention": 2.0})
+    reader = replace(attributor(), text_fusion=both, segment_fusion=both)
+    fits = 0.5 * scores.affinity["lexical"] + 2.0 * more["attention"]
     got = measure(reader, scores, reader.explanations(scores))
-    named = words.argmax(axis=1)
-    expected = -turned["attention"][np.arange(len(named)), named]
-    np.testing.assert_array_equal(got.whole["attention"], expected)
-    assert (got.whole["attention"] > got.whole[LEXICAL]).all()
+    np.testing.assert_allclose(got.whole[SUPPORT], -fits.max(axis=1))
 
 
 def test_a_space_measures_whole_texts_alone() -> None:

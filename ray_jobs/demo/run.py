@@ -43,7 +43,7 @@ def run_demo(output: Path, small: bool) -> None:
     _judge_what_the_lm_writes(config, scorer, console)
     _judge_the_rest(config, scorer, console)
     console.print(f"\nreport: {output.absolute() / 'report.html'}")
-    console.print("next: copylens serve --open   and then http://127.0.0.1:8000 in a browser")
+    console.print("next: copylens serve    and then http://127.0.0.1:8000 in a browser")
     console.print("      echo 'import numpy as np' | copylens score -")
     console.print("      copylens generate --prompt 'def fit(self, X, y):'")
     console.print("      copylens run --config configs/books.yaml --set corpus.paths=[YOURS.jsonl]")
@@ -57,8 +57,8 @@ def _by_words(config: RunConfig, console: Console) -> None:
     copied, own = _of_each(config, "train")[-1], _of_each(config, "test")[0]
     text = own.text[:_QUOTED_CHARS] + "\n" + copied.text[:_QUOTED_CHARS]
     console.print(
-        f"\n[bold]by words alone[/]: a new file of {own.sub_dataset}, then a stretch copied from "
-        f"{copied.sub_dataset} ({copied.title})"
+        f"\n[bold]by words alone[/]: a file of {own.sub_dataset}, then a stretch of "
+        f"{copied.sub_dataset}"
     )
     _judge(scorer, text)
 

@@ -25,8 +25,8 @@ def words_run(cluster, tmp_path_factory):
     """(config, summaries by stage, scorer) of a run with `probe.model: null`."""
     folder = tmp_path_factory.mktemp("words")
     write_corpus(folder)
-    channels = {"attention": False}
-    config = tiny_config(folder, Path("nowhere"), **{"probe.model": None, "channels": channels})
+    without = {"probe.model": None, "channels": {"attention": False}, "evaluation.encoder": None}
+    config = tiny_config(folder, Path("nowhere"), **without)
     summaries = {s["stage"]: s for s in run_stages(config, stages_of(config))}
     uri = f"models:/{config.tracking.model_name}/{summaries['promote']['version']}"
     return config, summaries, load_scorer(uri, str(config.tracking.uri))

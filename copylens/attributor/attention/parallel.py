@@ -54,8 +54,4 @@ def sum_array(array: FloatArray) -> FloatArray:
 
 def sum_value(value: float) -> float:
     """Adds up a number over all workers."""
-    if world() == 1:
-        return value
-    total = torch.tensor([value], dtype=torch.float64)
-    distributed.all_reduce(total)
-    return float(total[0])
+    return float(sum_array(np.array([value]))[0])

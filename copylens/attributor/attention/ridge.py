@@ -170,55 +170,48 @@ class _Normal:
         return np.asarray(cho_solve(factor, centred)), share
 
 
-@dataclass(frozen=True)
-class _Held:
-    """A fold's passages and, per ridge, the solution without them."""
-
-    index: IntArray
-    solutions: dict[float, tuple[FloatArray, FloatArray]]
-
-
 def _chosen(
-    train: StateSet, every: "_Normal", seed: int, mean: FloatArray, scale: FloatArray
+    train: StateSet, every: _Normal, seed: int, mean: FloatArray, scale: FloatArray
 ) -> RidgeSettings:
-    """The settings that are best on passages whose group the fit has not seen."""
+    """The settings with the least cross-entropy on passages, and on their beginnings, whose group
+    the fit has not seen.
+    """
     folds = fold_index(train.labels, train.groups, _FOLDS, seed)
-    classes, held = len(every.counts), []
+    scores: dict[float, list[FloatArray]] = {ridge: [] for ridge in _RIDGES}
+    labels, windows, whole = [], [], []
     for fold in range(int(folds.max()) + 1):
         index = np.flatnonzero(folds == fold)
-        rest = every.without(_Normal.of(train, index, classes, mean, scale))
-        held.append(_Held(index, {ridge: rest.solve(ridge) for ridge in _RIDGES}))
-    found = [_sharpness(train, held, ridge, mean, scale) for ridge in _RIDGES]
+        rest = every.without(_Normal.of(train, index, len(every.counts), mean, scale))
+        solutions = {ridge: rest.solve(ridge) for ridge in _RIDGES}
+        sizes = np.array([len(train.values[i]) for i in index])
+        for first in _BEGINNINGS:
+            x = _pooled(train, index, mean, scale, first)
+            for ridge, (weight, bias) in solutions.items():
+                scores[ridge].append(x @ weight + bias)
+            labels.append(train.labels[index])
+            windows.append(np.minimum(sizes, first) if first else sizes)
+            whole.append(np.full(len(index), first == 0))
+    y, W, all_of_it = np.concatenate(labels), np.concatenate(windows), np.concatenate(whole)
+    found = []
+    for ridge in _RIDGES:
+        S = np.concatenate(scores[ridge])
+        loss, sharpness, blur = _sharpness(S, y, W)
+        right = float((S.argmax(axis=1) == y)[all_of_it].mean())
+        found.append((loss, RidgeSettings(ridge, sharpness, blur, right)))
     return min(found, key=lambda item: item[0])[1]
 
 
-def _sharpness(
-    train: StateSet, held: Sequence[_Held], ridge: float, mean: FloatArray, scale: FloatArray
-) -> tuple[float, RidgeSettings]:
-    """Sharpness and blur with the least cross-entropy on held-out passages and on their
-    beginnings, and that cross-entropy in nats.
-    """
-    scores, labels, windows = [], [], []
-    for fold in held:
-        weight, bias = fold.solutions[ridge]
-        sizes = np.array([len(train.values[i]) for i in fold.index])
-        for first in _BEGINNINGS:
-            scores.append(_pooled(train, fold.index, mean, scale, first) @ weight + bias)
-            labels.append(train.labels[fold.index])
-            windows.append(np.minimum(sizes, first) if first else sizes)
-    S, y, W = np.concatenate(scores), np.concatenate(labels), np.concatenate(windows)
+def _sharpness(scores: FloatArray, labels: IntArray, windows: IntArray) -> tuple[float, ...]:
+    """The least cross-entropy of held-out scores [N, K] in nats, and its sharpness and blur."""
+    rows = np.arange(len(labels))
 
     def loss(theta: FloatArray) -> float:
         sharpness, blur = np.exp(theta)
-        log_p = log_softmax(S * (sharpness * W / (W + blur))[:, None], axis=1)
-        return -float(log_p[np.arange(len(y)), y].mean())
+        log_p = log_softmax(scores * (sharpness * windows / (windows + blur))[:, None], axis=1)
+        return -float(log_p[rows, labels].mean())
 
     best = minimize(loss, np.log([10.0, 1.0]), method="Nelder-Mead", bounds=[_BOUNDS] * 2)
-    sharpness, blur = np.exp(best.x)
-    whole = np.concatenate(scores[len(_BEGINNINGS) - 1 :: len(_BEGINNINGS)])
-    truth = np.concatenate([train.labels[fold.index] for fold in held])
-    right = float((whole.argmax(axis=1) == truth).mean())
-    return float(best.fun), RidgeSettings(ridge, float(sharpness), float(blur), right)
+    return float(best.fun), *map(float, np.exp(best.x))
 
 
 def _moments(train: StateSet) -> tuple[FloatArray, FloatArray]:

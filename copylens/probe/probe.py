@@ -39,8 +39,8 @@ class PassRead:
 OnPass = Callable[[PassRead], None]
 
 
-def nobody(read: PassRead) -> None:
-    """Who asked for states does not ask how far they are."""
+def ignore_pass(read: PassRead) -> None:
+    """The default: nothing is told of a pass."""
 
 
 class Probe:
@@ -63,7 +63,7 @@ class Probe:
         self._seed = seed
         self._projections: dict[int, Tensor] = {}
 
-    def states(self, texts: Sequence[str], on_pass: OnPass = nobody) -> list[States]:
+    def states(self, texts: Sequence[str], on_pass: OnPass = ignore_pass) -> list[States]:
         """States of each text, in the order given.
 
         A text longer than the context is read in overlapping chunks; each token counts once.

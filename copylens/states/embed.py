@@ -10,7 +10,7 @@ from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import corpus_uri, load_manifest, read_shard
 from copylens.corpus.quarantine import results_or_reasons
 from copylens.probe.loading.identity import lm_hash
-from copylens.probe.probe import OnPass, Probe, nobody
+from copylens.probe.probe import OnPass, Probe, ignore_pass
 from copylens.records import SPLITS, Passage, SplitName, States
 from copylens.states import shards
 from copylens.states.memory import bound_caches, release_memory
@@ -69,7 +69,7 @@ def plan(config: RunConfig) -> list[EmbedTask]:
 class ShardEmbedder:
     """Loads the LM once, then turns corpus shards into state shards."""
 
-    def __init__(self, config: RunConfig, on_pass: OnPass = nobody):
+    def __init__(self, config: RunConfig, on_pass: OnPass = ignore_pass):
         """`on_pass`: see `Probe.states`."""
         bound_caches()
         self._probe = Probe(config.probe, config.seed)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import ray
 
-from copylens.probe.probe import OnPass, nobody
+from copylens.probe.probe import OnPass, ignore_pass
 from copylens.progress import Meter
 
 _POLL_SECONDS = 1.0
@@ -97,6 +97,6 @@ def tallied(meter: Meter, characters: int, workers: int) -> Iterator[str]:
 def adder(name: str | None) -> OnPass:
     """What a worker calls after each pass to add it to the tally of this name, if there is one."""
     if name is None:
-        return nobody
+        return ignore_pass
     tally = ray.get_actor(name)
     return lambda read: tally.add.remote(**vars(read))

@@ -75,12 +75,7 @@ def find_architecture(base: nn.Module, settings: Any, causal: bool) -> Architect
     seen = _experiment(base, stack, settings)
     width = settings.get_text_config().hidden_size
     blocks = [
-        Block(
-            path=f"{where}.{layer}",
-            attention=_attention(block, seen[layer], width, f"{where}.{layer}."),
-            mlp=_mlp(block, seen[layer], width, f"{where}.{layer}."),
-        )
-        for layer, block in enumerate(stack)
+        _block(block, seen[layer], width, f"{where}.{layer}") for layer, block in enumerate(stack)
     ]
     found = Architecture(tuple(blocks), causal)
     if not found.attending:
@@ -205,7 +200,15 @@ def _projects(module: nn.Module) -> bool:
     return isinstance(weight, Tensor) and weight.dim() == 2 and not any(module.children())
 
 
-def _attention(block: nn.Module, seen: _Seen, width: int, prefix: str) -> str:
+def _block(block: nn.Module, seen: _Seen, width: int, path: str) -> Block:
+    """What is tapped of a block that lies at a path."""
+    attention, mlp = _attention(block, seen, width), _last(block, seen, width)
+    # A block whose last projection is the attention's has no feed-forward part of its own.
+    named = (f"{path}.{own}" if own else "" for own in (attention, mlp if mlp != attention else ""))
+    return Block(path, *named)
+
+
+def _attention(block: nn.Module, seen: _Seen, width: int) -> str:
     """Path of the first projection whose input has seen other positions, or "".
 
     What a convolution or a running state has mixed is no attention; there the names have to tell.
@@ -217,15 +220,14 @@ def _attention(block: nn.Module, seen: _Seen, width: int, prefix: str) -> str:
     attends = any(word in path.lower() for word in ("attn", "attention"))
     if not attends or "linear_attn" in path or _outputs(module) != width:
         return ""
-    return prefix + path
+    return path
 
 
-def _mlp(block: nn.Module, seen: _Seen, width: int, prefix: str) -> str:
-    """Path of the last projection, if it comes behind no attention of its own."""
+def _last(block: nn.Module, seen: _Seen, width: int) -> str:
+    """Path of the last projection, or "" where its output is no hidden state."""
     if not seen.called or _outputs(seen.called[-1]) != width:
         return ""
-    path = prefix + _path(block, seen.called[-1])
-    return path if path != _attention(block, seen, width, prefix) else ""
+    return _path(block, seen.called[-1])
 
 
 def _outputs(module: nn.Module) -> int:

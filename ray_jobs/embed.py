@@ -11,14 +11,12 @@ from copylens.config.load import build_config
 from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus import load_manifest
 from copylens.errors import ConfigError
-from copylens.progress import progress
 from copylens.states.embed import EmbedTask, ShardEmbedder, plan, publish_quarantine, shards_hash
 from copylens.states.shards import published
 from copylens.store.stages import run_once, upstream_hash
 from ray_jobs.cluster.command import stage_main
-from ray_jobs.cluster.pool import ShardActor, work_off
-from ray_jobs.cluster.session import ray_session, user_errors
-from ray_jobs.cluster.tally import adder, tallied
+from ray_jobs.cluster.pool import ShardActor
+from ray_jobs.cluster.tally import adder, read_through
 
 
 class EmbedActor(ShardActor):
@@ -33,7 +31,7 @@ class EmbedActor(ShardActor):
             config = build_config(values["config"])
             # Workers share the machine's cores: more threads than asked for only fight.
             torch.set_num_threads(config.resources.threads)
-            self._embedder = ShardEmbedder(config, adder(values.get("tally")))
+            self._embedder = ShardEmbedder(config, adder(values["tally"]))
         task = EmbedTask(**values["task"])
         self._embedder(task)
         return task.passages
@@ -71,19 +69,9 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
 
 def embed_shards(config: RunConfig, pending: list[EmbedTask]) -> None:
     """Publishes the state shards, in any order; progress counts tokens."""
-    if not pending:
-        return
     settings = config.model_dump(mode="json")
-    characters = sum(task.characters for task in pending)
-    workers = min(config.resources.embed_workers, len(pending))
-    with (
-        ray_session(config),
-        user_errors(),
-        progress("embed", 0, "tokens") as meter,
-        tallied(meter, characters, workers) as tally,
-    ):
-        todo = [{"task": asdict(task), "config": settings, "tally": tally} for task in pending]
-        work_off(config, EmbedActor, todo)
+    tasks = [{"task": asdict(task), "config": settings} for task in pending]
+    read_through(config, EmbedActor, tasks, "embed", sum(task.characters for task in pending))
 
 
 def _reconcile(config: RunConfig, tasks: Sequence[EmbedTask]) -> dict[str, int]:

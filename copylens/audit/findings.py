@@ -24,9 +24,11 @@ from copylens.audit.battery import (
     gap,
     learned_scores,
 )
-from copylens.audit.permutation import holm, p_values
+from copylens.audit.passages import AuditPassage
+from copylens.audit.permutation import holm, make_units, p_values
 from copylens.audit.self_comparison import compare
 from copylens.config.audit import AuditConfig
+from copylens.records import BoolArray
 
 Finding = Literal["trained on", "no evidence", "cannot tell"]
 
@@ -62,18 +64,9 @@ def _measured(
 ) -> dict[str, Any]:
     mine = scored[name]
     others = {other: item for other, item in scored.items() if other != name}
-    tests: dict[str, dict[str, Any]] = {test: {"p_value": None} for test in TESTS}
     units = mine.units
-    entry: dict[str, Any] = {
-        "p_value": None,
-        "gap": None,
-        "arrangements": None,
-        "non_members": "matched" if (~mine.member).any() else "none",
-        "passages": {"members": int(mine.member.sum()), "non_members": int((~mine.member).sum())},
-        "split_groups": len(set(mine.groups)),
-        "exchanged": "split groups" if units.between else "passages within split groups",
-        "tests": tests,
-    }
+    entry = _untested(mine.groups, mine.member)
+    tests = entry["tests"]
     if len(units.member):
         published = p_values(units, mine.published, permutations, seed)
         for test, p_value in zip(PUBLISHED_TESTS, published):
@@ -85,11 +78,46 @@ def _measured(
             tests[LEARNED]["p_value"] = float(p_values(tested, scores, permutations, seed)[0])
         difference, error = gap(mine)
         entry["gap"] = {"nats_per_token": difference, "standard_error": error}
-        entry["arrangements"] = float(min(units.arrangements, 10**12))
         deciding = [p for test in DECIDING if (p := tests[test]["p_value"]) is not None]
         entry["p_value"] = min(1.0, len(deciding) * min(deciding))
     tests[SELF] |= self_compared(mine, others)
     return entry
+
+
+def _untested(groups: Sequence[str], member: BoolArray) -> dict[str, Any]:
+    """What is known of a sub-dataset's passages before the LM has read any."""
+    units = make_units(groups, member)
+    return {
+        "p_value": None,
+        "gap": None,
+        "arrangements": float(min(units.arrangements, 10**12)) if len(units.member) else None,
+        "non_members": "matched" if (~member).any() else "none",
+        "passages": {"members": int(member.sum()), "non_members": int((~member).sum())},
+        "split_groups": len(set(groups)),
+        "exchanged": "split groups" if units.between else "passages within split groups",
+        "tests": {test: {"p_value": None} for test in TESTS},
+    }
+
+
+def foregone(
+    items: Mapping[str, Sequence[AuditPassage]], names: Sequence[str], config: AuditConfig
+) -> dict[str, str]:
+    """The named sub-datasets of which no LM's scores could say more than "cannot tell".
+
+    Returns:
+        Name -> the reason, which will stand in its finding.
+    """
+    found = {}
+    for name in names:
+        mine = items[name]
+        member = np.array([item.kind == "member" for item in mine], bool)
+        entry = _untested([item.group for item in mine], member)
+        if entry["arrangements"] is None:
+            found[name] = _why_untested(entry)
+        # Holm's correction leaves the largest p-value as it is.
+        elif len(DECIDING) / entry["arrangements"] >= config.alpha:
+            found[name] = _too_few(entry)
+    return found
 
 
 def self_compared(mine: PassageScores, others: Mapping[str, PassageScores]) -> dict[str, Any]:
@@ -120,10 +148,7 @@ def _finding(entry: Mapping[str, Any], asked: int, config: AuditConfig) -> tuple
     if entry["p_holm"] < config.alpha:
         return "trained on", ""
     if len(DECIDING) / entry["arrangements"] >= config.alpha / asked:
-        return "cannot tell", (
-            f"members and non-members can be clause apart in {entry['arrangements']:.0f} ways only "
-            f"({entry['split_groups']} split groups): too few for a small p-value"
-        )
+        return "cannot tell", _too_few(entry)
     margin = stats.norm.isf(config.alpha / asked / len(DECIDING)) + stats.norm.ppf(POWER)
     smallest = float(margin * entry["gap"]["standard_error"])
     if smallest > config.smallest_gap:
@@ -132,6 +157,13 @@ def _finding(entry: Mapping[str, Any], asked: int, config: AuditConfig) -> tuple
             "of either kind would tell"
         )
     return "no evidence", f"a gap of {smallest:.2f} nats per token would have been found"
+
+
+def _too_few(entry: Mapping[str, Any]) -> str:
+    return (
+        f"members and non-members can be exchanged in {entry['arrangements']:.0f} ways only "
+        f"({entry['split_groups']} split groups): too few for a small p-value"
+    )
 
 
 def _why_untested(entry: Mapping[str, Any]) -> str:

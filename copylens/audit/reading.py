@@ -15,8 +15,9 @@ from copylens.audit.self_comparison import changed_words, increase, second_half
 from copylens.audit.token_scores import TokenScores, token_scores
 from copylens.config.schema import ProbeConfig, RunConfig, fingerprint
 from copylens.errors import CorpusError
-from copylens.probe.lm import load_language_model
+from copylens.probe.lm import LanguageModel, load_language_model
 from copylens.probe.loading.identity import lm_hash
+from copylens.probe.probe import OnPass, ignore_pass
 from copylens.records import AnyArray, FloatArray
 from copylens.store import storage
 from copylens.store.markers import facts_of, is_published, mark
@@ -43,10 +44,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class ReadTask:
-    """One sub-dataset to score, the file to publish, and the key of everything it depends on."""
+    """One sub-dataset to score, the file to publish, and the key of everything it depends on.
+
+    Attributes:
+        characters: that LMs will read, about: a passage, its paraphrase, and with a reference LM
+            the passage again.
+    """
 
     sub_dataset: str
-    passages: int
+    characters: int
     target: str
     key: str
 
@@ -65,10 +71,11 @@ def plan_readings(config: RunConfig, items: dict[str, list[AuditPassage]]) -> li
     audit, probe = config.audit, config.probe
     reference = lm_hash(_reference(config)) if audit.reference else ""
     weights = (lm_hash(probe), reference, probe.max_tokens, probe.dtype)
+    readings = 3 if audit.reference else 2
     return [
         ReadTask(
             sub_dataset=name,
-            passages=len(found),
+            characters=readings * sum(len(item.text) for item in found),
             target=storage.join(config.output, "audit", f"{fingerprint(name)}.safetensors"),
             key=fingerprint(
                 weights, audit.paraphraser, config.seed, [[i.id, i.text, i.kind] for i in found]
@@ -82,8 +89,9 @@ def plan_readings(config: RunConfig, items: dict[str, list[AuditPassage]]) -> li
 class Reader:
     """Scores the passages of sub-datasets with an LM that is loaded once."""
 
-    def __init__(self, config: RunConfig):
-        self._config = config
+    def __init__(self, config: RunConfig, on_pass: OnPass = ignore_pass):
+        """`on_pass`: see `token_scores`."""
+        self._config, self._on_pass = config, on_pass
         self._items = audit_passages(config)
         self._paraphrase = load_paraphraser(config.audit.paraphraser)
         self._lm = load_language_model(config.probe)
@@ -100,14 +108,16 @@ class Reader:
         mark(task.target, task.key, {"passages": len(texts), "sha256": storage.sha256(data)})
 
     def _read(self, texts: Sequence[str]) -> Reading:
-        budget = self._config.probe.batch_tokens
-        tokens = token_scores(self._lm, texts, budget)
+        tokens = self._scores(self._lm, texts)
         references = np.full(len(texts), np.nan)
         if self._reference is not None:
-            others = token_scores(self._reference, texts, budget)
+            others = self._scores(self._reference, texts)
             sums = [float(item.log_probs.sum()) for item in others]
             references = np.array(sums) / [max(1, len(item)) for item in tokens]
         return Reading(tuple(tokens), self._increases(texts, tokens), references)
+
+    def _scores(self, lm: LanguageModel, texts: Sequence[str]) -> list[TokenScores]:
+        return token_scores(lm, texts, self._config.probe.batch_tokens, self._on_pass)
 
     def _increases(self, texts: Sequence[str], tokens: Sequence[TokenScores]) -> FloatArray:
         cuts, seed = [second_half(text) for text in texts], self._config.seed
@@ -115,9 +125,7 @@ class Reader:
         changed = [i for i, (text, other) in enumerate(zip(texts, reworded)) if text != other]
         result = np.full(len(texts), np.nan)
         if changed:
-            others = token_scores(
-                self._lm, [reworded[i] for i in changed], self._config.probe.batch_tokens
-            )
+            others = self._scores(self._lm, [reworded[i] for i in changed])
             for i, other in zip(changed, others):
                 words = changed_words(texts[i], reworded[i])
                 result[i] = increase(tokens[i], other, cuts[i], words)

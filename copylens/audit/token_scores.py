@@ -1,5 +1,6 @@
 """Log-probability of each token under an LM, with mean and deviation of its prediction."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from copylens.errors import ProbeError
 from copylens.probe.chunks import batches, padded, tokenize
 from copylens.probe.lm import LanguageModel
+from copylens.probe.probe import OnPass, PassRead, ignore_pass
 from copylens.records import FloatArray, IntArray
 
 _FLOOR = -1e4
@@ -39,11 +41,14 @@ class TokenScores:
         return len(self.ids)
 
 
-def token_scores(lm: LanguageModel, texts: Sequence[str], batch_tokens: int) -> list[TokenScores]:
+def token_scores(
+    lm: LanguageModel, texts: Sequence[str], batch_tokens: int, on_pass: OnPass = ignore_pass
+) -> list[TokenScores]:
     """Scores of each text's tokens, in order; long texts are read in overlapping chunks.
 
     Args:
         batch_tokens: padded tokens per forward pass.
+        on_pass: called after each pass of the LM with what it has read.
 
     Raises:
         TextError: a text is empty or blank.
@@ -55,10 +60,12 @@ def token_scores(lm: LanguageModel, texts: Sequence[str], batch_tokens: int) -> 
     tokens = tokenize(lm, texts)
     moments = [np.full((len(item.ids), 3), np.nan) for item in tokens]
     for batch in batches(lm, tokens, 1, batch_tokens):
+        began = time.perf_counter()
         ids, mask = padded(batch, lm)
         for chunk, rows in zip(batch, _moments(lm, ids, mask, head)):
             start, end = chunk.keep
             moments[chunk.text][chunk.first : chunk.first + end - start] = rows[start:end]
+        on_pass(PassRead.of(batch, tokens, time.perf_counter() - began))
     result = []
     for item, found in zip(tokens, moments):
         seen = ~np.isnan(found[:, 0])

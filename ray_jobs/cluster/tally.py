@@ -2,14 +2,18 @@
 
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import ray
 
-from copylens.probe.probe import OnPass, ignore_pass
-from copylens.progress import Meter
+from copylens.config.schema import RunConfig
+from copylens.probe.probe import OnPass
+from copylens.progress import Meter, progress
+from ray_jobs.cluster.pool import ShardActor, work_off
+from ray_jobs.cluster.session import ray_session, user_errors
 
 _POLL_SECONDS = 1.0
 
@@ -94,9 +98,35 @@ def tallied(meter: Meter, characters: int, workers: int) -> Iterator[str]:
         thread.join()
 
 
-def adder(name: str | None) -> OnPass:
-    """What a worker calls after each pass to add it to the tally of this name, if there is one."""
-    if name is None:
-        return ignore_pass
+def read_through(
+    config: RunConfig,
+    actor: type[ShardActor],
+    tasks: Sequence[dict[str, Any]],
+    title: str,
+    characters: int,
+) -> None:
+    """Processes tasks whose texts an LM reads, if any; progress counts tokens, also within a task.
+
+    Args:
+        tasks: JSON-ready values; each gets the name of the tally that it adds to as `tally`.
+        characters: that are to be read in all.
+
+    Raises:
+        CopyLensError: an actor reports one.
+    """
+    if not tasks:
+        return
+    workers = min(config.resources.embed_workers, len(tasks))
+    with (
+        ray_session(config),
+        user_errors(),
+        progress(title, 0, "tokens") as meter,
+        tallied(meter, characters, workers) as tally,
+    ):
+        work_off(config, actor, [{**task, "tally": tally} for task in tasks])
+
+
+def adder(name: str) -> OnPass:
+    """What a worker calls after each pass to add it to the tally of this name."""
     tally = ray.get_actor(name)
     return lambda read: tally.add.remote(**vars(read))

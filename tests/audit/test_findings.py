@@ -11,7 +11,8 @@ from copylens.audit.battery import (
     direction_from,
     learned_scores,
 )
-from copylens.audit.findings import SELF, TESTS, find
+from copylens.audit.findings import SELF, TESTS, find, foregone
+from copylens.audit.passages import AuditPassage
 from copylens.audit.permutation import p_values
 from copylens.audit.self_comparison import compare
 from copylens.config.audit import AuditConfig
@@ -88,6 +89,43 @@ def test_without_unread_passages_of_its_own_nothing_is_decided():
     assert entry["tests"][SELF]["p_value"] < 0.01 and entry["tests"][SELF]["others"] == 5
     assert "Self-Comparison alone, weak by itself" in entry["sentence"]
     assert entry["p_value"] is None and entry["p_holm"] is None
+
+
+def passages(members: str, others: str) -> list[AuditPassage]:
+    """Passages of these split groups, a letter each."""
+    return [
+        AuditPassage(f"{kind} {n}", "text", group, kind, "a file")
+        for kind, groups in (("member", members), ("non-member", others))
+        for n, group in enumerate(groups)
+    ]
+
+
+def test_what_no_score_could_decide_is_known_beforehand():
+    items = {
+        "without unread": passages("abcdef", ""),
+        "without read": passages("", "abc"),
+        "empty": passages("", ""),
+        "two works": passages("aaaa", "bbbb"),
+        "told": passages("aabbccdd", "aabbccdd"),
+    }
+    found = foregone(items, list(items), CONFIG)
+    assert set(found) == set(items) - {"told"}
+    assert "surely has not read" in found["without unread"]
+    assert "none of its passages is said to have been read" in found["without read"]
+    assert "in 2 ways only (2 split groups)" in found["two works"]
+
+
+@pytest.mark.parametrize("others", [0, 1, 3, 60])
+def test_what_is_known_beforehand_is_what_the_audit_will_say(others):
+    scored = made(0, 3.0, members=40, others=others)
+    kinds = ["member" if m else "non-member" for m in scored.member]
+    items = [
+        AuditPassage(str(n), "", g, k, "") for n, (g, k) in enumerate(zip(scored.groups, kinds))
+    ]
+    before = foregone({"a": items}, ["a"], CONFIG)
+    entry = find({"a": scored}, ["a"], CONFIG, seed=0)["a"]
+    assert not before or (entry["finding"] == "cannot tell" and before["a"] in entry["sentence"])
+    assert bool(before) == (others < 2)
 
 
 def test_alone_it_learns_on_one_half_and_is_tested_on_the_other():

@@ -70,12 +70,26 @@ def test_once_more_there_is_nothing_to_do_and_other_tests_read_nothing(audited, 
     assert found(config)["sub_datasets"] != before["sub_datasets"]
 
 
+def test_what_cannot_be_told_is_said_before_anything_is_read(audited, tmp_path, monkeypatch, capfd):
+    config, _ = audited
+    shutil.copytree(config.output, tmp_path / "run")
+    asked = config.audit.model_copy(update={"unread_splits": (), "sub_datasets": ("sea",)})
+    other = config.model_copy(update={"audit": asked, "output": str(tmp_path / "run")})
+    said = []
+    read = audit._read
+    monkeypatch.setattr(audit, "_read", lambda *a: (said.append(capfd.readouterr().err), read(*a)))
+    audit.run(other)
+    assert "audit: of sea the answer can only be 'cannot tell': there are no passages" in said[0]
+    assert found(other)["sub_datasets"]["sea"]["finding"] == "cannot tell"
+
+
 def test_a_damaged_reading_is_named(audited, tmp_path):
     audited_config, _ = audited
     shutil.copytree(audited_config.output, tmp_path / "run")
     config = audited_config.model_copy(update={"output": str(tmp_path / "run")})
-    task = plan_readings(config, audit_passages(config))[0]
-    assert len(load_reading(task).tokens) == task.passages
+    items = audit_passages(config)
+    task = plan_readings(config, items)[0]
+    assert len(load_reading(task).tokens) == len(items[task.sub_dataset])
     Path(task.target).write_bytes(Path(task.target).read_bytes()[:-4])
     with pytest.raises(CorpusError, match="is damaged; delete it and audit again"):
         load_reading(task)

@@ -37,6 +37,16 @@ class Meter(Protocol):
         """
 
 
+class Silent:
+    """A meter that shows nothing."""
+
+    def __call__(self, count: int) -> None:
+        """See `Meter`."""
+
+    def expect(self, total: int, pace: str = "", seconds: float = 0.0) -> None:
+        """See `Meter`."""
+
+
 @contextmanager
 def progress(title: str, total: int, unit: str) -> Iterator[Meter]:
     """Yields a meter to call with the number of items done since the last call.

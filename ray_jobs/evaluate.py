@@ -9,6 +9,7 @@ from copylens.errors import ModelError
 from copylens.evaluation.measure import measure
 from copylens.evaluation.report.html import render_report
 from copylens.evaluation.studies.runs import check_settings
+from copylens.progress import progress
 from copylens.registry.tracker import Tracker
 from copylens.store import storage
 from copylens.store.stages import run_once, upstream_hash
@@ -29,7 +30,8 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     check_settings(config)
     tracker = Tracker(config)
     scorer = Scorer.load(storage.join(config.output, "model"))
-    report, figures = measure(config, scorer)
+    with progress("evaluate", 0, "texts") as meter:
+        report, figures = measure(config, scorer, meter)
     storage.write_json(storage.join(config.output, "report.json"), report)
     page = render_report(report, figures, _audit(config, scorer))
     storage.write_bytes(storage.join(config.output, "report.html"), page.encode())

@@ -11,18 +11,25 @@ from copylens.config.schema import RunConfig
 from copylens.detector.auroc import auroc
 from copylens.evaluation import metrics
 from copylens.evaluation.answers import EVALUATED, Evaluation, load_evaluation
-from copylens.evaluation.baselines.encoder import SentenceEncoder, available
+from copylens.evaluation.baselines.encoder import SentenceEncoder, installed
 from copylens.evaluation.baselines.linear import Split
 from copylens.evaluation.baselines.table import best_text, run_linear_probe, run_text_baselines
 from copylens.evaluation.bootstrap import mean_interval, paired_difference
 from copylens.evaluation.contract import check_report, empty_report
 from copylens.evaluation.open_set import best_ood, ood_section, simple_scores, simple_section
-from copylens.evaluation.published import Judged, judge_kinds, length_section, shares_section
+from copylens.evaluation.published import (
+    Judged,
+    judge_kinds,
+    length_section,
+    shares_section,
+    texts_to_read,
+)
 from copylens.evaluation.report.plots import Figures, MixedText
 from copylens.evaluation.studies.runs import add_studies, run_studies
 from copylens.evidence.building import evidence_uri
 from copylens.evidence.manifest import find_manifest
 from copylens.fit.data import TextSet
+from copylens.progress import Meter
 from copylens.records import FloatArray, SplitName
 from copylens.store import storage
 from copylens.store.stages import Stage, marker_uri
@@ -31,17 +38,21 @@ from copylens.verdict.scorer import Scorer
 _SPEED_TEXTS = 64
 
 
-def measure(config: RunConfig, scorer: Scorer) -> tuple[dict[str, Any], Figures]:
+def measure(
+    config: RunConfig, scorer: Scorer, meter: Meter | None = None
+) -> tuple[dict[str, Any], Figures]:
     """Scores the test splits once and fills the report.
 
     Args:
         config: names the run's folder, whose corpus and states are read.
         scorer: the scorer under test.
+        meter: counts the texts that an LM reads, none of the studies' own.
 
     Returns:
         The report by the contract in `contract.py`, and what is drawn beside it.
     """
-    evaluation = load_evaluation(config, scorer)
+    evaluation = load_evaluation(config, scorer, meter)
+    evaluation.meter.expect(texts_to_read(evaluation) + _texts_to_encode(config, evaluation))
     report = empty_report()
     report["attribution"] = _attribution(evaluation, config.seed)
     report["channels"] |= _channels(evaluation)
@@ -159,10 +170,10 @@ def _baselines(evaluation: Evaluation, seed: int) -> dict[str, Any]:
         split = _split(evaluation, _mean_states)
         probe = run_linear_probe("linear_probe", split, evaluation.classes, seed)
         section["linear_probe"] = probe.to_report()
-    model = evaluation.scorer.config.evaluation.encoder
-    if model is not None and available(model):
+    model = installed(evaluation.scorer.config.evaluation.encoder)
+    if model is not None:
         encoder = SentenceEncoder(model)
-        split = _split(evaluation, lambda part: encoder.embed(part.texts))
+        split = _split(evaluation, lambda part: encoder.embed(part.texts, evaluation.meter))
         found = run_linear_probe("sentence_encoder", split, evaluation.classes, seed)
         section["sentence_encoder"] = found.to_report()
     simple = simple_scores(evaluation.scores, evaluation.texts, evaluation.scorer)
@@ -175,6 +186,11 @@ def _baselines(evaluation: Evaluation, seed: int) -> dict[str, Any]:
         strata = _strata(evaluation), _strata(evaluation, "ood_test")
         section["best_ood"] = best_ood(answers, simple, strata, seed)
     return section
+
+
+def _texts_to_encode(config: RunConfig, evaluation: Evaluation) -> int:
+    encoded = installed(config.evaluation.encoder) is not None
+    return sum(map(len, evaluation.texts.values())) if encoded else 0
 
 
 def _mean_states(part: TextSet) -> FloatArray:

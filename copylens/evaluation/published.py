@@ -72,10 +72,10 @@ def judge_kinds(evaluation: Evaluation, config: RunConfig) -> dict[str, Judged]:
     mixed = make_mixtures(test.texts, test.states, test.labels, _MIXTURES, most, config.seed)
     found = {
         "pure": judged(scorer, evaluation.scores["test"], np.eye(K + 1)[test.labels]),
-        "mixed": _joined(scorer, mixed),
+        "mixed": _joined(evaluation, mixed),
     }
     if len(foreign.texts):
-        found["partly"] = _joined(scorer, join_pairs(test, foreign, _MIXTURES, config.seed))
+        found["partly"] = _joined(evaluation, join_pairs(test, foreign, _MIXTURES, config.seed))
         answers = evaluation.scores["ood_test"]
         found["unregistered"] = judged(scorer, answers, np.eye(K + 1)[foreign.labels])
     return found
@@ -94,11 +94,17 @@ def judged(
     return Judged(truth, scores, published, np.array(decisions), mixtures)
 
 
-def _joined(scorer: Scorer, mixtures: list[Mixture]) -> Judged:
-    texts = [mixture.text for mixture in mixtures]
-    K = len(scorer.model.attributor.sub_datasets)
-    truth = np.stack([true_shares(mixture, K + 1) for mixture in mixtures])
-    return judged(scorer, scorer.score(texts, scorer.reader.states(texts)), truth, mixtures)
+def _joined(evaluation: Evaluation, mixtures: list[Mixture]) -> Judged:
+    scores = evaluation.score([mixture.text for mixture in mixtures])
+    truth = np.stack([true_shares(mixture, evaluation.classes + 1) for mixture in mixtures])
+    return judged(evaluation.scorer, scores, truth, mixtures)
+
+
+def texts_to_read(evaluation: Evaluation) -> int:
+    """How many texts `judge_kinds` and `length_section` read."""
+    sides = [len(evaluation.texts[split]) for split in ("test", "ood_test")]
+    joined = _MIXTURES * sum(side > 0 for side in sides)
+    return joined + len(WORDS) * sum(min(side, _SHORT) for side in sides)
 
 
 def shares_section(kinds: Mapping[str, Judged]) -> dict[str, Any]:
@@ -158,7 +164,6 @@ def unregistered_ece(kinds: Mapping[str, Judged]) -> float | None:
 
 def length_section(evaluation: Evaluation, seed: int) -> dict[str, Any]:
     """Short texts, cut out of test texts at random: figures by their number of words."""
-    scorer, K = evaluation.scorer, evaluation.classes
     generator = np.random.default_rng([seed, 80])
     found = {}
     for words in WORDS:
@@ -169,9 +174,9 @@ def length_section(evaluation: Evaluation, seed: int) -> dict[str, Any]:
                 continue
             chosen = generator.permutation(len(part))[:_SHORT]
             texts = [_cut(part.texts[i], words, generator) for i in chosen]
-            labels = np.where(part.labels[chosen] < 0, K, part.labels[chosen])
-            scores = scorer.score(texts, scorer.reader.states(texts))
-            sides[split] = judged(scorer, scores, np.eye(K + 1)[labels]), labels
+            labels = np.where(part.labels[chosen] < 0, evaluation.classes, part.labels[chosen])
+            truth = np.eye(evaluation.classes + 1)[labels]
+            sides[split] = judged(evaluation.scorer, evaluation.score(texts), truth), labels
         found[str(words)] = _length_figures(*sides["test"], sides.get("ood_test"))
     return found
 

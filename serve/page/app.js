@@ -83,10 +83,19 @@ async function loadRegistry() {
     return el("li", {}, el("span", { class: "name" }, entry.sub_dataset), el("span", { class: "hint" }, facts));
   };
   $("registry-list").replaceChildren(...entries.map(item));
+  $("registry-lm").textContent = lmFacts(found);
   $("shares-interval").textContent = percent(found.interval);
   // Some LMs only read. Until the service has told, the tab is there and not yet shown.
   if (!found.generation) withoutWriting();
   $("tab-write").classList.remove("pending");
+}
+
+/** Which LM reads the texts, where it is from, and under what licence. */
+function lmFacts({ model, lineage }) {
+  if (model.probe === null) return "Read by words alone, no LM.";
+  const { probe_source: source, probe_license: license, probe_layers: layers } = lineage;
+  const facts = [source ?? model.probe, license ? `licence ${license}` : "", layers ? `layers ${layers}` : ""];
+  return `Read with the LM ${facts.filter(Boolean).join(" · ")}`;
 }
 
 // ---- tabs --------------------------------------------------------------------------------------

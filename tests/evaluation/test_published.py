@@ -14,9 +14,11 @@ from copylens.evaluation.published import (
     judged,
     length_section,
     shares_section,
+    texts_to_read,
     unregistered_ece,
 )
 from copylens.fit.data import TextSet
+from copylens.progress import Silent
 from tests.fit.fit_samples import config_of, outside, part, scorer_of, training_data
 
 CONFIG = config_of()
@@ -44,6 +46,20 @@ def test_kinds_have_the_truth_that_they_were_made_of(evaluation) -> None:
     assert ((kinds["partly"].truth > 0).sum(axis=1) == 2).all()
     assert (kinds["partly"].truth[:, -1] > 0).all()
     assert (kinds["unregistered"].truth[:, -1] == 1).all()
+
+
+def test_progress_ends_where_it_said(evaluation) -> None:
+    class Counter(Silent):
+        texts = 0
+
+        def __call__(self, count: int) -> None:
+            self.texts += count
+
+    for texts in (evaluation.texts, {**evaluation.texts, "ood_test": part("ood_test", 0, 0)}):
+        counted = dataclasses.replace(_answered(evaluation.scorer, texts), meter=Counter())
+        judge_kinds(counted, CONFIG)
+        length_section(counted, 0)
+        assert counted.meter.texts == texts_to_read(counted) > 0
 
 
 def test_the_section_counts_what_verdicts_say(evaluation) -> None:

@@ -94,7 +94,7 @@ class FakeBackend:
     async def registered(self) -> RegisteredModel:
         if not self.ready:
             raise RequestError(503, "not_ready", "no model is loaded yet", retry_after_s=10)
-        lineage = {"copylens": "0.1.0", "probe": "/home/alice/lms/tiny"}
+        lineage = {"copylens": "0.1.0", "probe": "/home/alice/lms/tiny", "probe_license": "MIT"}
         return RegisteredModel(IDENTITY, 0.05, SMALLEST_P, 0.9, True, RIGHTS, lineage)
 
 

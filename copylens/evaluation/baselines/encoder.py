@@ -1,6 +1,6 @@
 """A sentence encoder, frozen: what many would take instead of an LM's attention states."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -14,11 +14,19 @@ from copylens.store.installed import distribution
 _BATCH = 256
 
 
-def available(model: str) -> bool:
-    """Whether the encoder is there: it is a baseline where it is installed, and no requirement."""
-    if not model.startswith(DIST):
-        return True
-    return distribution(model.removeprefix(DIST).partition("/")[0]) is not None
+def installed(model: str | None) -> str | None:
+    """The encoder, or None where none is named or its distribution is not installed: it is a
+    baseline, and no requirement.
+    """
+    if model is None or not model.startswith(DIST):
+        return model
+    name = model.removeprefix(DIST).partition("/")[0]
+    return model if distribution(name) is not None else None
+
+
+def encoder_probe(model: str) -> ProbeConfig:
+    """What reads a text for its embedding; `model` as in probe.model."""
+    return ProbeConfig(model=model, tap="residual", layers=(-1,), window=32)
 
 
 class SentenceEncoder:
@@ -30,11 +38,10 @@ class SentenceEncoder:
         Raises:
             ProbeError: there is no such encoder.
         """
-        config = ProbeConfig(model=model, tap="residual", layers=(-1,), window=32)
-        self._probe = Probe(config)
+        self._probe = Probe(encoder_probe(model))
 
-    def embed(self, texts: Sequence[str]) -> FloatArray:
-        """Texts [N] -> [N, D] float32."""
+    def embed(self, texts: Sequence[str], meter: Callable[[int], None]) -> FloatArray:
+        """Texts [N] -> [N, D] float32; the meter counts those that are done."""
         window, rows = self._probe.config.window, []
         for start in range(0, len(texts), _BATCH):
             for states in self._probe.states(texts[start : start + _BATCH]):
@@ -42,4 +49,5 @@ class SentenceEncoder:
                 sizes[-1] = states.tokens - window * (len(states.values) - 1)
                 mean = sizes @ states.values.astype(np.float32)
                 rows.append(mean / np.linalg.norm(mean))
+            meter(len(texts[start : start + _BATCH]))
         return np.stack(rows)

@@ -9,6 +9,7 @@ from copylens.config.schema import ALL_NEAR, RunConfig, Study, fingerprint
 from copylens.corpus import load_manifest
 from copylens.errors import ConfigError, ProbeError, one_line
 from copylens.evaluation.answers import Evaluation
+from copylens.evaluation.baselines.encoder import encoder_probe, installed
 from copylens.evaluation.studies import (
     controls,
     in_corpus,
@@ -49,7 +50,9 @@ def run_studies(
     """
     study = StudyInput(config, answers, best_text)
     results = {}
-    for name in config.evaluation.studies:
+    for number, name in enumerate(config.evaluation.studies, 1):
+        of_all = f"{number} of {len(config.evaluation.studies)}"
+        print(f"evaluate: study '{name}', {of_all}", file=sys.stderr)
         try:
             results[name] = _run(study, name)
         except Exception as error:  # What breaks in an extra must not cost the report.
@@ -82,9 +85,13 @@ def check_settings(config: RunConfig) -> None:
 
     Raises:
         ConfigError: a name that the corpus does not hold, or a study without what it needs.
-        ProbeError: the control model is not there, or the probe cannot write what lm_outputs asks.
+        ProbeError: the encoder or the control model is not there, or the probe cannot write what
+            lm_outputs asks.
     """
     settings, manifest = config.evaluation, load_manifest(config.output)
+    encoder = installed(settings.encoder)
+    if encoder is not None:
+        lm_hash(encoder_probe(encoder))
     unregistered = [
         name
         for name, splits in manifest.by_sub_dataset.items()

@@ -5,7 +5,8 @@ import pytest
 import torch
 from transformers import AutoModel, AutoTokenizer
 
-from copylens.evaluation.baselines.encoder import SentenceEncoder, available
+from copylens.evaluation.baselines.encoder import SentenceEncoder, installed
+from copylens.progress import Silent
 from tests.conftest import TEXTS
 
 
@@ -24,7 +25,7 @@ def test_an_embedding_is_the_mean_of_the_last_hidden_states(lm_folder):
     encoder = SentenceEncoder(folder)
     # Short enough to be read at once; longer ones are read in chunks.
     texts = [text[:40] for text in TEXTS]
-    for text, row in zip(texts, encoder.embed(texts)):
+    for text, row in zip(texts, encoder.embed(texts, Silent())):
         ids = tokenizer(text, return_tensors="pt")["input_ids"]
         with torch.no_grad():
             hidden = model(ids).last_hidden_state[0, 1:-1].mean(dim=0)
@@ -38,11 +39,19 @@ def test_long_texts_count_every_token_once(lm_folder):
     assert states.tokens > 64
     sizes = [32] * (states.tokens // 32) + [states.tokens % 32] * (states.tokens % 32 > 0)
     expected = np.average(states.values.astype(np.float32), axis=0, weights=sizes)
-    row = encoder.embed([text])[0]
+    row = encoder.embed([text], Silent())[0]
     np.testing.assert_allclose(row, expected / np.linalg.norm(expected), atol=1e-3)
 
 
 def test_it_is_a_baseline_only_where_it_is_there(lm_folder):
-    assert not available("dist://no-such-encoder-anywhere")
-    assert available("dist://numpy")
-    assert available(str(lm_folder("bert")))
+    folder = str(lm_folder("bert"))
+    assert installed("dist://no-such-encoder-anywhere") is installed(None) is None
+    assert installed("dist://numpy") == "dist://numpy"
+    assert installed(folder) == folder
+
+
+def test_the_texts_are_counted(lm_folder, monkeypatch):
+    monkeypatch.setattr("copylens.evaluation.baselines.encoder._BATCH", 2)
+    counted = []
+    SentenceEncoder(str(lm_folder("bert"))).embed(["a b", "c d", "e f"], counted.append)
+    assert counted == [2, 1]

@@ -128,6 +128,7 @@ def test_names_of_another_corpus_matter_only_to_the_study_that_uses_them(study):
         ({"study_passages": 2}, ConfigError, "study_passages is 2; .* take at least 3"),
         ({"refit_passages": 29}, ConfigError, "refit_passages is 29; .* take at least 30"),
         ({"control_model": "/no/such/lm"}, ProbeError, "LM '/no/such/lm' cannot be loaded"),
+        ({"encoder": "/no/such/encoder"}, ProbeError, "LM '/no/such/encoder' cannot be loaded"),
     ],
 )
 def test_settings_that_do_not_fit_the_corpus_are_named(study, settings, error, message):

@@ -226,7 +226,9 @@ def test_the_registry_lists_rights_lineage_and_rules_that_never_apply(tmp_path):
     path.write_text("rules: [{name: typo, holder: Sea Pres, action: block}]")
     body = make_client(policy=str(path)).get("/v1/registry").json()
     assert [row["sub_dataset"] for row in body["sub_datasets"]] == ["sea", "ships", "law"]
-    assert body["lineage"] == {"copylens": "0.1.0", "probe": "tiny"}, "no path goes out"
+    assert body["lineage"] == {"copylens": "0.1.0", "probe": "tiny", "probe_license": "MIT"}, (
+        "no path goes out"
+    )
     assert (body["interval"], body["generation"]) == (0.9, False)
     assert body["policy"]["idle_rules"] == ["typo"]
 

@@ -154,7 +154,12 @@ def build() -> tuple[FastAPI, Behaviour]:
             "interval": 0.8,
             "generation": behaviour.writes,
         }
-        return {"model": model, **levels, "sub_datasets": entries}
+        lineage = {
+            "probe_source": "pythia-70m",
+            "probe_license": "Apache-2.0",
+            "probe_layers": "2 of 6",
+        }
+        return {"model": model, **levels, "sub_datasets": entries, "lineage": lineage}
 
     @app.post("/v1/attribute")
     async def attribute(request: Request):

@@ -273,6 +273,14 @@ def test_the_verdict_can_be_taken_along(visit, tmp_path):
     assert json.loads(page.evaluate("navigator.clipboard.readText()")) == verdict
 
 
+def test_the_lm_is_named_with_its_licence(visit):
+    page = visit()
+    page.locator("#registry summary").click()
+    told = page.locator("#registry-lm")
+    told.wait_for()
+    assert told.inner_text() == "Read with the LM pythia-70m · licence Apache-2.0 · layers 2 of 6"
+
+
 def test_samples_are_those_of_the_page(visit):
     page = visit()
     page.get_by_role("button", name="Python code").click()

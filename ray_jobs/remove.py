@@ -1,6 +1,7 @@
 """Takedown of a sub-dataset from a run; the smaller model is evaluated, gated and registered."""
 
 import time
+from functools import partial
 from typing import Any
 
 from copylens.config.schema import RunConfig
@@ -8,6 +9,7 @@ from copylens.registry.tracker import Tracker
 from copylens.store.stages import complete
 from copylens.takedown import remove
 from ray_jobs import evaluate, promote
+from ray_jobs.reading import read_texts
 
 
 def run(config: RunConfig, sub_dataset: str) -> dict[str, Any]:
@@ -17,7 +19,7 @@ def run(config: RunConfig, sub_dataset: str) -> dict[str, Any]:
     """
     start = time.perf_counter()
     tracker = Tracker(config)
-    removal = remove(config, sub_dataset)
+    removal = remove(config, sub_dataset, partial(read_texts, config))
     seconds = time.perf_counter() - start
     run_id = tracker.log_training(removal.config, {}, seconds, removal.lineage)
     summary = {"fits": {}, "seconds": round(seconds, 1), "mlflow_run": run_id}

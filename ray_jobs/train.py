@@ -3,6 +3,7 @@
 import os
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from copylens.verdict.lineage import lineage_of
 from copylens.verdict.scorer import Scorer
 from ray_jobs.cluster.command import stage_main
 from ray_jobs.cluster.session import ray_session, user_errors
+from ray_jobs.reading import read_texts
 
 _STATE = "fit_state.pt"
 _WORKER_FAILURES = 8  # until a training is given up; each costs an epoch at most
@@ -79,7 +81,8 @@ def _work(config: RunConfig, inputs: str) -> tuple[str, dict[str, Any]]:
     if config.reads_lm:
         with ray_session(config), user_errors():
             state = fit_on_workers(config, inputs)
-    model = fit_model(config, load_training_data(config), state)
+    data = load_training_data(config)
+    model = fit_model(config, data, state, partial(read_texts, config))
     rights = load_manifest(config.output).rights
     scorer = Scorer(model, rights, config, lineage)
     scorer.save(storage.join(config.output, "model"))

@@ -1,4 +1,4 @@
-"""How sure a verdict may be: conformal p-values, log-odds of unregistered, intervals of shares."""
+"""How sure a decision may be: conformal p-values, and log-odds of unregistered."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,14 +7,8 @@ import numpy as np
 from scipy.optimize import minimize
 
 from copylens.records import FloatArray, IntArray
-from copylens.store.arrays import Arrays, parts_of, sequence
+from copylens.store.arrays import Arrays
 
-# Bins of shares, and the fewest shares that one may hold.
-_BINS, _LEAST = 40, 40
-# Levels of miss that are tried, as parts of what the intervals may miss.
-_MISSES = np.arange(0.5, 3.01, 0.1)
-# How far the coverage of one kind of text may lie below that of all kinds.
-_LESS_OF_A_KIND = 0.02
 # Texts' worth of trust in the usual log-odds, where a corpus gives few unregistered texts.
 _PRIOR_TEXTS = 10.0
 
@@ -148,126 +142,3 @@ def fit_log_odds(
 
     found = minimize(loss, start).x
     return LogOdds(float(found[0]), float(np.exp(found[1])))
-
-
-@dataclass(frozen=True)
-class ShareIntervals:
-    """How far the true proportion may lie from a share, read off held-out texts (ours).
-
-    Quantiles of the truth in bins of like shares, interpolated between the bins; of texts of one
-    length.
-
-    Attributes:
-        tokens: > 0, the length.
-        share: [B] mean share of each bin, ascending.
-        low, high: [B] ends of the interval there.
-    """
-
-    tokens: float
-    share: FloatArray
-    low: FloatArray
-    high: FloatArray
-
-    def arrays(self) -> Arrays:
-        """Every parameter by its name."""
-        return {name: np.asarray(value) for name, value in vars(self).items()}
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> "ShareIntervals":
-        """The inverse of `arrays`."""
-        return cls(arrays["tokens"].item(), *(arrays[n] for n in ("share", "low", "high")))
-
-    def bounds(self, share: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Ends of the intervals of shares of any shape; the share lies between them."""
-        low = np.interp(share, self.share, self.low)
-        high = np.interp(share, self.share, self.high)
-        return np.minimum(low, share), np.maximum(high, share)
-
-
-def fit_intervals(
-    shares: FloatArray, truth: FloatArray, kinds: IntArray, *, coverage: float, tokens: float
-) -> ShareIntervals:
-    """Calibrates on held-out texts of known proportions, so that intervals hold true sources.
-
-    What a text has nothing of is nearly always held by an interval that reaches down to 0, and
-    there are K - 1 such shares of a text with one source. So coverage is that of true sources
-    alone, each kind of text weighing the same and none much below the others; true sources and the
-    rest weigh the same in a bin.
-
-    Args:
-        shares, truth: [N] of pairs of text and sub-dataset, in [0, 1].
-        kinds: [N] number of the kind of text: pure, mixed, ...
-        tokens: the length that the texts have.
-        coverage: e.g. 0.9, the share of true sources that fall into their interval.
-    """
-    present = truth > 0
-    weight = np.zeros(len(shares))
-    for kind in np.unique(kinds):
-        for side in (present, ~present):
-            chosen = (kinds == kind) & side
-            weight[chosen] = 1 / max(chosen.sum(), 1)
-    misses = np.minimum((1 - coverage) * _MISSES, 0.9)
-    fitted = _with_miss(shares, truth, weight, float(misses[0]), tokens)
-    for miss in misses[1:]:
-        tried = _with_miss(shares, truth, weight, float(miss), tokens)
-        low, high = tried.bounds(shares[present])
-        held = (low <= truth[present]) & (truth[present] <= high)
-        by_kind = [held[kinds[present] == kind].mean() for kind in np.unique(kinds[present])]
-        if np.mean(by_kind) < coverage or min(by_kind) < coverage - _LESS_OF_A_KIND:
-            break
-        fitted = tried
-    return fitted
-
-
-def _with_miss(
-    shares: FloatArray, truth: FloatArray, weight: FloatArray, miss: float, tokens: float
-) -> ShareIntervals:
-    order = np.argsort(shares, kind="stable")
-    reached = np.cumsum(weight[order])
-    bins = max(1, min(_BINS, len(order) // _LEAST))
-    ends = np.searchsorted(reached, np.linspace(0, reached[-1], bins + 1)[1:-1])
-    # Equal shares stay in one bin.
-    ends = np.unique(np.searchsorted(shares[order], shares[order][ends]))
-    rows = []
-    for place in np.split(order, ends):
-        if not len(place):
-            continue
-        by_truth = place[np.argsort(truth[place], kind="stable")]
-        low = _quantile(truth[by_truth], weight[by_truth], miss / 2)
-        high = _quantile(truth[by_truth], weight[by_truth], 1 - miss / 2)
-        rows.append((float(np.average(shares[place], weights=weight[place])), low, high))
-    share, lows, highs = np.array(rows).T
-    return ShareIntervals(tokens, share, lows, highs)
-
-
-def _quantile(values: FloatArray, weights: FloatArray, level: float) -> float:
-    """Weighted quantile of ascending values, the smallest that reaches the level."""
-    reached = np.cumsum(weights) / weights.sum()
-    return float(values[min(int(np.searchsorted(reached, level)), len(values) - 1)])
-
-
-@dataclass(frozen=True)
-class IntervalsByLength:
-    """Intervals of shares, of short texts apart.
-
-    Attributes:
-        levels: ascending by `tokens`.
-    """
-
-    levels: tuple[ShareIntervals, ...]
-
-    def bounds(self, share: FloatArray, tokens: int) -> tuple[FloatArray, FloatArray]:
-        """Ends of the intervals of one text's shares [K]; the share lies between them."""
-        lengths = [level.tokens for level in self.levels]
-        ends = [np.stack(level.bounds(share))[None] for level in self.levels]  # [1, 2, K]
-        low, high = between_lengths(lengths, ends, np.array([tokens]))[0]
-        return low, high
-
-    def arrays(self) -> Arrays:
-        """Every parameter by its name."""
-        return sequence(level.arrays() for level in self.levels)
-
-    @classmethod
-    def from_arrays(cls, arrays: Arrays) -> "IntervalsByLength":
-        """The inverse of `arrays`."""
-        return cls(tuple(map(ShareIntervals.from_arrays, parts_of(arrays))))

@@ -7,17 +7,11 @@ import numpy as np
 
 from copylens.attributor.attributor import Channels, ChannelScores
 from copylens.attributor.lexical.fit import fit_lexical
-from copylens.attributor.mixtures import (
-    Mixture,
-    Texts,
-    beginnings,
-    join_pairs,
-    make_mixtures,
-    true_shares,
-)
+from copylens.attributor.mixtures import Mixture, Texts, beginnings, true_shares
 from copylens.config.schema import RunConfig
 from copylens.fit.cross_fit import CrossFit
 from copylens.fit.data import TrainingData
+from copylens.fit.dealing import MIXTURES, Hand, ReadTexts, deal
 from copylens.fit.networks import FitState
 from copylens.records import FloatArray, IntArray
 
@@ -26,8 +20,6 @@ CUTS = (1, 2, 4, 8)
 
 # A level of length must be shorter than the next one by this factor.
 _SHORTER = 0.8
-# Over all folds: enough for a handful of settings.
-_MIXTURES = 400
 
 
 @dataclass(frozen=True)
@@ -133,58 +125,44 @@ def fit_channels(
     return Channels(state.reader(fold), lexical, config.probe.window)
 
 
-@dataclass(frozen=True)
-class Judge:
-    """A fit and the val passages that it may judge.
-
-    Attributes:
-        fold: the fold that it was fitted without; None: fitted on all of train.
-        val: positions in val.
-    """
-
-    fold: int | None
-    channels: Channels
-    val: IntArray
-
-
-def judges(
-    config: RunConfig, data: TrainingData, state: FitState, whole: Channels
-) -> Iterator[Judge]:
-    """One fit after the other; together they judge every val passage once.
+def judging_channels(
+    config: RunConfig,
+    data: TrainingData,
+    state: FitState,
+    whole: Channels,
+    hands: Sequence[Hand],
+) -> Iterator[Channels]:
+    """The channels that judge each hand, one fit after the other.
 
     Args:
         state: holds a network for every fold.
         whole: the channels fitted on all of train.
     """
     cross_fit = CrossFit.plan(config, data.train, data.val)
-    for fold in cross_fit.fits:
-        val = cross_fit.judged(fold)
-        if not len(val):
-            continue
-        channels = whole
-        if fold is not None:
+    for fold in (hand.fold for hand in hands):
+        if fold is None:
+            yield whole
+        else:
             part = data.with_train(cross_fit.kept(fold))
-            channels = fit_channels(config, part, state, fold, whole)
-        yield Judge(fold, channels, val)
+            yield fit_channels(config, part, state, fold, whole)
 
 
 def held_out_scores(
-    config: RunConfig, data: TrainingData, state: FitState, whole: Channels
+    config: RunConfig,
+    data: TrainingData,
+    state: FitState,
+    whole: Channels,
+    read: ReadTexts | None = None,
 ) -> HeldOut:
     """Scores of held-out texts of every kind by fits that have not seen their groups.
 
-    Unregistered passages are dealt out to the same fits that judge val, so that both are judged by
-    fits of one strength.
-
     Args:
-        state, whole: see `judges`.
+        state, whole: see `judging_channels`.
+        read: see `deal`.
     """
-    cross_fit = CrossFit.plan(config, data.train, data.val)
-    count = sum(len(cross_fit.judged(fold)) > 0 for fold in cross_fit.fits)
-    parts = []
-    for number, judge in enumerate(judges(config, data, state, whole)):
-        foreign = np.arange(number, len(data.ood_val), count)
-        parts.append(_Judged(config, data, judge, foreign).held_out())
+    hands = deal(config, data, read)
+    fits = judging_channels(config, data, state, whole, hands)
+    parts = [_Judged(data, hand, channels).held_out() for hand, channels in zip(hands, fits)]
     cuts = {}
     for windows in CUTS:
         pure = _required(_joined([part.cuts[windows][0] for part in parts]))
@@ -201,30 +179,20 @@ def held_out_scores(
 
 @dataclass(frozen=True)
 class _Judged:
-    """What one fit judges: its val passages, and its part of the unregistered ones.
+    """What one fit says of its hand."""
 
-    Attributes:
-        foreign: positions in ood_val.
-    """
-
-    config: RunConfig
     data: TrainingData
-    judge: Judge
-    foreign: IntArray
+    hand: Hand
+    channels: Channels
 
     def held_out(self) -> HeldOut:
         """Its texts of every kind."""
-        held, K = self.data.val.subset(self.judge.val), self.data.classes
-        strange = self.data.ood_val.subset(self.foreign)
-        seed = self.config.seed + (0 if self.judge.fold is None else 1 + self.judge.fold)
-        count = max(1, round(_MIXTURES * len(held) / len(self.data.val)))
-        most = self.config.attributor.mixture_parts
-        mixtures = make_mixtures(held.texts, held.states, held.labels, count, most, seed)
-        groups = self.data.val.group_index[self.judge.val]
-        strange_groups = self.data.ood_val.group_index[self.foreign]
+        held = self.data.val.subset(self.hand.val)
+        strange = self.data.ood_val.subset(self.hand.foreign)
+        groups = self.data.val.group_index[self.hand.val]
+        strange_groups = self.data.ood_val.group_index[self.hand.foreign]
         pure = Texts(held.texts, held.states, held.labels)
-        foreign = Texts(strange.texts, strange.states, np.full(len(strange), K))
-        partly = join_pairs(pure, foreign, count, seed) if len(strange) else []
+        foreign = Texts(strange.texts, strange.states, np.full(len(strange), self.data.classes))
         cuts = {}
         for windows in CUTS:
             short = [beginnings(texts, windows) for texts in (pure, foreign)]
@@ -232,9 +200,9 @@ class _Judged:
             cuts[windows] = registered, self._passages(short[1], strange_groups)
         return HeldOut(
             pure=_required(self._passages(pure, groups)),
-            mixed=_required(self._mixtures(mixtures)),
-            mixtures=mixtures,
-            partly=self._mixtures(partly),
+            mixed=_required(self._mixtures(self.hand.mixed)),
+            mixtures=list(self.hand.mixed),
+            partly=self._mixtures(self.hand.partly),
             foreign=self._passages(foreign, strange_groups),
             cuts=cuts,
         )
@@ -242,18 +210,18 @@ class _Judged:
     def _passages(self, given: Texts, groups: IntArray) -> Sample | None:
         if not given.texts:
             return None
-        scores = self.judge.channels.scores(given.texts, given.states)
+        scores = self.channels.scores(given.texts, given.states)
         return Sample(scores, np.eye(self.data.classes + 1)[given.labels], groups)
 
-    def _mixtures(self, mixtures: list[Mixture]) -> Sample | None:
+    def _mixtures(self, mixtures: Sequence[Mixture]) -> Sample | None:
         if not mixtures:
             return None
-        scores = self.judge.channels.scores(
+        scores = self.channels.scores(
             [mixture.text for mixture in mixtures], [mixture.states for mixture in mixtures]
         )
         truth = np.stack([true_shares(mixture, self.data.classes + 1) for mixture in mixtures])
         # Each is a group of its own; the numbers must differ between fits.
-        first = 0 if self.judge.fold is None else _MIXTURES * (1 + self.judge.fold)
+        first = 0 if self.hand.fold is None else MIXTURES * (1 + self.hand.fold)
         return Sample(scores, truth, first + np.arange(len(mixtures)))
 
 

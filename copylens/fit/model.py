@@ -11,13 +11,14 @@ import numpy as np
 
 from copylens.attributor.attributor import Attributor, shares_of
 from copylens.config.schema import RunConfig
-from copylens.detector.calibration import IntervalsByLength, ShareIntervals, fit_intervals
 from copylens.detector.detector import Detector
+from copylens.detector.intervals import IntervalsByLength, ShareIntervals, fit_intervals
 from copylens.detector.open_set import OpenScores, OpenTimeline, open_scores
 from copylens.detector.space import Space
 from copylens.fit.attributor import fit_attributor
 from copylens.fit.confusion import HeldOutShares
 from copylens.fit.data import TrainingData
+from copylens.fit.dealing import ReadTexts
 from copylens.fit.detector import fit_detector, fit_open_timeline
 from copylens.fit.held_out import HeldOut, Sample, fit_channels, held_out_scores
 from copylens.fit.networks import FitState
@@ -41,14 +42,17 @@ class FittedModel:
     held_shares: HeldOutShares
 
 
-def fit_model(config: RunConfig, data: TrainingData, state: FitState) -> FittedModel:
+def fit_model(
+    config: RunConfig, data: TrainingData, state: FitState, read: ReadTexts | None = None
+) -> FittedModel:
     """Fits all that is not a neural network, and calibrates the whole.
 
     Args:
         state: what `fit_networks` fitted on this very data.
+        read: see `deal`.
     """
     channels = fit_channels(config, data, state)
-    held_out = held_out_scores(config, data, state, channels)
+    held_out = held_out_scores(config, data, state, channels, read)
     attributor = fit_attributor(data.sub_datasets, channels, held_out)
     projector, space = state.projector(), None
     if projector is not None:
@@ -76,10 +80,13 @@ def calibrate(
     def intervals(samples: Sequence[Sample], shares: Sequence[FloatArray]) -> ShareIntervals:
         K = len(attributor.sub_datasets)
         kinds = np.repeat(np.arange(len(samples)), [K * len(sample) for sample in samples])
+        groups = np.concatenate([np.repeat(sample.groups, K) for sample in samples])
         true = np.concatenate([sample.truth for sample in samples])[:, :K].ravel()
         told = np.concatenate(shares)[:, :K].ravel()
         coverage = config.calibration.interval
-        return fit_intervals(told, true, kinds, coverage=coverage, tokens=samples[0].tokens)
+        return fit_intervals(
+            told, true, (kinds, groups), coverage=coverage, tokens=samples[0].tokens
+        )
 
     shares = published(whole, read_whole)  # [N, K + 1] each
     levels = []

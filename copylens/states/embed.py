@@ -52,18 +52,23 @@ def plan(config: RunConfig) -> list[EmbedTask]:
         CorpusError: the corpus has not been ingested.
         ProbeError: the LM is not there.
     """
-    # Where the work is done does not change what is computed.
-    settings = config.probe.model_dump(mode="json", exclude={"device", "batch_tokens"})
-    pinned = (settings, config.seed, lm_hash(config.probe))
+    pinned = pinned_by(config)
     tasks = []
     for shard in load_manifest(config.output).shards:
         if shard.split in _EMBEDDED:
             source = corpus_uri(config.output, shard.path)
             target = shards.shard_uri(config.output, shard.split, source)
-            key = fingerprint(*pinned, shard.sha256)
+            key = fingerprint(pinned, shard.sha256)
             size = shard.passages, shard.characters
             tasks.append(EmbedTask(shard.path, source, shard.sha256, *size, target, key))
     return tasks
+
+
+def pinned_by(config: RunConfig) -> str:
+    """Fingerprint of all that states depend on besides the texts."""
+    # Where the work is done does not change what is computed.
+    settings = config.probe.model_dump(mode="json", exclude={"device", "batch_tokens"})
+    return fingerprint(settings, config.seed, lm_hash(config.probe))
 
 
 class ShardEmbedder:

@@ -13,11 +13,13 @@ from copylens.evidence.building import evidence_uri, remove_files
 from copylens.evidence.building import remove as remove_entries
 from copylens.evidence.manifest import find_manifest
 from copylens.fit.data import load_training_data
+from copylens.fit.dealing import ReadTexts
 from copylens.fit.held_out import held_out_scores
 from copylens.fit.model import FittedModel, calibrate
 from copylens.fit.networks import FitState, fit_name, fit_networks
 from copylens.states.embed import plan
 from copylens.states.shards import published
+from copylens.states.texts import JOINED
 from copylens.store import storage
 from copylens.store.stages import complete, marker_uri
 from copylens.takedown.data import corpus_without, states_without
@@ -56,10 +58,13 @@ class Removal:
     passages: int
 
 
-def remove(config: RunConfig, sub_dataset: str) -> Removal:
+def remove(config: RunConfig, sub_dataset: str, read: ReadTexts | None = None) -> Removal:
     """Takes a sub-dataset out of a finished run: corpus, states, index, audit, model, report.
 
     The report is to be measured anew, and the model to be registered: `ray_jobs.remove` does.
+
+    Args:
+        read: see `deal`.
 
     Raises:
         CorpusError: there is no such sub-dataset, or too few would be left.
@@ -81,7 +86,7 @@ def remove(config: RunConfig, sub_dataset: str) -> Removal:
     _clean_folder(output, sub_dataset, cleaned, manifest)
     lineage = lineage_of(cleaned) | {"removed": [asdict(entry) for entry in record]}
     if sub_dataset in bundle.model.attributor.sub_datasets:
-        model = model_without(config, bundle.model, sub_dataset)
+        model = model_without(config, bundle.model, sub_dataset, read)
         left = Bundle(model, manifest.rights, cleaned, lineage, {})
         save_bundle(folder, left)
     _stamp(config, manifest, inputs)
@@ -102,7 +107,9 @@ def config_without(config: RunConfig, sub_dataset: str) -> RunConfig:
     return build_config(values)
 
 
-def model_without(config: RunConfig, model: FittedModel, sub_dataset: str) -> FittedModel:
+def model_without(
+    config: RunConfig, model: FittedModel, sub_dataset: str, read: ReadTexts | None = None
+) -> FittedModel:
     """Cut out of the attributor; detector and calibration measured anew on what is left."""
     place = model.attributor.sub_datasets.index(sub_dataset)
     data = load_training_data(config)
@@ -112,7 +119,7 @@ def model_without(config: RunConfig, model: FittedModel, sub_dataset: str) -> Fi
         # Where val shares works with train, the networks without a fold of it are fitted again.
         state.keep(fit_name(None), attributor.channels.attention)
         fit_networks(config, data, state)
-    held_out = held_out_scores(config, data, state, attributor.channels)
+    held_out = held_out_scores(config, data, state, attributor.channels, read)
     space = space_without(model.detector.space, place)
     return calibrate(config, attributor, space, held_out)
 
@@ -143,6 +150,8 @@ def _clean_folder(output: str, sub_dataset: str, cleaned: RunConfig, manifest: M
             storage.remove_file(storage.join(output, name))
     # Checkpoints hold networks with its outputs.
     storage.remove_tree(storage.join(output, "ray"))
+    # What a training that was killed has joined of its passages.
+    storage.remove_tree(storage.join(output, JOINED))
     # What the LM made of its passages, token by token.
     storage.remove_tree(storage.join(output, "audit"))
     storage.write_bytes(storage.join(output, "config.yaml"), cleaned.to_yaml().encode())

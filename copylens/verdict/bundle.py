@@ -18,8 +18,8 @@ from copylens.attributor.fusion import ChannelFusion
 from copylens.attributor.lexical.classifier import LexicalClassifier
 from copylens.config.load import build_config
 from copylens.config.schema import RunConfig
-from copylens.detector.calibration import IntervalsByLength
 from copylens.detector.detector import detector_from_arrays
+from copylens.detector.intervals import IntervalsByLength
 from copylens.detector.open_set import OpenTimeline
 from copylens.detector.projector import Projector, ProjectorShape
 from copylens.detector.space import Space

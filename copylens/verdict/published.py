@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from copylens.attributor.attributor import segment_weights
-from copylens.detector.calibration import IntervalsByLength
+from copylens.detector.intervals import IntervalsByLength
 from copylens.records import Decision, FloatArray, IntArray, Rights, Share, TimelineItem
 
 _MOST_UNREGISTERED = 0.5

@@ -7,6 +7,7 @@ import pytest
 
 from copylens.fit import held_out
 from copylens.fit.data import TrainingData
+from copylens.fit.dealing import deal
 from copylens.fit.held_out import (
     CUTS,
     HeldOut,
@@ -14,7 +15,7 @@ from copylens.fit.held_out import (
     concatenate,
     fit_channels,
     held_out_scores,
-    judges,
+    judging_channels,
 )
 from copylens.fit.networks import FitState
 from copylens.records import IntArray
@@ -48,9 +49,9 @@ def readings(monkeypatch) -> list[tuple[str, ...]]:
 def test_new_works_are_judged_by_the_fit_on_all_of_train(readings) -> None:
     data = training_data()
     whole = fit_channels(CONFIG, data, FitState())
-    (judge,) = judges(CONFIG, data, FitState(), whole)
-    assert judge.channels is whole and judge.fold is None
-    assert judge.val.tolist() == list(range(len(data.val)))
+    (hand,) = hands = deal(CONFIG, data)
+    assert list(judging_channels(CONFIG, data, FitState(), whole, hands)) == [whole]
+    assert hand.fold is None and hand.val.tolist() == list(range(len(data.val)))
     assert readings == [data.train.texts]
 
 
@@ -58,14 +59,15 @@ def test_no_judge_has_read_a_work_that_it_judges(readings) -> None:
     data = sharing_data()
     group_of = dict(zip(data.train.texts, data.train.groups))
     whole = fit_channels(CONFIG, data, FitState())
-    found = list(judges(CONFIG, data, FitState(), whole))
-    assert [judge.fold for judge in found] == [None, 0, 1]
-    for judge, read in zip(found, readings, strict=True):
-        judged = {data.val.groups[i] for i in judge.val}
+    hands = deal(CONFIG, data)
+    found = list(judging_channels(CONFIG, data, FitState(), whole, hands))
+    assert [hand.fold for hand in hands] == [None, 0, 1]
+    for hand, read in zip(hands, readings, strict=True):
+        judged = {data.val.groups[i] for i in hand.val}
         assert judged and not judged & {group_of[text] for text in read}
-    assert sorted(np.concatenate([judge.val for judge in found])) == list(range(len(data.val)))
-    assert {data.val.groups[i] for i in found[0].val} == {"law/new"}
-    assert found[1].channels.lexical.gate is whole.lexical.gate
+    assert sorted(np.concatenate([hand.val for hand in hands])) == list(range(len(data.val)))
+    assert {data.val.groups[i] for i in hands[0].val} == {"law/new"}
+    assert found[1].lexical.gate is whole.lexical.gate
 
 
 @pytest.fixture(scope="module")
@@ -139,7 +141,7 @@ def test_unregistered_passages_are_dealt_to_all_fits_and_keep_their_groups(size)
     state = FitState()
     whole = fit_channels(CONFIG, data, state)
     held = held_out_scores(CONFIG, data, state, whole)
-    assert len(list(judges(CONFIG, data, state, whole))) == 3
+    assert len(deal(CONFIG, data)) == 3
     expected = np.bincount(data.ood_val.group_index)
     np.testing.assert_array_equal(np.bincount(held.foreign.groups), expected)
     for _, cut in held.cuts.values():

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from copylens.detector.calibration import IntervalsByLength, ShareIntervals
+from copylens.detector.intervals import IntervalsByLength, ShareIntervals
 from copylens.records import Rights
 from copylens.verdict.published import Published, decide, publish
 

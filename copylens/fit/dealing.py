@@ -1,0 +1,84 @@
+"""Which held-out texts each fit judges: passages, and texts joined of them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from copylens.attributor.mixtures import Mixture, Texts, join_pairs, make_mixtures
+from copylens.config.schema import RunConfig
+from copylens.fit.cross_fit import CrossFit
+from copylens.fit.data import TrainingData
+from copylens.records import IntArray, States
+
+MIXTURES = 400
+"""Joined texts of each kind over all fits: enough for a handful of settings."""
+
+ReadTexts = Callable[[Sequence[str]], Sequence[States]]
+"""Reads texts with the LM of the run, in order."""
+
+
+@dataclass(frozen=True)
+class Hand:
+    """What one fit judges.
+
+    Attributes:
+        fold: the fold of train that the fit was made without; None: it was fitted on all of train.
+        val, foreign: positions in val and in ood_val.
+        mixed: texts joined of these val passages.
+        partly: texts joined of one of these val passages and one unregistered one each.
+    """
+
+    fold: int | None
+    val: IntArray
+    foreign: IntArray
+    mixed: tuple[Mixture, ...]
+    partly: tuple[Mixture, ...]
+
+
+def deal(config: RunConfig, data: TrainingData, read: ReadTexts | None = None) -> list[Hand]:
+    """Deals every val passage to a fit that has not seen its split group.
+
+    Unregistered passages go to the same fits in turn, so that both are judged by fits of one
+    strength.
+
+    Args:
+        read: reads the joined texts, as a text in question is read: as a whole. None: the states
+            of their passages are joined, which is the same only where states do not depend on what
+            stands before them, as those of words.
+    """
+    cross_fit = CrossFit.plan(config, data.train, data.val)
+    folds = [fold for fold in cross_fit.fits if len(cross_fit.judged(fold))]
+    hands = []
+    for number, fold in enumerate(folds):
+        foreign = np.arange(number, len(data.ood_val), len(folds))
+        hands.append(_hand(config, data, fold, cross_fit.judged(fold), foreign))
+    return hands if read is None else _read(hands, read)
+
+
+def _hand(
+    config: RunConfig, data: TrainingData, fold: int | None, val: IntArray, foreign: IntArray
+) -> Hand:
+    held, strange = data.val.subset(val), data.ood_val.subset(foreign)
+    registered = Texts(held.texts, held.states, held.labels)
+    unregistered = Texts(strange.texts, strange.states, np.full(len(strange), data.classes))
+    seed = config.seed + (0 if fold is None else 1 + fold)
+    count = max(1, round(MIXTURES * len(held) / len(data.val)))
+    most = config.attributor.mixture_parts
+    mixed = make_mixtures(held.texts, held.states, held.labels, count, most, seed)
+    partly = join_pairs(registered, unregistered, count, seed) if len(strange) else []
+    return Hand(fold, val, foreign, tuple(mixed), tuple(partly))
+
+
+def _read(hands: Sequence[Hand], read: ReadTexts) -> list[Hand]:
+    """All joined texts at once: one call of the reader."""
+    texts = [mixture.text for hand in hands for mixture in (*hand.mixed, *hand.partly)]
+    states = iter(read(texts))
+
+    def with_states(mixtures: Sequence[Mixture]) -> tuple[Mixture, ...]:
+        return tuple(replace(mixture, states=next(states)) for mixture in mixtures)
+
+    return [
+        replace(hand, mixed=with_states(hand.mixed), partly=with_states(hand.partly))
+        for hand in hands
+    ]

@@ -20,7 +20,7 @@ from ray_jobs.cluster.session import ray_session
 from ray_jobs.pipeline import run_stages
 
 CONFIG = Path(__file__).parents[2] / "configs" / "demo.yaml"
-SMALL = ("corpus.max_passages=60",)
+SMALL = ("corpus.max_passages=36",)
 _WRITTEN = 3
 _PROMPT_CHARS = 400
 _TOKENS = 200
@@ -57,8 +57,8 @@ def _by_words(config: RunConfig, console: Console) -> None:
     copied, own = _of_each(config, "train")[-1], _of_each(config, "test")[0]
     text = own.text[:_QUOTED_CHARS] + "\n" + copied.text[:_QUOTED_CHARS]
     console.print(
-        f"\n[bold]by words alone[/]: a file of {own.sub_dataset}, then a stretch of "
-        f"{copied.sub_dataset}"
+        f"\n[bold]by words alone[/]: a file of {own.sub_dataset} held out of training, then a "
+        f"stretch of {copied.sub_dataset}"
     )
     _judge(scorer, text)
 
@@ -88,7 +88,8 @@ def _judge_what_the_lm_writes(config: RunConfig, scorer: Scorer, console: Consol
 def _judge_the_rest(config: RunConfig, scorer: Scorer, console: Console) -> None:
     """A text of two sources, and one of none."""
     first, second = _of_each(config, "test")[-2:]
-    console.print(f"\n[bold]half {first.sub_dataset}, half {second.sub_dataset}[/], both new")
+    halves = f"half {first.sub_dataset}, half {second.sub_dataset}"
+    console.print(f"\n[bold]{halves}[/], both held out of training")
     _judge(scorer, first.text[:800] + "\n" + second.text[:800])
     stranger = read_split(config.output, "ood_test")[0]
     console.print(f"\n[bold]a file of {stranger.sub_dataset}[/], which nobody has registered")

@@ -61,12 +61,14 @@ def _save_plain(file: Path, folder: Path, dtype: str) -> None:
 
     named: dict[str, Any] = {"gguf_file": file.name}
     AutoTokenizer.from_pretrained(file.parent, **named).save_pretrained(folder)
-    model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=getattr(torch, dtype), **named)
+    # In float32, its own precision: asked for another one transformers warns about its speed.
+    model = AutoModelForCausalLM.from_pretrained(file.parent, dtype=torch.float32, **named)
     # As it comes it counts as quantised, and transformers does not save such a model.
     settings = model.config
     del settings.quantization_config
     with torch.device("meta"):
-        plain = AutoModelForCausalLM.from_config(settings, dtype=model.dtype)
-    plain.load_state_dict(model.state_dict(), assign=True)
+        plain = AutoModelForCausalLM.from_config(settings, dtype=getattr(torch, dtype))
+    weights = model.state_dict().items()
+    plain.load_state_dict({name: w.to(plain.dtype) for name, w in weights}, assign=True)
     plain.tie_weights()
     plain.save_pretrained(folder)

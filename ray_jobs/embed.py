@@ -67,11 +67,11 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
     return fingerprint(shards_hash(tasks), corpus), summary
 
 
-def embed_shards(config: RunConfig, pending: list[EmbedTask]) -> None:
+def embed_shards(config: RunConfig, pending: list[EmbedTask], title: str = "embed") -> None:
     """Publishes the state shards, in any order; progress counts tokens."""
     settings = config.model_dump(mode="json")
     tasks = [{"task": asdict(task), "config": settings} for task in pending]
-    read_through(config, EmbedActor, tasks, "embed", sum(task.characters for task in pending))
+    read_through(config, EmbedActor, tasks, title, sum(task.characters for task in pending))
 
 
 def _reconcile(config: RunConfig, tasks: Sequence[EmbedTask]) -> dict[str, int]:

@@ -22,7 +22,7 @@ def read_texts(config: RunConfig, texts: Sequence[str]) -> list[States]:
         return word_states(texts, config.probe.window)
     folder = storage.join(config.output, JOINED)
     tasks = plan_texts(config, folder, texts)
-    embed_shards(config, [task for task in tasks if not task.done])
+    embed_shards(config, [task for task in tasks if not task.done], "joined")
     states = states_of(tasks)
     storage.remove_tree(folder)
     return states

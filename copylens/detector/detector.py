@@ -49,16 +49,17 @@ class LengthLevel:
     Attributes:
         tokens: > 0, the length.
         whole, changing: measure -> its test; see `Measures`.
-        odds: score -> log-odds of "wholly unregistered".
         pure, mixed: scores of held-out registered texts of one source and of several.
+        pure_odds, mixed_odds: score -> log-odds of "wholly unregistered" against each of them.
     """
 
     tokens: float
     whole: _Tests
     changing: _Tests
-    odds: LogOdds
     pure: Conformal
     mixed: Conformal
+    pure_odds: LogOdds
+    mixed_odds: LogOdds
 
     def score(self, measured: Measures) -> FloatArray:
         """[N] nats, >= 0: both readings, weighed by the probability of several sources."""
@@ -67,18 +68,23 @@ class LengthLevel:
         return np.asarray((1 - measured.mixed) * whole + measured.mixed * changing)
 
     def detect(self, measured: Measures) -> Detection:
-        """The p-value is among texts of one source and of several, as the text seems to be; never
-        below what the pure texts allow: those of several sources are made of these.
+        """P-value and log-odds are among texts of one source and of several, as the text seems to
+        be; the p-value never below what the pure texts allow: those of several sources are made of
+        these.
         """
         score = self.score(measured)
-        pure, mixed = self.pure.p_value(score), self.mixed.p_value(score)
-        p_value = (1 - measured.mixed) * pure + measured.mixed * mixed
-        return Detection(score, np.maximum(p_value, self.pure.smallest), self.odds(score))
+
+        def weighed(pure: FloatArray, mixed: FloatArray) -> FloatArray:
+            return (1 - measured.mixed) * pure + measured.mixed * mixed
+
+        p_value = weighed(self.pure.p_value(score), self.mixed.p_value(score))
+        log_odds = weighed(self.pure_odds(score), self.mixed_odds(score))
+        return Detection(score, np.maximum(p_value, self.pure.smallest), log_odds)
 
     def arrays(self) -> Arrays:
         """Every parameter by its name."""
         found: Arrays = {"tokens": np.asarray(self.tokens)}
-        for name in ("odds", "pure", "mixed"):
+        for name in ("pure", "mixed", "pure_odds", "mixed_odds"):
             found |= nested(name, getattr(self, name).arrays())
         return found | _test_arrays("whole", self.whole) | _test_arrays("changing", self.changing)
 
@@ -89,9 +95,10 @@ class LengthLevel:
             tokens=arrays["tokens"].item(),
             whole=_tests("whole", arrays),
             changing=_tests("changing", arrays),
-            odds=LogOdds.from_arrays(below("odds", arrays)),
             pure=Conformal(**below("pure", arrays)),
             mixed=Conformal(**below("mixed", arrays)),
+            pure_odds=LogOdds.from_arrays(below("pure_odds", arrays)),
+            mixed_odds=LogOdds.from_arrays(below("mixed_odds", arrays)),
         )
 
 

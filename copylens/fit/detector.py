@@ -83,17 +83,19 @@ def _level(
         tokens=pure[1].tokens,
         whole={name: TypicalityTest.fit(values) for name, values in pure[0].whole.items()},
         changing={name: TypicalityTest.fit(values) for name, values in pure[0].changing.items()},
-        odds=_USUAL_TEXT,
         pure=Conformal.fit(*blank),
         mixed=Conformal.fit(*blank),
+        pure_odds=_USUAL_TEXT,
+        mixed_odds=_USUAL_TEXT,
     )
     scores = level.score(pure[0]), level.score(mixed[0])
     unregistered = np.zeros(0) if foreign is None else level.score(foreign)
     return replace(
         level,
-        odds=fit_log_odds(np.concatenate(scores), unregistered, _USUAL_TEXT, _count(foreign)),
         pure=Conformal.fit(scores[0], pure[1].groups),
         mixed=Conformal.fit(scores[1], mixed[1].groups),
+        pure_odds=fit_log_odds(scores[0], unregistered, _USUAL_TEXT, _count(foreign)),
+        mixed_odds=fit_log_odds(scores[1], unregistered, _USUAL_TEXT, _count(foreign)),
     )
 
 

@@ -31,7 +31,7 @@ from copylens.store import storage
 from copylens.store.arrays import Arrays, below, nested
 from copylens.verdict.attachments import Attachments, attach, attached, with_basis
 
-FORMAT = 6
+FORMAT = 7
 _M = TypeVar("_M", bound=nn.Module)
 _ARRAYS, SCORER_FILE = "model.safetensors", "scorer.json"
 FILES = (_ARRAYS, SCORER_FILE)

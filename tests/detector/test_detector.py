@@ -81,6 +81,17 @@ def test_a_p_value_is_read_off_pure_and_mixed_texts_as_the_text_seems_to_be(dete
     np.testing.assert_allclose(detector.detect(of_length(given, 10**6)).p_value, got)
 
 
+def test_log_odds_are_those_against_what_the_text_seems_to_be(detector) -> None:
+    given, level = measured([*pure(4), *foreign(4)], 16), detector.levels[-1]
+    assert vars(level.pure_odds) != vars(level.mixed_odds)
+    score = level.score(replace(given, mixed=np.zeros(8)))
+    for mixed in (0.0, 1.0, 0.25):
+        level = replace(level, changing=level.whole)  # both readings alike: one score
+        seen = replace(given, mixed=np.full(8, mixed), changing=given.whole)
+        expected = (1 - mixed) * level.pure_odds(score) + mixed * level.mixed_odds(score)
+        np.testing.assert_allclose(level.detect(seen).log_odds, expected)
+
+
 def test_no_p_value_is_smaller_than_the_calibration_passages_allow(detector) -> None:
     """Mixtures are many, but they are made of the same passages."""
     worst = measured([[NONE] * 4 + [0] * 3 + [NONE] * 4], 17)
@@ -124,7 +135,7 @@ def test_passages_as_short_as_a_cut_need_no_level_for_it() -> None:
 def test_without_unregistered_texts_the_odds_are_the_usual_ones() -> None:
     blind = fit_detector(attributor(), None, held_out(False))
     for level in blind.levels:
-        assert (level.odds.intercept, level.odds.slope) == (-3.0, 1.9)
+        assert vars(level.pure_odds) == {"intercept": -3.0, "slope": 1.9} == vars(level.mixed_odds)
     assert (blind.segment_odds.intercept, blind.segment_odds.slope) == (-1.9, 1.2)
     none, one = (blind.detect(measured(t(30), 19)).log_odds for t in (foreign, pure))
     assert none.min() > 0 > np.median(one)

@@ -95,7 +95,7 @@ def test_without_unregistered_texts_there_is_a_model_all_the_same() -> None:
     fit = fitted(config_of(), training_data(ood_groups=0))
     assert fit.held_shares.counts.tolist() == [20, 20, 20, 0]
     assert fit.timeline == OpenTimeline()
-    assert {level.odds.slope for level in fit.detector.levels} == {1.9}
+    assert {level.mixed_odds.slope for level in fit.detector.levels} == {1.9}
     assert (p_values(fit, outside(10, 8)) <= 0.1).mean() > 0.5
     np.testing.assert_allclose(opened(fit, outside(3, 8))[1].sum(axis=1), 1)
 

@@ -104,14 +104,15 @@ def read(run: Path) -> Sides:
     test, foreign = (load_texts(config, split, names) for split in ("test", "ood_test"))
     most = config.attributor.mixture_parts
     mixtures = make_mixtures(test.texts, test.states, test.labels, _MIXTURES, most, config.seed)
-    joined = [mixture.text for mixture in mixtures], [mixture.states for mixture in mixtures]
+    texts = [mixture.text for mixture in mixtures]
+    joined = texts, scorer.reader.states(texts)
     sets = ((test.texts, test.states), joined, (foreign.texts, foreign.states))
     attributor, detector = scorer.model.attributor, scorer.model.detector
     return Sides(
         scorer,
         *(
-            open_scores(attributor, detector, attributor.channels.scores(*texts)).measures
-            for texts in sets
+            open_scores(attributor, detector, attributor.channels.scores(*some)).measures
+            for some in sets
         ),
     )
 

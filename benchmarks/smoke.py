@@ -1,4 +1,4 @@
-"""`python -m benchmarks.smoke [MODULE ...]`: every benchmark at its smallest size, one by one.
+"""`python -m benchmarks.smoke [MODULE ...]`: every benchmark at its smallest size, two at once.
 
 Each has to exit with 0 and to end with one line of JSON, as all benchmarks do; of one that does
 not, the end of its output is shown, and the others follow. The figures mean nothing at this size.
@@ -12,12 +12,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.support import tiny
 
 TIMEOUT = 600
 """Seconds for one benchmark."""
+# Most of them wait for processes to start.
+_AT_ONCE = 2
 
 SMALLEST: dict[str, str] = {
     "benchmarks.results": "{run} --page {folder}/results.md",
@@ -55,14 +58,21 @@ def main() -> None:
         start = time.monotonic()
         places = tiny.make(Path(name))
         seconds["the tiny run"] = round(time.monotonic() - start, 1)
-        for module in asked:
-            start = time.monotonic()
-            why = fault(module, SMALLEST[module].format(**vars(places)).split(), places.shared)
-            seconds[module] = round(time.monotonic() - start, 1)
-            tell(f"{module}: {why or 'well'} ({seconds[module]:.0f} s)")
-            failed += [module] if why else []
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            found = pool.map(lambda module: timed(module, places), asked)
+            for module, (took, why) in zip(asked, found):
+                seconds[module] = round(took, 1)
+                tell(f"{module}: {why or 'well'} ({took:.0f} s)")
+                failed += [module] if why else []
     print(json.dumps({"failed": failed, "seconds": seconds}))
     raise SystemExit(1 if failed else 0)
+
+
+def timed(module: str, places: tiny.Places) -> tuple[float, str]:
+    """The seconds that a benchmark took, and what is wrong with it."""
+    start = time.monotonic()
+    why = fault(module, SMALLEST[module].format(**vars(places)).split(), places.shared)
+    return time.monotonic() - start, why
 
 
 def fault(module: str, words: list[str], shared: Path) -> str:

@@ -196,31 +196,25 @@ def _chosen(
     found = []
     for ridge in _RIDGES:
         S = np.concatenate(scores[ridge])
-        sharpness, blur = _sharpness(S, y, W)
-        loss = _loss(S[all_of_it], y[all_of_it], W[all_of_it], sharpness, blur)
+        loss = _sharpness(S[all_of_it], y[all_of_it], W[all_of_it])[0]
         right = float((S.argmax(axis=1) == y)[all_of_it].mean())
-        found.append((loss, RidgeSettings(ridge, sharpness, blur, right)))
-    return min(found, key=lambda item: item[0])[1]
+        found.append((loss, ridge, right))
+    _, ridge, right = min(found)
+    _, sharpness, blur = _sharpness(np.concatenate(scores[ridge]), y, W)
+    return RidgeSettings(ridge, sharpness, blur, right)
 
 
-def _sharpness(scores: FloatArray, labels: IntArray, windows: IntArray) -> tuple[float, float]:
-    """Sharpness and blur with the least cross-entropy of held-out scores [N, K]."""
+def _sharpness(scores: FloatArray, labels: IntArray, windows: IntArray) -> tuple[float, ...]:
+    """The least cross-entropy of held-out scores [N, K] in nats, and its sharpness and blur."""
+    rows = np.arange(len(labels))
 
     def loss(theta: FloatArray) -> float:
         sharpness, blur = np.exp(theta)
-        return _loss(scores, labels, windows, sharpness, blur)
+        log_p = log_softmax(scores * (sharpness * windows / (windows + blur))[:, None], axis=1)
+        return -float(log_p[rows, labels].mean())
 
     best = minimize(loss, np.log([10.0, 1.0]), method="Nelder-Mead", bounds=[_BOUNDS] * 2)
-    sharpness, blur = np.exp(best.x)
-    return float(sharpness), float(blur)
-
-
-def _loss(
-    scores: FloatArray, labels: IntArray, windows: IntArray, sharpness: float, blur: float
-) -> float:
-    """Cross-entropy in nats."""
-    log_p = log_softmax(scores * (sharpness * windows / (windows + blur))[:, None], axis=1)
-    return -float(log_p[np.arange(len(labels)), labels].mean())
+    return float(best.fun), *map(float, np.exp(best.x))
 
 
 def _moments(train: StateSet) -> tuple[FloatArray, FloatArray]:

@@ -135,6 +135,16 @@ def test_workers_add_up_to_one(data, reader, monkeypatch, workers):
         np.testing.assert_allclose(found[rank].sharpness, reader.sharpness, rtol=1e-2)
 
 
+def test_beginnings_have_no_say_in_the_ridge(monkeypatch):
+    rng, data = np.random.default_rng(6), passages(240, 0)
+    # Beginnings that say nothing.
+    noisy = tuple(np.concatenate([rng.normal(size=v.shape) * 9, v]) for v in data.values)
+    noisy = StateSet(tuple(v.astype(np.float16) for v in noisy), data.labels, data.groups)
+    asked = fit_ridge(noisy, K, seed=0)[1]
+    monkeypatch.setattr(ridge, "_BEGINNINGS", (0,))
+    assert fit_ridge(noisy, K, seed=0)[1].ridge == asked.ridge
+
+
 def test_round_trip(reader, data):
     again = build_reader(vars(reader.shape))
     again.load_state_dict(reader.state_dict())

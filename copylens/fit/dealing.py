@@ -11,8 +11,10 @@ from copylens.fit.cross_fit import CrossFit
 from copylens.fit.data import TrainingData
 from copylens.records import IntArray, States
 
-MIXTURES = 400
+MOST_JOINED = 400
 """Joined texts of each kind over all fits: enough for a handful of settings."""
+# Fewer passages make fewer different ones, and each has to be read.
+_LEAST_JOINED, _JOINED_PER_PASSAGE = 100, 2
 
 ReadTexts = Callable[[Sequence[str]], Sequence[States]]
 """Reads texts with the LM of the run, in order."""
@@ -63,11 +65,16 @@ def _hand(
     registered = Texts(held.texts, held.states, held.labels)
     unregistered = Texts(strange.texts, strange.states, np.full(len(strange), data.classes))
     seed = config.seed + (0 if fold is None else 1 + fold)
-    count = max(1, round(MIXTURES * len(held) / len(data.val)))
+    count = max(1, round(joined_texts(len(data.val)) * len(held) / len(data.val)))
     most = config.attributor.mixture_parts
     mixed = make_mixtures(held.texts, held.states, held.labels, count, most, seed)
     partly = join_pairs(registered, unregistered, count, seed) if len(strange) else []
     return Hand(fold, val, foreign, tuple(mixed), tuple(partly))
+
+
+def joined_texts(passages: int) -> int:
+    """How many texts of each kind are joined of so many val passages, over all fits."""
+    return min(MOST_JOINED, max(_LEAST_JOINED, _JOINED_PER_PASSAGE * passages))
 
 
 def _read(hands: Sequence[Hand], read: ReadTexts) -> list[Hand]:

@@ -11,7 +11,7 @@ from copylens.attributor.mixtures import Mixture, Texts, beginnings, true_shares
 from copylens.config.schema import RunConfig
 from copylens.fit.cross_fit import CrossFit
 from copylens.fit.data import TrainingData
-from copylens.fit.dealing import MIXTURES, Hand, ReadTexts, deal
+from copylens.fit.dealing import MOST_JOINED, Hand, ReadTexts, deal
 from copylens.fit.networks import FitState
 from copylens.records import FloatArray, IntArray
 
@@ -221,7 +221,7 @@ class _Judged:
         )
         truth = np.stack([true_shares(mixture, self.data.classes + 1) for mixture in mixtures])
         # Each is a group of its own; the numbers must differ between fits.
-        first = 0 if self.hand.fold is None else MIXTURES * (1 + self.hand.fold)
+        first = 0 if self.hand.fold is None else MOST_JOINED * (1 + self.hand.fold)
         return Sample(scores, truth, first + np.arange(len(mixtures)))
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from copylens.fit.data import TrainingData
-from copylens.fit.dealing import MIXTURES, deal
+from copylens.fit.dealing import MOST_JOINED, deal, joined_texts
 from copylens.fit.held_out import fit_channels, held_out_scores
 from copylens.fit.networks import FitState, fit_networks
 from copylens.records import States
@@ -41,7 +41,7 @@ def test_joined_texts_are_read_as_they_stand_and_at_once() -> None:
     hands, unread = deal(CONFIG, data, read), deal(CONFIG, data)
     (asked,) = calls
     found = [mixture for hand in hands for mixture in (*hand.mixed, *hand.partly)]
-    assert len(hands) == 2 and len(found) == len(asked) == 2 * MIXTURES
+    assert len(hands) == 2 and len(found) == len(asked) == 2 * joined_texts(len(data.val))
     for number, (mixture, text) in enumerate(zip(found, asked)):
         assert mixture.text == text
         assert (mixture.states.values == number).all()
@@ -73,3 +73,8 @@ def test_what_is_read_is_what_is_judged() -> None:
             getattr(own, kind).scores.affinity["attention"],
             getattr(lost, kind).scores.affinity["attention"],
         )
+
+
+def test_few_passages_are_joined_to_fewer_texts() -> None:
+    counts = [joined_texts(passages) for passages in (1, 36, 60, 150, 5000)]
+    assert counts == [100, 100, 120, 300, MOST_JOINED]

@@ -63,7 +63,7 @@ def measure(
     report["shares"] = shares_section(kinds)
     report["lengths"] = length_section(evaluation, config.seed)
     report["mixture"] = _mixture(kinds["mixed"], scorer)
-    report["baselines"] |= _baselines(evaluation, config.seed)
+    report["baselines"] |= _baselines(evaluation, config)
     report["cost"] |= _cost(config, evaluation)
     add_studies(report, run_studies(config, evaluation, report["baselines"]["best_text"]["name"]))
     report["config"] = config.model_dump(mode="json")
@@ -151,7 +151,8 @@ def _mixture(found: Judged, scorer: Scorer) -> dict[str, Any]:
     }
 
 
-def _baselines(evaluation: Evaluation, seed: int) -> dict[str, Any]:
+def _baselines(evaluation: Evaluation, config: RunConfig) -> dict[str, Any]:
+    seed = config.seed
     names = evaluation.scorer.model.attributor.sub_datasets
     train, val, test, ood_val, ood_test = (evaluation.passages[split] for split in EVALUATED)
     results = run_text_baselines(train, val, test, ood_val, ood_test, names, seed)
@@ -170,7 +171,7 @@ def _baselines(evaluation: Evaluation, seed: int) -> dict[str, Any]:
         split = _split(evaluation, _mean_states)
         probe = run_linear_probe("linear_probe", split, evaluation.classes, seed)
         section["linear_probe"] = probe.to_report()
-    model = installed(evaluation.scorer.config.evaluation.encoder)
+    model = installed(config.evaluation.encoder)
     if model is not None:
         encoder = SentenceEncoder(model)
         split = _split(evaluation, lambda part: encoder.embed(part.texts, evaluation.meter))

@@ -12,7 +12,8 @@ from copylens.store import storage
 
 JOINED = "joined"
 """The folder of a run where texts joined of passages lie while they are read."""
-_SHARD_TEXTS = 50
+# Each worker has to load the LM first: a few hundred texts are not worth many.
+_SHARD_TEXTS = 200
 
 
 def plan_texts(config: RunConfig, folder: str, texts: Sequence[str]) -> list[EmbedTask]:

@@ -29,13 +29,14 @@ class ReadActor(ShardActor):
         self._reader: Reader | None = None
 
     def work(self, values: dict[str, Any]) -> int:
-        """Scores a sub-dataset's passages: one item."""
+        """Scores a sub-dataset's passages; returns how many."""
         if self._reader is None:
             config = build_config(values["config"])
             torch.set_num_threads(config.resources.threads)
-            self._reader = Reader(config, adder(values["tally"]))
-        self._reader(ReadTask(**values["task"]))
-        return 1
+            self._reader = Reader(config, adder(values.get("tally")))
+        task = ReadTask(**values["task"])
+        self._reader(task)
+        return task.passages
 
 
 def run(config: RunConfig) -> dict[str, Any]:

@@ -31,7 +31,7 @@ class EmbedActor(ShardActor):
             config = build_config(values["config"])
             # Workers share the machine's cores: more threads than asked for only fight.
             torch.set_num_threads(config.resources.threads)
-            self._embedder = ShardEmbedder(config, adder(values["tally"]))
+            self._embedder = ShardEmbedder(config, adder(values.get("tally")))
         task = EmbedTask(**values["task"])
         self._embedder(task)
         return task.passages

@@ -52,6 +52,7 @@ class ReadTask:
     """
 
     sub_dataset: str
+    passages: int
     characters: int
     target: str
     key: str
@@ -75,6 +76,7 @@ def plan_readings(config: RunConfig, items: dict[str, list[AuditPassage]]) -> li
     return [
         ReadTask(
             sub_dataset=name,
+            passages=len(found),
             characters=readings * sum(len(item.text) for item in found),
             target=storage.join(config.output, "audit", f"{fingerprint(name)}.safetensors"),
             key=fingerprint(

@@ -10,7 +10,7 @@ from typing import Any
 import ray
 
 from copylens.config.schema import RunConfig
-from copylens.probe.probe import OnPass
+from copylens.probe.probe import OnPass, ignore_pass
 from copylens.progress import Meter, progress
 from ray_jobs.cluster.pool import ShardActor, work_off
 from ray_jobs.cluster.session import ray_session, user_errors
@@ -126,7 +126,9 @@ def read_through(
         work_off(config, actor, [{**task, "tally": tally} for task in tasks])
 
 
-def adder(name: str) -> OnPass:
-    """What a worker calls after each pass to add it to the tally of this name."""
+def adder(name: str | None) -> OnPass:
+    """What a worker calls after each pass to add it to the tally of this name, if there is one."""
+    if name is None:
+        return ignore_pass
     tally = ray.get_actor(name)
     return lambda read: tally.add.remote(**vars(read))

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from copylens.probe.probe import PassRead
+from copylens.probe.probe import PassRead, ignore_pass
 from copylens.progress import LogLines
 from ray_jobs.cluster.tally import Reader, Reading, adder, tallied
 
@@ -80,3 +80,4 @@ def test_workers_add_up_by_name(cluster):
 
             time.sleep(0.2)
     assert sum(seen) == 100
+    assert adder(None) is ignore_pass

@@ -28,7 +28,10 @@ KINDS = ("pure", "mixed", "partly", "unregistered")
 WORDS = (10, 20, 50, 100, 200)
 """Lengths of the short texts."""
 
-_MIXTURES, _SHORT = 200, 200
+# Joined texts of each kind: as many as test passages, but no fewer and no more than these.
+_LEAST_JOINED, _MOST_JOINED = 50, 200
+# Short texts of each length and side.
+_SHORT = 200
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,14 @@ def judge_kinds(evaluation: Evaluation, config: RunConfig) -> dict[str, Judged]:
         Texts(part.texts, part.states, np.where(part.labels < 0, K, part.labels))
         for part in (evaluation.texts["test"], evaluation.texts["ood_test"])
     )
-    most = config.attributor.mixture_parts
-    mixed = make_mixtures(test.texts, test.states, test.labels, _MIXTURES, most, config.seed)
+    most, count = config.attributor.mixture_parts, _joined_texts(evaluation)
+    mixed = make_mixtures(test.texts, test.states, test.labels, count, most, config.seed)
     found = {
         "pure": judged(scorer, evaluation.scores["test"], np.eye(K + 1)[test.labels]),
         "mixed": _joined(evaluation, mixed),
     }
     if len(foreign.texts):
-        found["partly"] = _joined(evaluation, join_pairs(test, foreign, _MIXTURES, config.seed))
+        found["partly"] = _joined(evaluation, join_pairs(test, foreign, count, config.seed))
         answers = evaluation.scores["ood_test"]
         found["unregistered"] = judged(scorer, answers, np.eye(K + 1)[foreign.labels])
     return found
@@ -100,10 +103,14 @@ def _joined(evaluation: Evaluation, mixtures: list[Mixture]) -> Judged:
     return judged(evaluation.scorer, scores, truth, mixtures)
 
 
+def _joined_texts(evaluation: Evaluation) -> int:
+    return min(_MOST_JOINED, max(_LEAST_JOINED, len(evaluation.texts["test"])))
+
+
 def texts_to_read(evaluation: Evaluation) -> int:
     """How many texts `judge_kinds` and `length_section` read."""
     sides = [len(evaluation.texts[split]) for split in ("test", "ood_test")]
-    joined = _MIXTURES * sum(side > 0 for side in sides)
+    joined = _joined_texts(evaluation) * sum(side > 0 for side in sides)
     return joined + len(WORDS) * sum(min(side, _SHORT) for side in sides)
 
 

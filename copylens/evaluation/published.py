@@ -11,7 +11,6 @@ import numpy as np
 
 from copylens.attributor.mixtures import (
     Mixture,
-    Texts,
     join_pairs,
     make_mixtures,
     true_shares,
@@ -67,10 +66,7 @@ def judge_kinds(evaluation: Evaluation, config: RunConfig) -> dict[str, Judged]:
     Joined texts are read as any text is: by the LM as a whole.
     """
     scorer, K = evaluation.scorer, evaluation.classes
-    test, foreign = (
-        Texts(part.texts, part.states, np.where(part.labels < 0, K, part.labels))
-        for part in (evaluation.texts["test"], evaluation.texts["ood_test"])
-    )
+    test, foreign = (evaluation.texts[split].numbered(K) for split in ("test", "ood_test"))
     most, count = config.attributor.mixture_parts, _joined_texts(evaluation)
     mixed = make_mixtures(test.texts, test.states, test.labels, count, most, config.seed)
     found = {
@@ -181,7 +177,7 @@ def length_section(evaluation: Evaluation, seed: int) -> dict[str, Any]:
                 continue
             chosen = generator.permutation(len(part))[:_SHORT]
             texts = [_cut(part.texts[i], words, generator) for i in chosen]
-            labels = np.where(part.labels[chosen] < 0, evaluation.classes, part.labels[chosen])
+            labels = part.numbered(evaluation.classes).labels[chosen]
             truth = np.eye(evaluation.classes + 1)[labels]
             sides[split] = judged(evaluation.scorer, evaluation.score(texts), truth), labels
         found[str(words)] = _length_figures(*sides["test"], sides.get("ood_test"))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from copylens.attributor.mixtures import Texts
 from copylens.config.schema import RunConfig
 from copylens.corpus import load_manifest, read_split, shard_uris
 from copylens.errors import ConfigError, ModelError
@@ -39,6 +40,11 @@ class TextSet:
         """[N] the split groups as numbers, by first appearance."""
         numbers: dict[Group, int] = {}
         return np.array([numbers.setdefault(g, len(numbers)) for g in self.groups], np.int64)
+
+    def numbered(self, classes: int) -> Texts:
+        """The passages to join or to cut; unregistered ones have the label K = `classes`."""
+        labels = np.where(self.labels < 0, classes, self.labels)
+        return Texts(self.texts, self.states, labels)
 
     def subset(self, index: IntArray) -> "TextSet":
         """The passages at these positions."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from copylens.attributor.mixtures import Mixture, Texts, join_pairs, make_mixtures
+from copylens.attributor.mixtures import Mixture, join_pairs, make_mixtures
 from copylens.config.schema import RunConfig
 from copylens.fit.cross_fit import CrossFit
 from copylens.fit.data import TrainingData
@@ -61,14 +61,13 @@ def deal(config: RunConfig, data: TrainingData, read: ReadTexts | None = None) -
 def _hand(
     config: RunConfig, data: TrainingData, fold: int | None, val: IntArray, foreign: IntArray
 ) -> Hand:
-    held, strange = data.val.subset(val), data.ood_val.subset(foreign)
-    registered = Texts(held.texts, held.states, held.labels)
-    unregistered = Texts(strange.texts, strange.states, np.full(len(strange), data.classes))
+    held = data.val.subset(val).numbered(data.classes)
+    strange = data.ood_val.subset(foreign).numbered(data.classes)
     seed = config.seed + (0 if fold is None else 1 + fold)
-    count = max(1, round(joined_texts(len(data.val)) * len(held) / len(data.val)))
+    count = max(1, round(joined_texts(len(data.val)) * len(val) / len(data.val)))
     most = config.attributor.mixture_parts
     mixed = make_mixtures(held.texts, held.states, held.labels, count, most, seed)
-    partly = join_pairs(registered, unregistered, count, seed) if len(strange) else []
+    partly = join_pairs(held, strange, count, seed) if len(foreign) else []
     return Hand(fold, val, foreign, tuple(mixed), tuple(partly))
 
 

@@ -187,12 +187,11 @@ class _Judged:
 
     def held_out(self) -> HeldOut:
         """Its texts of every kind."""
-        held = self.data.val.subset(self.hand.val)
-        strange = self.data.ood_val.subset(self.hand.foreign)
+        K = self.data.classes
+        pure = self.data.val.subset(self.hand.val).numbered(K)
+        foreign = self.data.ood_val.subset(self.hand.foreign).numbered(K)
         groups = self.data.val.group_index[self.hand.val]
         strange_groups = self.data.ood_val.group_index[self.hand.foreign]
-        pure = Texts(held.texts, held.states, held.labels)
-        foreign = Texts(strange.texts, strange.states, np.full(len(strange), self.data.classes))
         cuts = {}
         for windows in CUTS:
             short = [beginnings(texts, windows) for texts in (pure, foreign)]

@@ -158,10 +158,11 @@ def _unregistered(reports: Reports) -> Table:
     names = _keys(reports, (*left_out, "by_sub_dataset"))
     paths |= {f"{name} left out": (*left_out, "by_sub_dataset", name) for name in names}
     rows = [
-        (title, [figure(reports, (*path, key)) for key in ("auroc", "fpr95", "power")])
+        (title, [figure(reports, (*path, key)) for key in ("auroc", "fpr95", "power", "n_given")])
         for title, path in paths.items()
     ]
-    return Table("unregistered texts", ["AUROC", "FPR95", "power"], rows)
+    columns = ["AUROC", "FPR95", "power", "others of it given"]
+    return Table("unregistered texts", columns, rows)
 
 
 def _outputs(reports: Reports) -> Iterator[Table]:

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import log_softmax
 
+from copylens.attributor.attention.exposure import REGISTERED
 from copylens.attributor.attention.reader import Reader
+from copylens.attributor.attention.ridge import RidgeReader
 from copylens.attributor.attention.training import predict
 from copylens.attributor.fusion import ChannelFusion
 from copylens.attributor.lexical.classifier import LexicalClassifier
@@ -15,6 +17,9 @@ from copylens.records import FloatArray, IntArray, States
 
 SEGMENT_TOKENS = 32
 """Tokens per segment of the time line: a line or two of text, enough to tell sources apart."""
+
+EXPOSURE = "exposure"
+"""The measure that says how much a text is like registered ones, beside given unregistered ones."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,7 @@ class ChannelScores:
         spans: N arrays [S, 2] of character offsets of the segments, end exclusive.
         affinity: channel or measure -> [N, K] how well a text fits each sub-dataset, not
             normalised: low for all of them where a text is atypical of all; see `LexicalReading`.
+            [N, 1] of a measure that asks of all of them at once.
         segment_affinity: measure -> N arrays [S, K], the same of the segments.
         tokens: [N] length of each text.
         features: [N, Z] pooled states, for the detector's space; Z = 0 without the attention
@@ -50,11 +56,13 @@ class Channels:
         attention: the reader of the states (Inner-Probe, stage 1): ridge regression or the LSTM.
         lexical: words and characters.
         window: tokens per state window.
+        exposure: tells registered from given unregistered texts by their states; None without any.
     """
 
     attention: Reader | None
     lexical: LexicalClassifier | None
     window: int
+    exposure: RidgeReader | None = None
 
     def scores(self, texts: Sequence[str], states: Sequence[States]) -> ChannelScores:
         """Every channel's scores of texts [N] with their states [N], and of their segments."""
@@ -72,6 +80,12 @@ class Channels:
             segment_affinity["attention"] = found
             text["attention"] = np.asarray(log_softmax(network.text, axis=1))
             segments["attention"] = tuple(np.asarray(log_softmax(w, axis=1)) for w in found)
+        if self.exposure is not None:
+            told = predict(self.exposure, tuple(item.values for item in states))
+            affinity[EXPOSURE] = told.text[:, [REGISTERED]]
+            segment_affinity[EXPOSURE] = tuple(
+                segment_means(w[:, [REGISTERED]], per_segment) for w in told.windows
+            )
         if self.lexical is not None:
             # Texts and segments in one go: for one text a second call costs as much as the first.
             slices = [text[start:end] for text, span in zip(texts, spans) for start, end in span]

@@ -57,12 +57,12 @@ def make_mixtures(
     return mixtures
 
 
-def join_pairs(first: Texts, second: Texts, count: int, seed: int) -> list[Mixture]:
+def join_pairs(first: Texts, second: Texts, count: int, seed: Sequence[int]) -> list[Mixture]:
     """Joins a block of one set's passage and one of the other's, in random order.
 
     Proportions are Dirichlet(1); the length is about that of one passage.
     """
-    generator = np.random.default_rng([seed, 78])
+    generator = np.random.default_rng([*seed, 78])
     texts, states = [*first.texts, *second.texts], [*first.states, *second.states]
     labels = np.concatenate([first.labels, second.labels])
     border = len(first.texts)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from copylens.attributor.attributor import EXPOSURE
 from copylens.detector.calibration import Conformal, LogOdds, between_lengths
 from copylens.detector.measures import BACKGROUND, SPACE, STYLE, SUPPORT, Measures
 from copylens.detector.space import Space
@@ -18,7 +19,7 @@ from copylens.detector.typicality import TypicalityTest, combined
 from copylens.records import FloatArray
 from copylens.store.arrays import Arrays, below, nested, parts_of, sequence
 
-WEIGHTS = {SUPPORT: 1.0, STYLE: 0.2, BACKGROUND: 0.2, SPACE: 0.2}
+WEIGHTS = {SUPPORT: 1.0, STYLE: 0.2, BACKGROUND: 0.2, SPACE: 0.2, EXPOSURE: 0.1}
 _Tests = dict[str, TypicalityTest]
 
 

@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from copylens.attributor.attributor import Attributor, ChannelScores
+from copylens.attributor.attributor import EXPOSURE, Attributor, ChannelScores
 from copylens.attributor.timeline import Explanations, probability_changing
 from copylens.detector.space import Space
 from copylens.records import FloatArray, IntArray
 
 SUPPORT, STYLE, BACKGROUND, SPACE = "support", "style", "background", "space"
+MEASURES = (STYLE, BACKGROUND, EXPOSURE)
+"""Those that are read beside the channels' support."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def measure(
     """
     fit = {SUPPORT: attributor.support(scores)}
     segment_fit: dict[str, Sequence[FloatArray]] = {SUPPORT: attributor.segment_support(scores)}
-    for name in (STYLE, BACKGROUND):
+    for name in MEASURES:
         if name in scores.affinity:
             fit[name], segment_fit[name] = scores.affinity[name], scores.segment_affinity[name]
     whole = {name: -values.max(axis=1) for name, values in fit.items()}

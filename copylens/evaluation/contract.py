@@ -73,7 +73,7 @@ _UNIT_RANGE = frozenset(
         "ood_flagged",
     }
 )
-_COUNTS = frozenset({"n", "n_id", "n_ood", "n_train"})
+_COUNTS = frozenset({"n", "n_id", "n_ood", "n_train", "n_given"})
 
 
 def empty_report() -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import resource
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -58,7 +59,8 @@ def measure(
     report["channels"] |= _channels(evaluation)
     origins = [sub_dataset for sub_dataset, _ in evaluation.texts["ood_test"].groups]
     kinds = judge_kinds(evaluation, config)
-    report["ood"] |= ood_section(kinds, origins, config.evaluation.near_ood)
+    given = Counter(passage.sub_dataset for passage in evaluation.passages["ood_val"])
+    report["ood"] |= ood_section(kinds, origins, config.evaluation.near_ood, given)
     report["conformal"] = _conformal(kinds, config, scorer)
     report["shares"] = shares_section(kinds)
     report["lengths"] = length_section(evaluation, config.seed)

@@ -25,7 +25,10 @@ Strata = tuple[Sequence[str], Sequence[str]]
 
 
 def ood_section(
-    kinds: Mapping[str, Judged], origins: Sequence[str], near: Sequence[str]
+    kinds: Mapping[str, Judged],
+    origins: Sequence[str],
+    near: Sequence[str],
+    given: Mapping[str, int],
 ) -> dict[str, Any]:
     """AUROC, FPR95 and power of the detector; nothing where there are no unregistered test texts.
 
@@ -34,6 +37,7 @@ def ood_section(
     Args:
         origins: [M] where each unregistered test text comes from.
         near: the origins that count as near, or * for all; without any, near and far stay None.
+        given: origin -> unregistered texts of it that training was given.
     """
     if "unregistered" not in kinds:
         return {}
@@ -43,9 +47,7 @@ def ood_section(
     names = np.asarray(origins)
     is_near = np.isin(names, names if tuple(near) == ALL_NEAR else near)
 
-    def part(mask: BoolArray) -> dict[str, Any] | None:
-        if not mask.any():
-            return None
+    def part(mask: BoolArray) -> dict[str, Any]:
         power = float(flagged[mask].mean())
         return {**_pair(id_scores, ood[mask]), "power": power, "n": int(mask.sum())}
 
@@ -55,9 +57,12 @@ def ood_section(
         "power": float(flagged.mean()),
         "n_id": len(id_scores),
         "n_ood": len(ood),
-        "near": part(is_near) if near else None,
-        "far": part(~is_near) if near else None,
-        "by_origin": {name: part(names == name) for name in sorted(set(origins))},
+        "near": part(is_near) if near and is_near.any() else None,
+        "far": part(~is_near) if near and not is_near.all() else None,
+        "by_origin": {
+            name: {**part(names == name), "n_given": given.get(name, 0)}
+            for name in sorted(set(origins))
+        },
         "convention": metrics.FPR95_CONVENTION,
     }
 

@@ -74,7 +74,7 @@ def judge_kinds(evaluation: Evaluation, config: RunConfig) -> dict[str, Judged]:
         "mixed": _joined(evaluation, mixed),
     }
     if len(foreign.texts):
-        found["partly"] = _joined(evaluation, join_pairs(test, foreign, count, config.seed))
+        found["partly"] = _joined(evaluation, join_pairs(test, foreign, count, [config.seed]))
         answers = evaluation.scores["ood_test"]
         found["unregistered"] = judged(scorer, answers, np.eye(K + 1)[foreign.labels])
     return found

@@ -64,7 +64,8 @@ class TrainingData:
         sub_datasets: the K names that labels number.
         train: registered passages to fit on.
         val: registered passages to calibrate on.
-        ood_val: unregistered texts to calibrate `unregistered` on; may be empty.
+        ood_val: unregistered texts to learn what is not registered from, and to calibrate
+            `unregistered` on; may be empty.
         background: texts owned by nobody registered; may be empty.
     """
 
@@ -88,18 +89,18 @@ def load_training_data(config: RunConfig, networks_only: bool = False) -> Traini
     """What the train stage reads of a run.
 
     Args:
-        networks_only: train and val alone, all that the networks are fitted on; `ood_val` and
-            `background` stay empty.
+        networks_only: all that the networks are fitted on: `background` stays empty.
 
     Raises:
         ModelError: states and passages do not match; embed has not run on this corpus.
     """
     names = load_manifest(config.output).sub_datasets
     train, val = load_texts(config, "train", names), load_texts(config, "val", names)
-    if networks_only:
-        return TrainingData(names, train, val, val.subset(np.zeros(0, np.int64)))
-    background = tuple(passage.text for passage in read_split(config.output, "background"))
-    return TrainingData(names, train, val, load_texts(config, "ood_val", names), background)
+    ood_val = load_texts(config, "ood_val", names)
+    background: tuple[str, ...] = ()
+    if not networks_only:
+        background = tuple(passage.text for passage in read_split(config.output, "background"))
+    return TrainingData(names, train, val, ood_val, background)
 
 
 def check_size(config: RunConfig) -> None:

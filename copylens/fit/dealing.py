@@ -1,13 +1,13 @@
 """Which held-out texts each fit judges: passages, and texts joined of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from copylens.attributor.mixtures import Mixture, join_pairs, make_mixtures
 from copylens.config.schema import RunConfig
-from copylens.fit.cross_fit import CrossFit
+from copylens.fit.cross_fit import CrossFit, unregistered_parts
 from copylens.fit.data import TrainingData
 from copylens.records import IntArray, States
 
@@ -26,16 +26,25 @@ class Hand:
 
     Attributes:
         fold: the fold of train that the fit was made without; None: it was fitted on all of train.
-        val, foreign: positions in val and in ood_val.
+        val: positions in val.
         mixed: texts joined of these val passages.
-        partly: texts joined of one of these val passages and one unregistered one each.
+        foreign: part of the unregistered passages (see `unregistered_parts`) -> those positions
+            in it that this fit judges, without what was learned from the part.
+        partly: part -> texts joined of one of these val passages and one of the part's each.
     """
 
     fold: int | None
     val: IntArray
-    foreign: IntArray
     mixed: tuple[Mixture, ...]
-    partly: tuple[Mixture, ...]
+    foreign: Mapping[int, IntArray]
+    partly: Mapping[int, tuple[Mixture, ...]]
+
+    @property
+    def joined(self) -> Iterator[Mixture]:
+        """All that is joined, in one order."""
+        yield from self.mixed
+        for mixtures in self.partly.values():
+            yield from mixtures
 
 
 def deal(config: RunConfig, data: TrainingData, read: ReadTexts | None = None) -> list[Hand]:
@@ -51,24 +60,36 @@ def deal(config: RunConfig, data: TrainingData, read: ReadTexts | None = None) -
     """
     cross_fit = CrossFit.plan(config, data.train, data.val)
     folds = [fold for fold in cross_fit.fits if len(cross_fit.judged(fold))]
+    parts = unregistered_parts(data.ood_val)
     hands = []
     for number, fold in enumerate(folds):
         foreign = np.arange(number, len(data.ood_val), len(folds))
-        hands.append(_hand(config, data, fold, cross_fit.judged(fold), foreign))
+        dealt = {p: np.intersect1d(part, foreign) for p, part in enumerate(parts)} or {0: foreign}
+        dealt = {p: index for p, index in dealt.items() if len(index)}
+        hands.append(_hand(config, data, fold, cross_fit.judged(fold), dealt))
     return hands if read is None else _read(hands, read)
 
 
 def _hand(
-    config: RunConfig, data: TrainingData, fold: int | None, val: IntArray, foreign: IntArray
+    config: RunConfig,
+    data: TrainingData,
+    fold: int | None,
+    val: IntArray,
+    foreign: Mapping[int, IntArray],
 ) -> Hand:
     held = data.val.subset(val).numbered(data.classes)
-    strange = data.ood_val.subset(foreign).numbered(data.classes)
     seed = config.seed + (0 if fold is None else 1 + fold)
     count = max(1, round(joined_texts(len(data.val)) * len(val) / len(data.val)))
     most = config.attributor.mixture_parts
     mixed = make_mixtures(held.texts, held.states, held.labels, count, most, seed)
-    partly = join_pairs(held, strange, count, seed) if len(foreign) else []
-    return Hand(fold, val, foreign, tuple(mixed), tuple(partly))
+    total, partly, so_far = sum(map(len, foreign.values())), {}, 0
+    for part, index in foreign.items():
+        strange = data.ood_val.subset(index).numbered(data.classes)
+        # Rounded so that the parts add up to the count.
+        mine = round(count * (so_far + len(index)) / total) - round(count * so_far / total)
+        partly[part] = tuple(join_pairs(held, strange, mine, [seed, part]))
+        so_far += len(index)
+    return Hand(fold, val, tuple(mixed), foreign, partly)
 
 
 def joined_texts(passages: int) -> int:
@@ -78,13 +99,17 @@ def joined_texts(passages: int) -> int:
 
 def _read(hands: Sequence[Hand], read: ReadTexts) -> list[Hand]:
     """All joined texts at once: one call of the reader."""
-    texts = [mixture.text for hand in hands for mixture in (*hand.mixed, *hand.partly)]
+    texts = [mixture.text for hand in hands for mixture in hand.joined]
     states = iter(read(texts))
 
     def with_states(mixtures: Sequence[Mixture]) -> tuple[Mixture, ...]:
         return tuple(replace(mixture, states=next(states)) for mixture in mixtures)
 
     return [
-        replace(hand, mixed=with_states(hand.mixed), partly=with_states(hand.partly))
+        replace(
+            hand,
+            mixed=with_states(hand.mixed),
+            partly={part: with_states(mixtures) for part, mixtures in hand.partly.items()},
+        )
         for hand in hands
     ]

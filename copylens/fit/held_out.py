@@ -1,7 +1,7 @@
 """Channel scores of val passages whose split group the fit has not seen: calibration data."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -122,7 +122,7 @@ def fit_channels(
             background=data.background,
             gate=whole.lexical.gate if whole and whole.lexical else None,
         )
-    return Channels(state.reader(fold), lexical, config.probe.window)
+    return Channels(state.reader(fold), lexical, config.probe.window, state.exposure(fold))
 
 
 def judging_channels(
@@ -162,7 +162,7 @@ def held_out_scores(
     """
     hands = deal(config, data, read)
     fits = judging_channels(config, data, state, whole, hands)
-    parts = [_Judged(data, hand, channels).held_out() for hand, channels in zip(hands, fits)]
+    parts = [_Judged(data, hand, channels, state).held_out() for hand, channels in zip(hands, fits)]
     cuts = {}
     for windows in CUTS:
         pure = _required(_joined([part.cuts[windows][0] for part in parts]))
@@ -184,43 +184,57 @@ class _Judged:
     data: TrainingData
     hand: Hand
     channels: Channels
+    state: FitState
 
     def held_out(self) -> HeldOut:
         """Its texts of every kind."""
         K = self.data.classes
         pure = self.data.val.subset(self.hand.val).numbered(K)
-        foreign = self.data.ood_val.subset(self.hand.foreign).numbered(K)
         groups = self.data.val.group_index[self.hand.val]
-        strange_groups = self.data.ood_val.group_index[self.hand.foreign]
-        cuts = {}
-        for windows in CUTS:
-            short = [beginnings(texts, windows) for texts in (pure, foreign)]
-            registered = _required(self._passages(short[0], groups))
-            cuts[windows] = registered, self._passages(short[1], strange_groups)
+        # Each mixture is a group of its own; the numbers must differ between fits.
+        first = 0 if self.hand.fold is None else MOST_JOINED * (1 + self.hand.fold)
+        partly: list[Sample | None] = []
+        for part, mixtures in self.hand.partly.items():
+            partly.append(self._mixtures(mixtures, first, part))
+            first += len(mixtures)
         return HeldOut(
-            pure=_required(self._passages(pure, groups)),
-            mixed=_required(self._mixtures(self.hand.mixed)),
+            pure=self._passages(pure, groups),
+            mixed=_required(self._mixtures(self.hand.mixed, first)),
             mixtures=list(self.hand.mixed),
-            partly=self._mixtures(self.hand.partly),
-            foreign=self._passages(foreign, strange_groups),
-            cuts=cuts,
+            partly=_joined(partly, one_fit=True),
+            foreign=self._foreign(),
+            cuts={
+                windows: (self._passages(beginnings(pure, windows), groups), self._foreign(windows))
+                for windows in CUTS
+            },
         )
 
-    def _passages(self, given: Texts, groups: IntArray) -> Sample | None:
-        if not given.texts:
-            return None
-        scores = self.channels.scores(given.texts, given.states)
+    def _without(self, part: int | None) -> Channels:
+        """The channels, but for what was learned from a part of the unregistered passages."""
+        return replace(self.channels, exposure=self.state.exposure(self.hand.fold, part))
+
+    def _passages(self, given: Texts, groups: IntArray, part: int | None = None) -> Sample:
+        scores = self._without(part).scores(given.texts, given.states)
         return Sample(scores, np.eye(self.data.classes + 1)[given.labels], groups)
 
-    def _mixtures(self, mixtures: Sequence[Mixture]) -> Sample | None:
+    def _foreign(self, windows: int | None = None) -> Sample | None:
+        """The unregistered passages, or so many windows of each."""
+        samples = []
+        for part, index in self.hand.foreign.items():
+            given = self.data.ood_val.subset(index).numbered(self.data.classes)
+            short = given if windows is None else beginnings(given, windows)
+            samples.append(self._passages(short, self.data.ood_val.group_index[index], part))
+        return _joined(samples, one_fit=True)
+
+    def _mixtures(
+        self, mixtures: Sequence[Mixture], first: int, part: int | None = None
+    ) -> Sample | None:
         if not mixtures:
             return None
-        scores = self.channels.scores(
+        scores = self._without(part).scores(
             [mixture.text for mixture in mixtures], [mixture.states for mixture in mixtures]
         )
         truth = np.stack([true_shares(mixture, self.data.classes + 1) for mixture in mixtures])
-        # Each is a group of its own; the numbers must differ between fits.
-        first = 0 if self.hand.fold is None else MOST_JOINED * (1 + self.hand.fold)
         return Sample(scores, truth, first + np.arange(len(mixtures)))
 
 
@@ -229,20 +243,20 @@ def _required(sample: Sample | None) -> Sample:
     return sample
 
 
-def _joined(samples: Sequence[Sample | None]) -> Sample | None:
-    """Samples of several fits as one; features of different networks do not mix: left out."""
+def _joined(samples: Sequence[Sample | None], one_fit: bool = False) -> Sample | None:
+    """Samples as one; features of different networks do not mix: left out unless of `one_fit`."""
     found = [sample for sample in samples if sample is not None]
     if len(found) < 2:
         return found[0] if found else None
     return Sample(
-        concatenate([sample.scores for sample in found]),
+        concatenate([sample.scores for sample in found], one_fit),
         np.concatenate([sample.truth for sample in found]),
         np.concatenate([sample.groups for sample in found]),
     )
 
 
-def concatenate(parts: Sequence[ChannelScores]) -> ChannelScores:
-    """Scores of several sets as one, but for the features."""
+def concatenate(parts: Sequence[ChannelScores], features: bool) -> ChannelScores:
+    """Scores of several sets as one, with their features or with none."""
     first = parts[0]
     return ChannelScores(
         text={name: np.concatenate([p.text[name] for p in parts]) for name in first.text},
@@ -254,5 +268,5 @@ def concatenate(parts: Sequence[ChannelScores]) -> ChannelScores:
             for n in first.segment_affinity
         },
         tokens=np.concatenate([p.tokens for p in parts]),
-        features=np.zeros((sum(len(part.spans) for part in parts), 0)),
+        features=np.concatenate([p.features[:, : None if features else 0] for p in parts]),
     )

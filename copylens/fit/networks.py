@@ -1,4 +1,4 @@
-"""Fits the networks of a run: the attention channel's, whole and per fold, and the projector.
+"""Fits what reads the states: the attention channel, whole and per fold, exposure, and projector.
 
 They are fitted one after the other. After every epoch the state can be saved; a later call goes on
 from there.
@@ -12,12 +12,14 @@ from typing import Any
 import torch
 
 from copylens.attributor.attention.dataset import StateSet, state_set
+from copylens.attributor.attention.exposure import Left, fit_exposures
 from copylens.attributor.attention.fit import fit_reader
 from copylens.attributor.attention.reader import Reader, build_reader
+from copylens.attributor.attention.ridge import RidgeReader
 from copylens.attributor.attention.training import Progress
 from copylens.config.schema import RunConfig
 from copylens.detector.projector import Projector, ProjectorShape, fit_projector
-from copylens.fit.cross_fit import CrossFit
+from copylens.fit.cross_fit import CrossFit, unregistered_parts
 from copylens.fit.data import TextSet, TrainingData
 
 _PROJECTOR = "projector"
@@ -65,7 +67,18 @@ class FitState:
 
         None where it has not been fitted.
         """
-        saved = self.finished.get(fit_name(fold))
+        return self._reader(fit_name(fold))
+
+    def exposure(self, fold: int | None = None, part: int | None = None) -> RidgeReader | None:
+        """The exposure fitted without a fold of train and without a part of the unregistered
+        passages; None where there is none.
+        """
+        reader = self._reader(_exposure_name((fold, part)))
+        assert reader is None or isinstance(reader, RidgeReader)
+        return reader
+
+    def _reader(self, name: str) -> Reader | None:
+        saved = self.finished.get(name)
         if saved is None:
             return None
         reader = build_reader(saved["shape"])
@@ -89,6 +102,12 @@ OnEpoch = Callable[[FitState, str], None]
 def fit_name(fold: int | None) -> str:
     """The key under which a network and its curve are kept."""
     return "attention" if fold is None else f"attention/without_fold_{fold}"
+
+
+def _exposure_name(left: Left) -> str:
+    fold, part = left
+    name = "exposure" if fold is None else f"exposure/without_fold_{fold}"
+    return name if part is None else f"{name}/without_part_{part}"
 
 
 def fit_networks(
@@ -120,12 +139,23 @@ def fit_networks(
             resume=state.current,
             on_epoch=report,
             device=device,
-            chosen=state.curves[fit_name(None)][-1] if fold is not None else None,
+            like=None if fold is None else state.reader(),
         )
         state.keep(name, reader)
         state.curves[name] = curve
+    _fit_exposures(data, cross_fit, state)
     _fit_projector(config, data.train, cross_fit, state)
     return state
+
+
+def _fit_exposures(data: TrainingData, cross_fit: CrossFit, state: FitState) -> None:
+    """None where no part of the unregistered passages can be held out, to be calibrated on."""
+    parts = unregistered_parts(data.ood_val)
+    if not parts or _exposure_name((None, None)) in state.finished:
+        return
+    sets = _state_set(data.train), _state_set(data.ood_val)
+    for left, reader in fit_exposures(*sets, cross_fit.train, parts):
+        state.keep(_exposure_name(left), reader)
 
 
 def _fit_projector(config: RunConfig, train: TextSet, cross_fit: CrossFit, state: FitState) -> None:

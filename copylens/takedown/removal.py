@@ -1,6 +1,6 @@
 """The takedown of one run: everything in its folder, step by step; a killed one is repeated."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from copylens.config.load import build_config
@@ -119,6 +119,8 @@ def model_without(
         # Where val shares works with train, the networks without a fold of it are fitted again.
         state.keep(fit_name(None), attributor.channels.attention)
         fit_networks(config, data, state)
+        channels = replace(attributor.channels, exposure=state.exposure())
+        attributor = replace(attributor, channels=channels)
     held_out = held_out_scores(config, data, state, attributor.channels, read)
     space = space_without(model.detector.space, place)
     return calibrate(config, attributor, space, held_out)

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from copylens.attributor.attention.reader import build_reader
+from copylens.attributor.attention.ridge import RidgeReader, RidgeShape
 from copylens.attributor.attributor import Attributor, Channels
 from copylens.attributor.fusion import ChannelFusion
 from copylens.attributor.lexical.classifier import LexicalClassifier
@@ -31,7 +32,7 @@ from copylens.store import storage
 from copylens.store.arrays import Arrays, below, nested
 from copylens.verdict.attachments import Attachments, attach, attached, with_basis
 
-FORMAT = 7
+FORMAT = 8
 _M = TypeVar("_M", bound=nn.Module)
 _ARRAYS, SCORER_FILE = "model.safetensors", "scorer.json"
 FILES = (_ARRAYS, SCORER_FILE)
@@ -126,6 +127,8 @@ def _arrays(model: FittedModel) -> Arrays:
     }
     if attributor.channels.attention is not None:
         arrays |= _module_arrays("attention", attributor.channels.attention)
+    if attributor.channels.exposure is not None:
+        arrays |= _module_arrays("exposure", attributor.channels.exposure)
     if attributor.channels.lexical is not None:
         arrays |= nested("lexical", attributor.channels.lexical.arrays())
     if detector.space is not None:
@@ -135,10 +138,11 @@ def _arrays(model: FittedModel) -> Arrays:
 
 def _numbers(model: FittedModel) -> dict[str, Any]:
     attributor, detector = model.attributor, model.detector
-    attention = attributor.channels.attention
+    attention, exposure = attributor.channels.attention, attributor.channels.exposure
     return {
         "sub_datasets": list(attributor.sub_datasets),
         "attention": None if attention is None else vars(attention.shape),
+        "exposure": vars(exposure.shape) if exposure is not None else None,
         "window": attributor.channels.window,
         "text_weights": attributor.text_fusion.weights,
         "segment_weights": attributor.segment_fusion.weights,
@@ -149,15 +153,19 @@ def _numbers(model: FittedModel) -> dict[str, Any]:
 
 
 def _model(arrays: Arrays, numbers: dict[str, Any]) -> FittedModel:
-    attention, lexical = None, below("lexical", arrays)
+    attention, exposure, lexical = None, None, below("lexical", arrays)
     if numbers["attention"] is not None:
         attention = _module(build_reader(numbers["attention"]), "attention", arrays)
+    if numbers["exposure"] is not None:
+        shape = RidgeShape(**numbers["exposure"])
+        exposure = _module(RidgeReader(shape), "exposure", arrays)
     attributor = Attributor(
         sub_datasets=tuple(numbers["sub_datasets"]),
         channels=Channels(
             attention,
             LexicalClassifier.from_arrays(lexical) if lexical else None,
             numbers["window"],
+            exposure,
         ),
         text_fusion=ChannelFusion(numbers["text_weights"]),
         segment_fusion=ChannelFusion(numbers["segment_weights"]),

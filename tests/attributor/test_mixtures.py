@@ -119,7 +119,7 @@ def texts_of(labels: list[int], windows: int) -> Texts:
 
 
 def test_a_pair_has_a_part_of_each_set_in_either_order() -> None:
-    pairs = join_pairs(texts_of([0, 1, 2] * 3, 12), texts_of([3, 3], 12), 200, seed=0)
+    pairs = join_pairs(texts_of([0, 1, 2] * 3, 12), texts_of([3, 3], 12), 200, seed=[0])
     assert len(pairs) == 200
     firsts = set()
     for pair in pairs:
@@ -139,7 +139,7 @@ def test_a_pair_has_a_part_of_each_set_in_either_order() -> None:
 
 def test_the_seed_decides_the_pairs() -> None:
     first, second = texts_of([0, 1], 12), texts_of([3], 12)
-    one, same, other = ([p.text for p in join_pairs(first, second, 20, s)] for s in (0, 0, 1))
+    one, same, other = ([p.text for p in join_pairs(first, second, 20, s)] for s in ([0], [0], [1]))
     assert one == same != other
 
 

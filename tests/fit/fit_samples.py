@@ -10,7 +10,7 @@ from copylens.config.schema import RunConfig
 from copylens.fit.data import TextSet, TrainingData
 from copylens.fit.model import FittedModel, fit_model
 from copylens.fit.networks import FitState, fit_networks
-from copylens.records import Rights, States
+from copylens.records import Group, Rights, States
 from copylens.states.words import word_states
 from copylens.verdict.scorer import Scorer
 from tests.pipeline_samples import OUTSIDE, WORDS, passage
@@ -41,7 +41,9 @@ def config_of(lm: bool = False, **changes: object) -> RunConfig:
     return build_config(values | changes)
 
 
-def texts_of(labels: Sequence[int], groups: Sequence[str], seed: int, features: int = 0) -> TextSet:
+def texts_of(
+    labels: Sequence[int], groups: Sequence[Group], seed: int, features: int = 0
+) -> TextSet:
     """Passages of these sub-datasets (-1: none of them) and split groups.
 
     Args:
@@ -60,14 +62,14 @@ def texts_of(labels: Sequence[int], groups: Sequence[str], seed: int, features: 
 
 def part(name: str, groups: int, seed: int, features: int = 0, size: int = 4) -> TextSet:
     """So many split groups of each sub-dataset, named after the part."""
-    rows = [(k, f"{NAMES[k]}/{name}{g}") for k in range(3) for g in range(groups)]
+    rows = [(k, (NAMES[k], f"{name}{g}")) for k in range(3) for g in range(groups)]
     rows = [row for row in rows for _ in range(size)]
     return texts_of([k for k, _ in rows], [group for _, group in rows], seed, features)
 
 
 def outside(groups: int, seed: int, features: int = 0) -> TextSet:
     """Unregistered passages."""
-    names = [f"kitchen/{seed}-{n // 4}" for n in range(4 * groups)]
+    names = [("kitchen", f"{seed}-{n // 4}") for n in range(4 * groups)]
     return texts_of([-1] * len(names), names, seed, features)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from copylens.config.schema import AttributorConfig, RunConfig
-from copylens.fit.cross_fit import CrossFit
+from copylens.fit.cross_fit import CrossFit, unregistered_parts
 from copylens.fit.data import TextSet
 
 CONFIG = RunConfig(attributor=AttributorConfig(folds=2))
@@ -41,3 +41,23 @@ def test_every_val_passage_is_judged_once_and_every_train_passage_is_left_out_on
     assert sorted(judged) == list(range(len(val)))
     left_out = [set(range(len(train))) - set(plan.kept(fold)) for fold in plan.folds]
     assert sorted(i for part in left_out for i in part) == list(range(len(train)))
+
+
+def parts_of(groups: list[tuple[str, str]]) -> list[list[int]]:
+    labels = np.full(len(groups), -1)
+    texts = TextSet(("x",) * len(groups), (), labels, tuple(groups))
+    return [part.tolist() for part in unregistered_parts(texts)]
+
+
+def test_unregistered_passages_are_held_out_by_kind_and_by_group():
+    kinds = [[0, 2], [1, 3]]
+    assert parts_of([("a", "1"), ("b", "1"), ("a", "2"), ("b", "1")]) == [*kinds, [0], [1, 3], [2]]
+    many = parts_of([(f"kind {n % 12}", "1") for n in range(40)])
+    assert len(many) == 8 and many[:4] == many[4:], "a group each"
+    assert sorted(n for part in many[:4] for n in part) == list(range(40))
+    assert {0, 4, 12} <= set(many[0])
+
+
+def test_of_one_kind_they_are_held_out_by_group_and_of_one_group_not_at_all():
+    assert parts_of([("a", "1"), ("a", "2"), ("a", "1"), ("a", "3")]) == [[0, 2], [1], [3]]
+    assert parts_of([]) == parts_of([("a", "1")] * 3) == []

@@ -40,7 +40,7 @@ def test_joined_texts_are_read_as_they_stand_and_at_once() -> None:
     data = sharing()
     hands, unread = deal(CONFIG, data, read), deal(CONFIG, data)
     (asked,) = calls
-    found = [mixture for hand in hands for mixture in (*hand.mixed, *hand.partly)]
+    found = [mixture for hand in hands for mixture in hand.joined]
     assert len(hands) == 2 and len(found) == len(asked) == 2 * joined_texts(len(data.val))
     for number, (mixture, text) in enumerate(zip(found, asked)):
         assert mixture.text == text
@@ -50,7 +50,7 @@ def test_joined_texts_are_read_as_they_stand_and_at_once() -> None:
     for hand, other in zip(hands, unread):
         np.testing.assert_array_equal(hand.val, other.val)
         assert [m.borders for m in hand.mixed] == [m.borders for m in other.mixed]
-        assert [m.text for m in hand.partly] == [m.text for m in other.partly]
+        assert [m.text for m in hand.joined] == [m.text for m in other.joined]
 
 
 def test_what_is_read_is_what_is_judged() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from copylens.fit import held_out
-from copylens.fit.data import TrainingData
+from copylens.fit.data import TextSet, TrainingData
 from copylens.fit.dealing import deal, joined_texts
 from copylens.fit.held_out import (
     CUTS,
@@ -17,19 +17,20 @@ from copylens.fit.held_out import (
     held_out_scores,
     judging_channels,
 )
-from copylens.fit.networks import FitState
+from copylens.fit.networks import FitState, fit_networks
 from copylens.records import IntArray
 from tests.fit.fit_samples import NAMES, WINDOW, config_of, outside, part, texts_of, training_data
 
 CONFIG = config_of()
+FEATURES = 6
 
 
-def sharing_data() -> TrainingData:
+def sharing_data(features: int = 0) -> TrainingData:
     """Val and train are passages of the same works; one work of val is new."""
-    val = part("", 4, 5)
-    groups = ["law/new" if group == "law/0" else group for group in val.groups]
-    val = texts_of(val.labels.tolist(), groups, 5)
-    return TrainingData(NAMES, part("", 4, 4), val, outside(2, 6))
+    val = part("", 4, 5, features)
+    groups = [("law", "new") if group == ("law", "0") else group for group in val.groups]
+    val = texts_of(val.labels.tolist(), groups, 5, features)
+    return TrainingData(NAMES, part("", 4, 4, features), val, outside(2, 6, features))
 
 
 @pytest.fixture
@@ -66,7 +67,7 @@ def test_no_judge_has_read_a_work_that_it_judges(readings) -> None:
         judged = {data.val.groups[i] for i in hand.val}
         assert judged and not judged & {group_of[text] for text in read}
     assert sorted(np.concatenate([hand.val for hand in hands])) == list(range(len(data.val)))
-    assert {data.val.groups[i] for i in hands[0].val} == {"law/new"}
+    assert {data.val.groups[i] for i in hands[0].val} == {("law", "new")}
     assert found[1].lexical.gate is whole.lexical.gate
 
 
@@ -137,7 +138,7 @@ def test_mixtures_are_of_val_and_their_truth_is_what_they_hold(held) -> None:
 def test_unregistered_passages_are_dealt_to_all_fits_and_keep_their_groups(size) -> None:
     """Three fits, and groups that one fit sees a part of."""
     data = sharing_data()
-    names = [f"kitchen/{n // size}" for n in range(7)]
+    names = [("kitchen", f"{n // size}") for n in range(7)]
     data = replace(data, ood_val=texts_of([-1] * 7, names, 9))
     state = FitState()
     whole = fit_channels(CONFIG, data, state)
@@ -147,15 +148,15 @@ def test_unregistered_passages_are_dealt_to_all_fits_and_keep_their_groups(size)
     np.testing.assert_array_equal(np.bincount(held.foreign.groups), expected)
     for _, cut in held.cuts.values():
         np.testing.assert_array_equal(np.bincount(cut.groups), expected)
-    # Each fit judges every third one; 3 + 2 + 2 in the order of the fits.
-    order = [0, 3, 6, 1, 4, 2, 5]
+    # Each fit judges every third one; 3 + 2 + 2 in the order of the fits, each by its parts.
+    order = {1: [0, 6, 3, 4, 1, 5, 2], 4: [0, 3, 6, 1, 4, 2, 5]}[size]
     tokens = [data.ood_val.states[n].tokens for n in order]
     assert held.foreign.scores.tokens.tolist() == tokens
     assert held.foreign.groups.tolist() == data.ood_val.group_index[order].tolist()
 
 
 def test_fewer_unregistered_passages_than_fits_are_judged_all_the_same() -> None:
-    data = replace(sharing_data(), ood_val=texts_of([-1], ["kitchen/0"], 9))
+    data = replace(sharing_data(), ood_val=texts_of([-1], [("kitchen", "0")], 9))
     state = FitState()
     held = held_out_scores(CONFIG, data, state, fit_channels(CONFIG, data, state))
     assert len(held.foreign) == 1 and len(held.partly) > 0
@@ -191,7 +192,7 @@ def test_scores_of_several_sets_as_one() -> None:
     channels = fit_channels(CONFIG, data, state)
     cuts = (data.val.subset(np.arange(7)), data.val.subset(np.arange(7, 20)))
     parts = [channels.scores(cut.texts, cut.states) for cut in cuts]
-    joined = concatenate(parts)
+    joined = concatenate(parts, features=False)
     whole = channels.scores(data.val.texts[:20], data.val.states[:20])
     np.testing.assert_allclose(joined.text["lexical"], whole.text["lexical"], atol=1e-5)
     assert joined.affinity.keys() == whole.affinity.keys() >= {"lexical", "style"}
@@ -204,3 +205,35 @@ def test_scores_of_several_sets_as_one() -> None:
         np.testing.assert_allclose(mine, theirs, atol=1e-5)
     np.testing.assert_array_equal(joined.tokens, whole.tokens)
     assert [span.tolist() for span in joined.spans] == [span.tolist() for span in whole.spans]
+
+
+def of_kinds(count: int, seed: int) -> TextSet:
+    """Unregistered passages of two kinds: odd ones lie far off in the last feature."""
+    texts = outside(count, seed, FEATURES)
+    odd = np.arange(len(texts)) % 2
+    states = []
+    for item, kind in zip(texts.states, odd):
+        values = item.values.copy()
+        values[:, -1] += 6 * kind
+        states.append(replace(item, values=values))
+    groups = tuple((f"kind {kind}", group) for kind, (_, group) in zip(odd, texts.groups))
+    return replace(texts, states=tuple(states), groups=groups)
+
+
+@pytest.mark.parametrize("given", [training_data, sharing_data])
+def test_unregistered_passages_are_judged_by_what_was_learned_of_other_kinds(given) -> None:
+    """Kind 1 is told by the last feature, of which kind 0 says nothing."""
+    data = replace(given(features=FEATURES), ood_val=of_kinds(4, 9))
+    config = config_of(lm=True)
+    state = fit_networks(config, data, FitState())
+    whole = fit_channels(config, data, state)
+    held = held_out_scores(config, data, state, whole)
+    own = whole.scores(data.ood_val.texts, data.ood_val.states).affinity["exposure"][:, 0]
+    odd = np.arange(len(data.ood_val)) % 2 == 1
+    low = np.quantile(held.pure.scores.affinity["exposure"][:, 0], 0.05)
+    assert (own[odd] < low).mean() > 0.8
+    judged = held.foreign.scores.affinity["exposure"][:, 0]
+    # Each twice: without its kind, and without its group.
+    assert len(judged) == 2 * len(own)
+    assert 0.4 < (judged < low).mean() / (own < low).mean() < 0.8
+    assert {len(cut.scores.affinity["exposure"]) for _, cut in held.cuts.values()} == {len(judged)}

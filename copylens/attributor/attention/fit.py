@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from copylens.attributor.attention.dataset import StateSet
 from copylens.attributor.attention.reader import Reader
-from copylens.attributor.attention.ridge import RidgeSettings, fit_ridge
+from copylens.attributor.attention.ridge import RidgeReader, fit_ridge
 from copylens.attributor.attention.training import Progress, fit_network
 from copylens.config.schema import AttributorConfig
 
@@ -18,7 +18,7 @@ def fit_reader(
     resume: Progress | None = None,
     on_epoch: Callable[[Progress], None] = lambda progress: None,
     device: str = "cpu",
-    chosen: dict[str, float] | None = None,
+    like: Reader | None = None,
 ) -> tuple[Reader, list[dict[str, float]]]:
     """The reader and its curve: an entry per epoch, or the one of a ridge regression.
 
@@ -26,12 +26,13 @@ def fit_reader(
         val: decides when an LSTM has been trained enough.
         classes: K.
         resume, on_epoch, device: of an LSTM; see `fit_network`.
-        chosen: of a ridge regression, the settings of a fit on more passages.
+        like: of a ridge regression, one on more passages, whose settings it takes over.
     """
     if config.reader == "ridge":
-        settings = RidgeSettings(**chosen) if chosen else None
-        reader, settings = fit_ridge(train, classes, seed, settings)
-        return reader, [vars(settings)]
+        settings = like.settings if isinstance(like, RidgeReader) else None
+        reader, right = fit_ridge(train, classes, seed, settings)
+        held_out = {} if right is None else {"held_out_accuracy": right}
+        return reader, [vars(reader.settings) | held_out]
     network, progress = fit_network(
         train, val, classes, config, seed, resume=resume, on_epoch=on_epoch, device=device
     )

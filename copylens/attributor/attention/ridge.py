@@ -48,6 +48,7 @@ class RidgeReader(nn.Module):
 
     mean: Tensor
     scale: Tensor
+    ridge: Tensor
     sharpness: Tensor
     blur: Tensor
 
@@ -56,6 +57,7 @@ class RidgeReader(nn.Module):
         self.shape = shape
         self.register_buffer("mean", torch.zeros(shape.features))
         self.register_buffer("scale", torch.ones(shape.features))
+        self.register_buffer("ridge", torch.ones(()))
         self.register_buffer("sharpness", torch.ones(()))
         self.register_buffer("blur", torch.zeros(()))
         self.head = nn.Linear(shape.features, shape.classes)
@@ -71,6 +73,11 @@ class RidgeReader(nn.Module):
         windows = self.head(x) * mask[..., None] * self._factor(torch.ones(()))
         return NetworkOutput(text, windows, pooled)
 
+    @property
+    def settings(self) -> "RidgeSettings":
+        """What was chosen when it was fitted."""
+        return RidgeSettings(self.ridge.item(), self.sharpness.item(), self.blur.item())
+
     def _factor(self, windows: Tensor) -> Tensor:
         return self.sharpness * windows / (windows + self.blur)
 
@@ -82,18 +89,16 @@ class RidgeSettings:
     Attributes:
         ridge: of the mean squared length of a text's standardised features.
         sharpness, blur: see `RidgeReader`.
-        held_out_accuracy: in [0, 1], under this ridge.
     """
 
     ridge: float
-    sharpness: float
-    blur: float
-    held_out_accuracy: float
+    sharpness: float = 1.0
+    blur: float = 0.0
 
 
 def fit_ridge(
     train: StateSet, classes: int, seed: int, settings: RidgeSettings | None = None
-) -> tuple[RidgeReader, RidgeSettings]:
+) -> tuple[RidgeReader, float | None]:
     """Fits weights on all passages; the ridge, sharpness and blur on passages held out by group.
 
     Each fold of split groups is scored by a fit on the others, so what is chosen is chosen for
@@ -104,34 +109,59 @@ def fit_ridge(
         classes: K.
         settings: as chosen on more passages, taken over: where a sub-dataset has but one group
             left, what an unseen work looks like cannot be learned.
+
+    Returns:
+        The reader, and its accuracy on the held-out passages, in [0, 1]; None if it chose nothing.
     """
-    mean, scale = _moments(train)
-    every = _Normal.of(train, np.arange(len(train)), classes, mean, scale)
+    standard = Standard.of(train)
+    every = NormalEquations.of(train, np.arange(len(train)), classes, standard)
+    right = None
     if settings is None:
-        settings = _chosen(train, every, seed, mean, scale)
-    reader = RidgeReader(RidgeShape(len(mean), classes))
-    weight, bias = every.solve(settings.ridge)
-    with torch.no_grad():
-        reader.mean.copy_(torch.from_numpy(mean))
-        reader.scale.copy_(torch.from_numpy(scale))
-        reader.head.weight.copy_(torch.from_numpy(weight.T))
-        reader.head.bias.copy_(torch.from_numpy(bias))
-        reader.sharpness.fill_(settings.sharpness)
-        reader.blur.fill_(settings.blur)
-    return reader.eval().requires_grad_(False), settings
+        settings, right = _chosen(train, every, seed)
+    return every.reader(settings), right
 
 
 @dataclass(frozen=True)
-class _Normal:
+class Standard:
+    """Mean and standard deviation of passages' mean states, each [F] float32."""
+
+    mean: FloatArray
+    scale: FloatArray
+
+    @classmethod
+    def of(cls, train: StateSet) -> "Standard":
+        """Over the passages of all workers."""
+        F = train.values[0].shape[1]
+        sums = np.zeros((2, F))
+        for i in parallel.my_share(range(len(train))):
+            row = train.values[i].mean(axis=0, dtype=np.float64)
+            sums += row, row**2
+        mean, square = parallel.sum_array(sums) / len(train)
+        deviation = np.sqrt(np.maximum(square - mean**2, 1e-8))
+        return cls(mean.astype(np.float32), deviation.astype(np.float32))
+
+    def pooled(self, train: StateSet, index: IntArray, first: int = 0) -> FloatArray:
+        """Standardised mean states [N, F] float32 of passages, or of their first windows."""
+        rows = []
+        for i in index:
+            values = train.values[int(i)]
+            rows.append(values[: first or len(values)].mean(axis=0, dtype=np.float32))
+        return np.asarray((np.stack(rows) - self.mean) / self.scale, np.float32)
+
+
+@dataclass(frozen=True)
+class NormalEquations:
     """The normal equations of some passages.
 
     Attributes:
-        squares: [F, F] sum of outer products of their features, float64.
+        standard: how their features are standardised.
+        squares: [F, F] sum of outer products of the features, float64.
         products: [F, K] features times one-hot targets.
         sums: [F] of the features.
         counts: [K] passages of each class.
     """
 
+    standard: Standard
     squares: FloatArray
     products: FloatArray
     sums: FloatArray
@@ -139,26 +169,46 @@ class _Normal:
 
     @classmethod
     def of(
-        cls, train: StateSet, index: IntArray, classes: int, mean: FloatArray, scale: FloatArray
-    ) -> "_Normal":
-        """Summed over all workers."""
-        F = len(mean)
+        cls, train: StateSet, index: IntArray, classes: int, standard: Standard
+    ) -> "NormalEquations":
+        """Those of the passages at these positions, summed over all workers."""
+        F = len(standard.mean)
         squares, products = np.zeros((F, F)), np.zeros((F, classes))
         sums, counts = np.zeros(F), np.zeros(classes)
         mine = np.array(parallel.my_share([int(i) for i in index]), np.int64)
         for start in range(0, len(mine), _BLOCK):
             rows = mine[start : start + _BLOCK]
-            x = _pooled(train, rows, mean, scale)
+            x = standard.pooled(train, rows)
             one_hot = np.eye(classes, dtype=np.float32)[train.labels[rows]]
             squares += x.T @ x
             products += x.T @ one_hot
             sums += x.sum(axis=0)
             counts += one_hot.sum(axis=0)
-        return cls(*(parallel.sum_array(a) for a in (squares, products, sums, counts)))
+        parts = (squares, products, sums, counts)
+        return cls(standard, *(parallel.sum_array(part) for part in parts))
 
-    def without(self, other: "_Normal") -> "_Normal":
-        """Those of the passages that `other` does not hold."""
-        return _Normal(*(a - b for a, b in zip(vars(self).values(), vars(other).values())))
+    def plus(self, other: "NormalEquations", sign: int = 1) -> "NormalEquations":
+        """Those of both sets of passages; with the sign -1, of those that `other` does not hold."""
+        return NormalEquations(
+            self.standard,
+            self.squares + sign * other.squares,
+            self.products + sign * other.products,
+            self.sums + sign * other.sums,
+            self.counts + sign * other.counts,
+        )
+
+    def reader(self, settings: RidgeSettings) -> RidgeReader:
+        """The reader that solves them."""
+        weight, bias = self.solve(settings.ridge)
+        reader = RidgeReader(RidgeShape(len(weight), len(bias)))
+        with torch.no_grad():
+            reader.mean.copy_(torch.from_numpy(self.standard.mean))
+            reader.scale.copy_(torch.from_numpy(self.standard.scale))
+            reader.head.weight.copy_(torch.from_numpy(weight.T))
+            reader.head.bias.copy_(torch.from_numpy(bias))
+            for name, value in vars(settings).items():
+                getattr(reader, name).fill_(value)
+        return reader.eval().requires_grad_(False)
 
     def solve(self, ridge: float) -> tuple[FloatArray, FloatArray]:
         """Weights [F, K] and intercepts [K] of the least squares with a penalty."""
@@ -170,23 +220,24 @@ class _Normal:
         return np.asarray(cho_solve(factor, centred)), share
 
 
-def _chosen(
-    train: StateSet, every: _Normal, seed: int, mean: FloatArray, scale: FloatArray
-) -> RidgeSettings:
-    """The ridge with the least cross-entropy on whole passages whose group the fit has not seen;
+def _chosen(train: StateSet, every: NormalEquations, seed: int) -> tuple[RidgeSettings, float]:
+    """The settings, and their accuracy on held-out passages.
+
+    The ridge with the least cross-entropy on whole passages whose group the fit has not seen;
     sharpness and blur with the least on these and their beginnings. (Chosen on beginnings too, the
     ridge is ten times as strong on some corpora, and strangers are told worse.)
     """
+    standard, classes = every.standard, len(every.counts)
     folds = fold_index(train.labels, train.groups, _FOLDS, seed)
     scores: dict[float, list[FloatArray]] = {ridge: [] for ridge in _RIDGES}
     labels, windows, whole = [], [], []
     for fold in range(int(folds.max()) + 1):
         index = np.flatnonzero(folds == fold)
-        rest = every.without(_Normal.of(train, index, len(every.counts), mean, scale))
+        rest = every.plus(NormalEquations.of(train, index, classes, standard), -1)
         solutions = {ridge: rest.solve(ridge) for ridge in _RIDGES}
         sizes = np.array([len(train.values[i]) for i in index])
         for first in _BEGINNINGS:
-            x = _pooled(train, index, mean, scale, first)
+            x = standard.pooled(train, index, first)
             for ridge, (weight, bias) in solutions.items():
                 scores[ridge].append(x @ weight + bias)
             labels.append(train.labels[index])
@@ -201,7 +252,7 @@ def _chosen(
         found.append((loss, ridge, right))
     _, ridge, right = min(found)
     _, sharpness, blur = _sharpness(np.concatenate(scores[ridge]), y, W)
-    return RidgeSettings(ridge, sharpness, blur, right)
+    return RidgeSettings(ridge, sharpness, blur), right
 
 
 def _sharpness(scores: FloatArray, labels: IntArray, windows: IntArray) -> tuple[float, ...]:
@@ -215,26 +266,3 @@ def _sharpness(scores: FloatArray, labels: IntArray, windows: IntArray) -> tuple
 
     best = minimize(loss, np.log([10.0, 1.0]), method="Nelder-Mead", bounds=[_BOUNDS] * 2)
     return float(best.fun), *map(float, np.exp(best.x))
-
-
-def _moments(train: StateSet) -> tuple[FloatArray, FloatArray]:
-    """Mean and standard deviation of the passages' mean states, [F] float32, over all workers."""
-    F = train.values[0].shape[1]
-    sums = np.zeros((2, F))
-    for i in parallel.my_share(range(len(train))):
-        row = train.values[i].mean(axis=0, dtype=np.float64)
-        sums += row, row**2
-    mean, square = parallel.sum_array(sums) / len(train)
-    deviation = np.sqrt(np.maximum(square - mean**2, 1e-8))
-    return mean.astype(np.float32), deviation.astype(np.float32)
-
-
-def _pooled(
-    train: StateSet, index: IntArray, mean: FloatArray, scale: FloatArray, first: int = 0
-) -> FloatArray:
-    """Standardised mean states [N, F] float32 of passages, or of their first windows."""
-    rows = []
-    for i in index:
-        values = train.values[int(i)]
-        rows.append(values[: first or len(values)].mean(axis=0, dtype=np.float32))
-    return np.asarray((np.stack(rows) - mean) / scale, np.float32)

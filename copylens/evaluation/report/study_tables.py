@@ -74,6 +74,11 @@ def in_corpus_rows(report: Mapping[str, Any]) -> Rows:
     return _titled(titles, found)
 
 
+def _origin(name: str, part: Mapping[str, Any]) -> str:
+    given = part.get("n_given")
+    return f"only {name}" + (f" (training was given {given} others of it)" if given else "")
+
+
 def ood_rows(ood: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
     """AUROC and FPR95 over all unregistered texts, near and far ones, by origin, and left out.
 
@@ -85,7 +90,7 @@ def ood_rows(ood: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:
         "leave_one_out": "a sub-dataset left out of training (mean)",
     }
     parts = [("all unregistered texts", ood), *_titled(titles, ood)]
-    parts += [(f"only {name}", part) for name, part in ood["by_origin"].items()]
+    parts += [(_origin(name, part), part) for name, part in ood["by_origin"].items()]
     left_out = ood["leave_one_out"]["by_sub_dataset"]
     parts += [(f"{name} left out", part) for name, part in left_out.items()]
     rows = [(title, part["auroc"], part["fpr95"]) for title, part in parts if part]

@@ -167,14 +167,17 @@ def test_unregistered_texts_are_told_apart_by_origin(study):
     kinds = judge_kinds(study.answers, study.config)
     count = len(kinds["unregistered"].truth)
     origins = ["a"] * 3 + ["b"] * (count - 3)
-    section = ood_section(kinds, origins, ["a"])
-    assert section["by_origin"] == {"a": section["near"], "b": section["far"]}
+    section = ood_section(kinds, origins, ["a"], {"b": 7})
+    assert section["by_origin"] == {
+        "a": {**section["near"], "n_given": 0},
+        "b": {**section["far"], "n_given": 7},
+    }
     assert (section["near"]["n"], section["far"]["n"]) == (3, count - 3)
     parts = section["near"]["auroc"] * 3 + section["far"]["auroc"] * (count - 3)
     assert section["auroc"] == pytest.approx(parts / count)
     flagged = section["near"]["power"] * 3 + section["far"]["power"] * (count - 3)
     assert section["power"] == pytest.approx(flagged / count)
-    untold = ood_section(kinds, origins, [])
+    untold = ood_section(kinds, origins, [], {})
     assert untold["near"] is None and untold["far"] is None and len(untold["by_origin"]) == 2
 
 

@@ -4,7 +4,7 @@ The normal equations are sums over passages: every worker adds up its share, and
 the same system. Time grows with the passages, memory with the square of the features.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -223,9 +223,9 @@ class NormalEquations:
 def _chosen(train: StateSet, every: NormalEquations, seed: int) -> tuple[RidgeSettings, float]:
     """The settings, and their accuracy on held-out passages.
 
-    The ridge with the least cross-entropy on whole passages whose group the fit has not seen;
-    sharpness and blur with the least on these and their beginnings. (Chosen on beginnings too, the
-    ridge is ten times as strong on some corpora, and strangers are told worse.)
+    The weakest ridge whose cross-entropy, on whole passages whose group the fit has not seen, lies
+    within a standard error of the least: a stronger one tells strangers worse (as it does when it
+    is chosen on beginnings too). Sharpness and blur have the least on these and their beginnings.
     """
     standard, classes = every.standard, len(every.counts)
     folds = fold_index(train.labels, train.groups, _FOLDS, seed)
@@ -244,25 +244,49 @@ def _chosen(train: StateSet, every: NormalEquations, seed: int) -> tuple[RidgeSe
             windows.append(np.minimum(sizes, first) if first else sizes)
             whole.append(np.full(len(index), first == 0))
     y, W, all_of_it = np.concatenate(labels), np.concatenate(windows), np.concatenate(whole)
-    found = []
-    for ridge in _RIDGES:
-        S = np.concatenate(scores[ridge])
-        loss = _sharpness(S[all_of_it], y[all_of_it], W[all_of_it])[0]
-        right = float((S.argmax(axis=1) == y)[all_of_it].mean())
-        found.append((loss, ridge, right))
-    _, ridge, right = min(found)
-    _, sharpness, blur = _sharpness(np.concatenate(scores[ridge]), y, W)
+    told = {ridge: np.concatenate(parts) for ridge, parts in scores.items()}
+    losses = {
+        ridge: _sharpened(S[all_of_it], y[all_of_it], W[all_of_it])[0] for ridge, S in told.items()
+    }
+    ridge = weakest(losses)
+    right = float((told[ridge].argmax(axis=1) == y)[all_of_it].mean())
+    _, sharpness, blur = _sharpened(told[ridge], y, W)
     return RidgeSettings(ridge, sharpness, blur), right
 
 
-def _sharpness(scores: FloatArray, labels: IntArray, windows: IntArray) -> tuple[float, ...]:
-    """The least cross-entropy of held-out scores [N, K] in nats, and its sharpness and blur."""
+def weakest(losses: Mapping[float, FloatArray]) -> float:
+    """The smallest setting whose mean loss is within a standard error of the least one's.
+
+    The rule of one standard error (Breiman et al. 1984), of paired differences, turned round.
+
+    Args:
+        losses: setting -> [N] losses of the same passages.
+    """
+    least = min(losses, key=lambda setting: losses[setting].mean())
+
+    def within(setting: float) -> bool:
+        more = losses[setting] - losses[least]
+        return bool(more.mean() <= more.std() / np.sqrt(len(more)))
+
+    return min(filter(within, losses))
+
+
+def _sharpened(
+    scores: FloatArray, labels: IntArray, windows: IntArray
+) -> tuple[FloatArray, float, float]:
+    """The cross-entropies [N] of held-out scores [N, K] in nats under the sharpness and blur with
+    the least mean, and these.
+    """
     rows = np.arange(len(labels))
 
-    def loss(theta: FloatArray) -> float:
+    def losses(theta: FloatArray) -> FloatArray:
         sharpness, blur = np.exp(theta)
         log_p = log_softmax(scores * (sharpness * windows / (windows + blur))[:, None], axis=1)
-        return -float(log_p[rows, labels].mean())
+        return np.asarray(-log_p[rows, labels])
 
-    best = minimize(loss, np.log([10.0, 1.0]), method="Nelder-Mead", bounds=[_BOUNDS] * 2)
-    return float(best.fun), *map(float, np.exp(best.x))
+    def mean(theta: FloatArray) -> float:
+        return float(losses(theta).mean())
+
+    best = minimize(mean, np.log([10.0, 1.0]), method="Nelder-Mead", bounds=[_BOUNDS] * 2).x
+    sharpness, blur = map(float, np.exp(best))
+    return losses(best), sharpness, blur

@@ -9,14 +9,13 @@ its own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import compress
 
 import numpy as np
 
 from copylens.attributor.attributor import EXPOSURE, Attributor, ChannelScores
 from copylens.attributor.timeline import Explanations, probability_changing
 from copylens.detector.space import Space
-from copylens.records import BoolArray, FloatArray, IntArray
+from copylens.records import FloatArray, IntArray
 
 SUPPORT, STYLE, BACKGROUND, SPACE = "support", "style", "background", "space"
 MEASURES = (STYLE, BACKGROUND, EXPOSURE)
@@ -40,16 +39,6 @@ class Measures:
     segments: dict[str, list[FloatArray]]
     mixed: FloatArray
     tokens: IntArray
-
-    def subset(self, kept: BoolArray) -> "Measures":
-        """Those of the texts that are kept, [N] of bool."""
-        return Measures(
-            whole={name: values[kept] for name, values in self.whole.items()},
-            changing={name: values[kept] for name, values in self.changing.items()},
-            segments={name: list(compress(v, kept)) for name, v in self.segments.items()},
-            mixed=self.mixed[kept],
-            tokens=self.tokens[kept],
-        )
 
 
 def measure(

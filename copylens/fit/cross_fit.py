@@ -60,28 +60,16 @@ class CrossFit:
         return np.flatnonzero(self._val == (_NO_FOLD if fold is None else fold))
 
 
-@dataclass(frozen=True)
-class Part:
-    """Unregistered passages that are held out together.
-
-    Attributes:
-        index: their positions.
-        new: they stand for what nobody gave: nothing like them is left.
-    """
-
-    index: IntArray
-    new: bool
-
-
-def unregistered_parts(texts: TextSet) -> list[Part]:
-    """The parts by which unregistered passages are held out; none of too few.
+def unregistered_parts(texts: TextSet) -> list[IntArray]:
+    """Positions of the unregistered passages that are held out together; none of too few.
 
     Each passage is held out twice: with its kind (sub-dataset), as what nobody gave, and with its
-    split group, as more of what was given. Once, where all are of one kind.
+    split group, as more of what was given. Calibrated on the first alone, registered texts seem
+    too strange; on the second alone, strangers of new kinds seem too familiar. Once, where all are
+    of one kind.
     """
-    kinds = _parts([sub_dataset for sub_dataset, _ in texts.groups])
-    groups = _parts(list(texts.groups))
-    return [Part(p, new=True) for p in kinds] + [Part(p, new=not kinds) for p in groups]
+    kinds = [sub_dataset for sub_dataset, _ in texts.groups]
+    return _parts(kinds) + _parts(list(texts.groups))
 
 
 def _parts(keys: Sequence[object]) -> list[IntArray]:

@@ -60,7 +60,7 @@ def deal(config: RunConfig, data: TrainingData, read: ReadTexts | None = None) -
     """
     cross_fit = CrossFit.plan(config, data.train, data.val)
     folds = [fold for fold in cross_fit.fits if len(cross_fit.judged(fold))]
-    parts = [part.index for part in unregistered_parts(data.ood_val)]
+    parts = unregistered_parts(data.ood_val)
     hands = []
     for number, fold in enumerate(folds):
         foreign = np.arange(number, len(data.ood_val), len(folds))

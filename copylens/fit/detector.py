@@ -30,9 +30,6 @@ _SWITCH_PROBABILITIES = (0.02, 0.05, 0.1, 0.2)
 def fit_detector(attributor: Attributor, space: Space | None, held_out: HeldOut) -> Detector:
     """Fits the tests and calibrates them on held-out texts, short ones apart.
 
-    Log-odds are those of strangers of which nothing like them was given: fitted on others too, they
-    take the strangers of new kinds for registered.
-
     Args:
         space: the contrastive projector's, None where it is not used.
     """
@@ -49,14 +46,12 @@ def fit_detector(attributor: Attributor, space: Space | None, held_out: HeldOut)
     for cut, cut_foreign in held_out.short:
         short = measured(cut)
         assert short is not None
-        strange = _of_new(measured(cut_foreign), cut_foreign)
-        levels.append(_level((short, cut), (short, cut), strange))
-    strange = _of_new(foreign, held_out.foreign)
-    levels.append(_level((pure, held_out.pure), (mixed, held_out.mixed), strange))
+        levels.append(_level((short, cut), (short, cut), measured(cut_foreign)))
+    levels.append(_level((pure, held_out.pure), (mixed, held_out.mixed), foreign))
     tests = {n: TypicalityTest.fit(np.concatenate(items)) for n, items in pure.segments.items()}
     registered = [_of_segments(tests, pure), _of_segments(tests, mixed)]
     odds = fit_log_odds(
-        np.concatenate(registered), _of_segments(tests, strange), _USUAL_SEGMENT, _count(strange)
+        np.concatenate(registered), _of_segments(tests, foreign), _USUAL_SEGMENT, _count(foreign)
     )
     return Detector(tuple(levels), tests, odds, space)
 
@@ -102,10 +97,6 @@ def _level(
         pure_odds=fit_log_odds(scores[0], unregistered, _USUAL_TEXT, _count(foreign)),
         mixed_odds=fit_log_odds(scores[1], unregistered, _USUAL_TEXT, _count(foreign)),
     )
-
-
-def _of_new(measured: Measures | None, sample: Sample | None) -> Measures | None:
-    return None if measured is None or sample is None else measured.subset(sample.new)
 
 
 def _of_segments(tests: Mapping[str, TypicalityTest], measured: Measures | None) -> FloatArray:

@@ -9,11 +9,11 @@ from copylens.attributor.attributor import Channels, ChannelScores
 from copylens.attributor.lexical.fit import fit_lexical
 from copylens.attributor.mixtures import Mixture, Texts, beginnings, true_shares
 from copylens.config.schema import RunConfig
-from copylens.fit.cross_fit import CrossFit, unregistered_parts
+from copylens.fit.cross_fit import CrossFit
 from copylens.fit.data import TrainingData
 from copylens.fit.dealing import MOST_JOINED, Hand, ReadTexts, deal
 from copylens.fit.networks import FitState
-from copylens.records import BoolArray, FloatArray, IntArray
+from copylens.records import FloatArray, IntArray
 
 CUTS = (1, 2, 4, 8)
 """Windows of the beginnings that stand for short texts."""
@@ -30,13 +30,11 @@ class Sample:
         scores: by fits that have not seen their split groups.
         truth: [N, K + 1] true shares, the last one of "unregistered"; rows sum to 1.
         groups: [N] numbers >= 0 of what belongs together.
-        new: [N] of unregistered passages, whether nothing of their kind was learned from.
     """
 
     scores: ChannelScores
     truth: FloatArray
     groups: IntArray
-    new: BoolArray
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -217,12 +215,7 @@ class _Judged:
 
     def _passages(self, given: Texts, groups: IntArray, part: int | None = None) -> Sample:
         scores = self._without(part).scores(given.texts, given.states)
-        truth = np.eye(self.data.classes + 1)[given.labels]
-        return Sample(scores, truth, groups, self._new(part, len(groups)))
-
-    def _new(self, part: int | None, count: int) -> BoolArray:
-        parts = unregistered_parts(self.data.ood_val)
-        return np.full(count, part is None or not parts or parts[part].new)
+        return Sample(scores, np.eye(self.data.classes + 1)[given.labels], groups)
 
     def _foreign(self, windows: int | None = None) -> Sample | None:
         """The unregistered passages, or so many windows of each."""
@@ -242,8 +235,7 @@ class _Judged:
             [mixture.text for mixture in mixtures], [mixture.states for mixture in mixtures]
         )
         truth = np.stack([true_shares(mixture, self.data.classes + 1) for mixture in mixtures])
-        groups = first + np.arange(len(mixtures))
-        return Sample(scores, truth, groups, self._new(part, len(groups)))
+        return Sample(scores, truth, first + np.arange(len(mixtures)))
 
 
 def _required(sample: Sample | None) -> Sample:
@@ -260,7 +252,6 @@ def _joined(samples: Sequence[Sample | None], one_fit: bool = False) -> Sample |
         concatenate([sample.scores for sample in found], one_fit),
         np.concatenate([sample.truth for sample in found]),
         np.concatenate([sample.groups for sample in found]),
-        np.concatenate([sample.new for sample in found]),
     )
 
 

@@ -58,8 +58,7 @@ def sample(sources: Sequence[Sequence[int]], seed: int) -> Sample:
     """The same with true shares; every four texts are a group."""
     truth = np.stack([np.bincount(np.array(t) % (K + 1), minlength=K + 1) for t in sources])
     truth = truth / truth.sum(axis=1, keepdims=True)
-    new = np.ones(len(sources), bool)
-    return Sample(channel_scores(sources, seed), truth, np.arange(len(sources)) // 4, new)
+    return Sample(channel_scores(sources, seed), truth, np.arange(len(sources)) // 4)
 
 
 def pure(n: int, segments: int = SEGMENTS) -> list[list[int]]:

@@ -46,7 +46,7 @@ def test_every_val_passage_is_judged_once_and_every_train_passage_is_left_out_on
 def parts_of(groups: list[tuple[str, str]]) -> list[list[int]]:
     labels = np.full(len(groups), -1)
     texts = TextSet(("x",) * len(groups), (), labels, tuple(groups))
-    return [part.index.tolist() for part in unregistered_parts(texts)]
+    return [part.tolist() for part in unregistered_parts(texts)]
 
 
 def test_unregistered_passages_are_held_out_by_kind_and_by_group():
@@ -61,12 +61,3 @@ def test_unregistered_passages_are_held_out_by_kind_and_by_group():
 def test_of_one_kind_they_are_held_out_by_group_and_of_one_group_not_at_all():
     assert parts_of([("a", "1"), ("a", "2"), ("a", "1"), ("a", "3")]) == [[0, 2], [1], [3]]
     assert parts_of([]) == parts_of([("a", "1")] * 3) == []
-
-
-def test_what_is_held_out_with_its_kind_is_new():
-    for groups, new in (
-        ([("a", "1"), ("b", "1"), ("a", "2")], [True, True, False, False, False]),
-        ([("a", "1"), ("a", "2")], [True, True]),
-    ):
-        texts = TextSet(("x",) * len(groups), (), np.full(len(groups), -1), tuple(groups))
-        assert [part.new for part in unregistered_parts(texts)] == new

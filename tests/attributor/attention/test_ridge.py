@@ -164,12 +164,8 @@ def test_a_fit_on_a_part_takes_over_what_was_chosen_on_the_whole(data):
 
 def test_the_weakest_setting_that_loses_nothing_to_speak_of():
     noise = np.random.default_rng(2).normal(size=1000)
-    losses = {
-        0.1: 1.2 + noise,
-        0.3: 1.004 + 0.2 * noise[::-1] + noise,
-        1.0: 1 + noise,
-        3.0: noise + 1,
-    }
+    alike = 1.004 + 0.2 * noise[::-1] + noise
+    losses = {0.1: 1.2 + noise, 0.3: alike, 1.0: 1 + noise, 3.0: 1 + noise}
     assert ridge.weakest(losses) == 0.3, "0.1 loses 0.2 on every passage"
     assert ridge.weakest({1.0: 1 + noise, 0.3: 1.001 + noise}) == 1.0, "small, but no chance"
     assert ridge.weakest({0.3: np.ones(5)}) == 0.3

@@ -128,6 +128,8 @@ def finished(cluster, lm_folder, tmp_path_factory):
     return config, list(run_stages(config, WITHOUT_INDEX))
 
 
+# Before xdist reads the marks.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Under `-n 2` one process has the cluster and all that uses it; the other files stay whole."""
     if not config.pluginmanager.hasplugin("xdist"):

@@ -96,7 +96,7 @@ def test_a_folder_without_a_scorer_is_refused(tmp_path) -> None:
         (lambda folder: (folder / ARRAYS).unlink(), f"{ARRAYS}' is missing"),
         (lambda folder: cut(folder / ARRAYS), f"{ARRAYS}' is damaged"),
         (lambda folder: cut(folder / SCORER_FILE), f"{SCORER_FILE}' is no valid JSON"),
-        (lambda folder: edit(folder, format=4), "format 4, .* reads format 7 alone; train again"),
+        (lambda folder: edit(folder, format=4), "format 4, .* reads format 8 alone; train again"),
         (lambda folder: edit(folder, format=None), "format None"),
         (lambda folder: edit(folder, arrays_sha256="0" * 64), f"{ARRAYS}' is damaged"),
     ],

@@ -21,9 +21,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/copylens demo
 
-# Two processes, what shares a Ray cluster or a file in one of them (tests/conftest.py).
+# Two processes, a file's tests in one of them.
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: setup
 	$(BIN)/python -m pytest -m "not slow and not ray and not cluster"

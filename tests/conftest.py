@@ -126,14 +126,3 @@ def finished(cluster, lm_folder, tmp_path_factory):
     write_corpus(folder)
     config = tiny_config(folder, lm_folder("gpt_neox"))
     return config, list(run_stages(config, WITHOUT_INDEX))
-
-
-# Before xdist reads the marks.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Under `-n 2` one process has the cluster and all that uses it; the other files stay whole."""
-    if not config.pluginmanager.hasplugin("xdist"):
-        return
-    for item in items:
-        rays = "cluster" in item.fixturenames or item.get_closest_marker("ray")
-        item.add_marker(pytest.mark.xdist_group("ray" if rays else item.path.name))

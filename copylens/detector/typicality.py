@@ -68,6 +68,8 @@ def combined(surprises: Mapping[str, FloatArray], weights: Mapping[str, float]) 
         surprises: test -> [N] negative log-probabilities.
         weights: test -> weight > 0.
     """
-    total = sum(weights[name] for name in surprises)
-    terms = [values + np.log(weights[name] / total) for name, values in surprises.items()]
+    # In one order: what comes back from a file has the tests in another, and sums their last bits.
+    names = sorted(surprises)
+    total = sum(weights[name] for name in names)
+    terms = [surprises[name] + np.log(weights[name] / total) for name in names]
     return np.asarray(np.maximum(logsumexp(terms, axis=0), 0.0))

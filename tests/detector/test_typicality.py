@@ -88,3 +88,11 @@ def test_a_test_of_small_weight_is_heard_only_when_it_is_very_sure() -> None:
     (unsure,) = combined({"a": np.array([2.0]), "b": np.array([2.5])}, weights)
     assert sure > 15
     assert unsure == pytest.approx(2.0, abs=0.03)
+
+
+def test_the_order_of_the_tests_does_not_matter_to_the_last_bit():
+    rng = np.random.default_rng(4)
+    surprises = {name: rng.exponential(size=500) for name in "cab"}
+    weights = {"a": 1.0, "b": 0.2, "c": 0.1}
+    turned = {name: surprises[name] for name in "bac"}
+    np.testing.assert_array_equal(combined(surprises, weights), combined(turned, weights))

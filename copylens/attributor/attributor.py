@@ -8,7 +8,6 @@ from scipy.special import log_softmax
 
 from copylens.attributor.attention.exposure import REGISTERED
 from copylens.attributor.attention.reader import Reader
-from copylens.attributor.attention.ridge import RidgeReader
 from copylens.attributor.attention.training import predict
 from copylens.attributor.fusion import ChannelFusion
 from copylens.attributor.lexical.classifier import LexicalClassifier
@@ -62,7 +61,7 @@ class Channels:
     attention: Reader | None
     lexical: LexicalClassifier | None
     window: int
-    exposure: RidgeReader | None = None
+    exposure: Reader | None = None
 
     def scores(self, texts: Sequence[str], states: Sequence[States]) -> ChannelScores:
         """Every channel's scores of texts [N] with their states [N], and of their segments."""

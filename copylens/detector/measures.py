@@ -18,8 +18,6 @@ from copylens.detector.space import Space
 from copylens.records import FloatArray, IntArray
 
 SUPPORT, STYLE, BACKGROUND, SPACE = "support", "style", "background", "space"
-MEASURES = (STYLE, BACKGROUND, EXPOSURE)
-"""Those that are read beside the channels' support."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ def measure(
     """
     fit = {SUPPORT: attributor.support(scores)}
     segment_fit: dict[str, Sequence[FloatArray]] = {SUPPORT: attributor.segment_support(scores)}
-    for name in MEASURES:
+    for name in (STYLE, BACKGROUND, EXPOSURE):
         if name in scores.affinity:
             fit[name], segment_fit[name] = scores.affinity[name], scores.segment_affinity[name]
     whole = {name: -values.max(axis=1) for name, values in fit.items()}

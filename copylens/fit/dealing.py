@@ -60,7 +60,8 @@ def deal(config: RunConfig, data: TrainingData, read: ReadTexts | None = None) -
     """
     cross_fit = CrossFit.plan(config, data.train, data.val)
     folds = [fold for fold in cross_fit.fits if len(cross_fit.judged(fold))]
-    parts = unregistered_parts(data.ood_val)
+    # Only an exposure learns from unregistered passages; else each is judged once.
+    parts = unregistered_parts(data.ood_val) if config.channels.attention else []
     hands = []
     for number, fold in enumerate(folds):
         foreign = np.arange(number, len(data.ood_val), len(folds))

@@ -211,6 +211,8 @@ class _Judged:
 
     def _without(self, part: int | None) -> Channels:
         """The channels, but for what was learned from a part of the unregistered passages."""
+        if part is None:
+            return self.channels
         return replace(self.channels, exposure=self.state.exposure(self.hand.fold, part))
 
     def _passages(self, given: Texts, groups: IntArray, part: int | None = None) -> Sample:

@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from copylens.attributor.attention.reader import build_reader
-from copylens.attributor.attention.ridge import RidgeReader, RidgeShape
 from copylens.attributor.attributor import Attributor, Channels
 from copylens.attributor.fusion import ChannelFusion
 from copylens.attributor.lexical.classifier import LexicalClassifier
@@ -142,7 +141,7 @@ def _numbers(model: FittedModel) -> dict[str, Any]:
     return {
         "sub_datasets": list(attributor.sub_datasets),
         "attention": None if attention is None else vars(attention.shape),
-        "exposure": vars(exposure.shape) if exposure is not None else None,
+        "exposure": None if exposure is None else vars(exposure.shape),
         "window": attributor.channels.window,
         "text_weights": attributor.text_fusion.weights,
         "segment_weights": attributor.segment_fusion.weights,
@@ -157,8 +156,7 @@ def _model(arrays: Arrays, numbers: dict[str, Any]) -> FittedModel:
     if numbers["attention"] is not None:
         attention = _module(build_reader(numbers["attention"]), "attention", arrays)
     if numbers["exposure"] is not None:
-        shape = RidgeShape(**numbers["exposure"])
-        exposure = _module(RidgeReader(shape), "exposure", arrays)
+        exposure = _module(build_reader(numbers["exposure"]), "exposure", arrays)
     attributor = Attributor(
         sub_datasets=tuple(numbers["sub_datasets"]),
         channels=Channels(

@@ -49,8 +49,8 @@ def fit_exposures(
 
     every = of(np.arange(len(both)))
     for fold in (None, *range(int(folds.max(initial=-1)) + 1)):
-        kept = every if fold is None else every.plus(of(np.flatnonzero(folds == fold)), -1)
+        kept = every if fold is None else every.without(of(np.flatnonzero(folds == fold)))
         yield (fold, None), kept.reader(_SETTINGS)
         for number, part in enumerate(parts):
-            left = kept.plus(of(len(registered) + part), -1)
+            left = kept.without(of(len(registered) + part))
             yield (fold, number), left.reader(_SETTINGS)

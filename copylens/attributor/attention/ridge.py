@@ -187,14 +187,14 @@ class NormalEquations:
         parts = (squares, products, sums, counts)
         return cls(standard, *(parallel.sum_array(part) for part in parts))
 
-    def plus(self, other: "NormalEquations", sign: int = 1) -> "NormalEquations":
-        """Those of both sets of passages; with the sign -1, of those that `other` does not hold."""
+    def without(self, other: "NormalEquations") -> "NormalEquations":
+        """Those of the passages that `other` does not hold."""
         return NormalEquations(
             self.standard,
-            self.squares + sign * other.squares,
-            self.products + sign * other.products,
-            self.sums + sign * other.sums,
-            self.counts + sign * other.counts,
+            self.squares - other.squares,
+            self.products - other.products,
+            self.sums - other.sums,
+            self.counts - other.counts,
         )
 
     def reader(self, settings: RidgeSettings) -> RidgeReader:
@@ -233,7 +233,7 @@ def _chosen(train: StateSet, every: NormalEquations, seed: int) -> tuple[RidgeSe
     labels, windows, whole = [], [], []
     for fold in range(int(folds.max()) + 1):
         index = np.flatnonzero(folds == fold)
-        rest = every.plus(NormalEquations.of(train, index, classes, standard), -1)
+        rest = every.without(NormalEquations.of(train, index, classes, standard))
         solutions = {ridge: rest.solve(ridge) for ridge in _RIDGES}
         sizes = np.array([len(train.values[i]) for i in index])
         for first in _BEGINNINGS:

@@ -19,6 +19,7 @@ from copylens.evaluation.report.plots import (
     roc_svg,
     timeline_svg,
 )
+from copylens.evaluation.report.study_tables import ood_rows
 from copylens.records import TimelineItem
 from tests.audit.audit_samples import audit
 
@@ -267,3 +268,13 @@ def test_the_audit_stands_in_words_and_figures_or_is_said_to_be_missing() -> Non
         assert said in page
     assert insert_audit(page, None) == none
     assert insert_audit("<p>an older report</p>", None) == "<p>an older report</p>"
+
+
+def test_a_row_of_strangers_says_what_training_was_given_of_them():
+    ood = empty_report()["ood"]
+    part = {"auroc": 0.7, "fpr95": 0.5, "power": 0.1, "n": 9}
+    ood["by_origin"] = {"new": part | {"n_given": 0}, "known": part | {"n_given": 75}}
+    assert ood_rows(ood) == [
+        ("only new", 0.7, 0.5),
+        ("only known (training was given 75 others of it)", 0.7, 0.5),
+    ]

@@ -70,7 +70,9 @@ def _work(config: RunConfig) -> tuple[str, dict[str, Any]]:
 def embed_shards(config: RunConfig, pending: list[EmbedTask], title: str = "embed") -> None:
     """Publishes the state shards, in any order; progress counts tokens."""
     settings = config.model_dump(mode="json")
-    tasks = [{"task": asdict(task), "config": settings} for task in pending]
+    # The largest first, so that the workers end together.
+    ordered = sorted(pending, key=lambda task: -task.characters)
+    tasks = [{"task": asdict(task), "config": settings} for task in ordered]
     read_through(config, EmbedActor, tasks, title, sum(task.characters for task in pending))
 
 

@@ -107,5 +107,7 @@ def _pool(config: RunConfig, shards: int) -> ray.data.ActorPoolStrategy:
     most = min(config.resources.embed_workers, shards)
     least = config.resources.embed_workers_min
     if least is None or least >= most:
-        return ray.data.ActorPoolStrategy(size=most)
+        # No shard waits for a busy actor: at the end the others would be idle meanwhile. (A pool
+        # that may grow needs shards that wait, as the sign that it should.)
+        return ray.data.ActorPoolStrategy(size=most, max_tasks_in_flight_per_actor=1)
     return ray.data.ActorPoolStrategy(min_size=least, max_size=most, initial_size=least)

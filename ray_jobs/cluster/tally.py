@@ -1,58 +1,25 @@
 """What workers have read so far, told to the driver while a shard is under way."""
 
+import math
 import threading
+import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import ray
+from ray.actor import ActorHandle
 
 from copylens.config.schema import RunConfig
-from copylens.probe.probe import OnPass, ignore_pass
+from copylens.probe.probe import OnPass, PassRead, ignore_pass
 from copylens.progress import Meter, progress
 from ray_jobs.cluster.pool import ShardActor, work_off
 from ray_jobs.cluster.session import ray_session, user_errors
+from ray_jobs.cluster.sums import Reading, Tally
 
 _POLL_SECONDS = 1.0
-
-
-@dataclass
-class Reading:
-    """Sums over all passes of all workers.
-
-    Attributes:
-        passes, tokens, characters, seconds: of the passes that have ended.
-    """
-
-    passes: int = 0
-    tokens: int = 0
-    characters: int = 0
-    seconds: float = 0.0
-
-    def tokens_of(self, characters: int) -> int:
-        """How many tokens so many characters will be, by what has been read."""
-        return round(characters * self.tokens / max(self.characters, 1))
-
-
-@ray.remote(num_cpus=0)
-class Tally:
-    """Adds up; a message per pass of an LM is nothing beside the pass."""
-
-    def __init__(self) -> None:
-        self._sum = Reading()
-
-    def add(self, tokens: int, characters: int, seconds: float) -> None:
-        """One pass more."""
-        self._sum.passes += 1
-        self._sum.tokens += tokens
-        self._sum.characters += characters
-        self._sum.seconds += seconds
-
-    def read(self) -> Reading:
-        """The sums."""
-        return self._sum
+_SEND_SECONDS = 0.5
 
 
 class Reader:
@@ -126,9 +93,27 @@ def read_through(
         work_off(config, actor, [{**task, "tally": tally} for task in tasks])
 
 
+class Adder:
+    """Adds a worker's passes to a tally, first of all the first one.
+
+    A message costs a millisecond of two processes, so quick passes share one; those of a worker's
+    last half second are not told.
+    """
+
+    def __init__(self, tally: ActorHandle, clock: Callable[[], float] = time.monotonic):
+        self._tally, self._clock = tally, clock
+        self._sum, self._sent = Reading(), -math.inf
+
+    def __call__(self, read: PassRead) -> None:
+        """One pass more."""
+        self._sum = self._sum.plus(Reading(1, **vars(read)))
+        now = self._clock()
+        if now - self._sent < _SEND_SECONDS:
+            return
+        self._tally.add.remote(self._sum)
+        self._sum, self._sent = Reading(), now
+
+
 def adder(name: str | None) -> OnPass:
     """What a worker calls after each pass to add it to the tally of this name, if there is one."""
-    if name is None:
-        return ignore_pass
-    tally = ray.get_actor(name)
-    return lambda read: tally.add.remote(**vars(read))
+    return ignore_pass if name is None else Adder(ray.get_actor(name))

@@ -1,12 +1,14 @@
 """Progress in tokens while shards are under way: what workers add is what the meter shows."""
 
 import io
+import time
 
 import pytest
 
 from copylens.probe.probe import PassRead, ignore_pass
 from copylens.progress import LogLines
-from ray_jobs.cluster.tally import Reader, Reading, adder, tallied
+from ray_jobs.cluster.sums import Reading
+from ray_jobs.cluster.tally import Adder, Reader, adder, tallied
 
 
 def test_what_is_left_is_right_within_a_third_after_thirty_seconds():
@@ -52,6 +54,22 @@ def test_the_total_follows_what_a_token_has_been_so_far():
     assert seen == [(250, True), 100, (400, False), 100]
 
 
+def test_quick_passes_share_a_message_and_none_is_lost_or_counted_twice():
+    now, sent = [0.0], []
+
+    class Fake:
+        class add:  # noqa: N801 (as Ray calls a method of an actor)
+            remote = sent.append
+
+    add = Adder(Fake, clock=lambda: now[0])
+    for _ in range(25):
+        add(PassRead(10, 40, 0.125))
+        now[0] += 0.125
+    first, *others = sent
+    assert first == Reading(1, 10, 40, 0.125)
+    assert others == [Reading(4, 40, 160, 0.5)] * 6
+
+
 @pytest.mark.ray
 def test_workers_add_up_by_name(cluster):
     import ray
@@ -69,15 +87,13 @@ def test_workers_add_up_by_name(cluster):
     def work(name):
         add = adder(name)
         for _ in range(5):
-            ray.get(add(PassRead(10, 40, 0.1)))
+            add(PassRead(10, 40, 0.1))
+            time.sleep(0.51)  # so that each has a message of its own
 
     with tallied(Meter(), 400, workers=2) as name:
         ray.get([work.remote(name) for _ in range(2)])
-        deadline = 50
-        while sum(seen) < 100 and deadline:
-            deadline -= 1
-            import time
-
+        deadline = time.monotonic() + 10
+        while sum(seen) < 100 and time.monotonic() < deadline:
             time.sleep(0.2)
     assert sum(seen) == 100
     assert adder(None) is ignore_pass

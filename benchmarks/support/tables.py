@@ -115,7 +115,9 @@ def _span(ends: Sequence[float] | None) -> str:
 def _by_seed(reports: Reports) -> Table:
     """Each seed's own accuracy and paired differences with their intervals."""
     best = ("baselines", "best_text")
-    pairs = [("best text-only", best)] + [(name, ("controls", name)) for name in CONTROLS]
+    pairs = [("less best text-only", best)]
+    pairs += [(f"less {name} channel alone", ("channels", name)) for name in CHANNELS]
+    pairs += [(name, ("controls", name)) for name in CONTROLS]
     pairs.append(("text-only, known works", ("in_corpus",)))
     pairs.append(("best single OOD score, AUROC", ("baselines", "best_ood")))
     measured = [
@@ -127,9 +129,8 @@ def _by_seed(reports: Reports) -> Table:
         cells += [_with_span(report, path, "difference", "difference_ci95") for _, path in measured]
         name = value(report, (*best, "name")) or NOTHING
         rows.append((f"seed {report['config']['seed']} (best text-only: {name})", cells))
-    titles = {"best text-only": "less best text-only"}
-    columns = [titles.get(title, title) for title, _ in measured]
-    return Table("by seed, 95 % over split groups", ["accuracy", *columns], rows)
+    columns = ["accuracy", *(title for title, _ in measured)]
+    return Table("by seed, 95 % over split groups", columns, rows)
 
 
 def _with_span(report: Mapping[str, Any], path: Path, key: str, ends: str) -> str:

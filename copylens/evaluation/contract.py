@@ -81,12 +81,13 @@ def empty_report() -> dict[str, Any]:
     attribution = ("accuracy", "macro_f1", "ece", "n", "ci95", "by_sub_dataset")
     baselines = {name: _nothing("accuracy", "macro_f1", "auroc", "fpr95") for name in BASELINES}
     control = ("accuracy", "probe_accuracy", "difference", "difference_ci95", "n")
+    channel = ("accuracy", "difference", "difference_ci95", "auroc")
     in_corpus = ("attention", "lexical", "best_text", "n_train")
     best_text = _nothing("name", "accuracy", "difference", "difference_ci95")
     best_ood = _nothing("name", "auroc", "difference", "difference_ci95")
     return {
         "attribution": _nothing(*attribution),
-        "channels": {name: _nothing("accuracy", "auroc") for name in CHANNELS},
+        "channels": {name: _nothing(*channel) for name in CHANNELS},
         "controls": {name: _nothing(*control) for name in CONTROLS},
         "robustness": {view: _nothing("accuracy", *CHANNELS, "best_text", "n") for view in VIEWS},
         "lm_outputs": _no_outputs(),

@@ -56,7 +56,7 @@ def measure(
     evaluation.meter.expect(texts_to_read(evaluation) + _texts_to_encode(config, evaluation))
     report = empty_report()
     report["attribution"] = _attribution(evaluation, config.seed)
-    report["channels"] |= _channels(evaluation)
+    report["channels"] |= _channels(evaluation, config.seed)
     origins = [sub_dataset for sub_dataset, _ in evaluation.texts["ood_test"].groups]
     kinds = judge_kinds(evaluation, config)
     given = Counter(passage.sub_dataset for passage in evaluation.passages["ood_val"])
@@ -101,20 +101,26 @@ def _strata(evaluation: Evaluation, split: SplitName = "test") -> tuple[list[str
     return [name for _, name in groups], [sub_dataset for sub_dataset, _ in groups]
 
 
-def _channels(evaluation: Evaluation) -> dict[str, Any]:
-    """Accuracy of each channel alone, and the AUROC of its own largest log-probability."""
+def _channels(evaluation: Evaluation, seed: int) -> dict[str, Any]:
+    """Of each channel alone: its accuracy, how much more both together have, and the AUROC of its
+    own largest log-probability.
+    """
     labels = evaluation.texts["test"].labels
-    test = evaluation.scores["test"].channels.text
     ood = evaluation.scores.get("ood_test")
-    return {
-        name: {
-            "accuracy": metrics.accuracy(labels, log_probs.argmax(axis=1)),
+    fused = evaluation.closed_shares.argmax(axis=1) == labels
+    section = {}
+    for name, log_probs in evaluation.scores["test"].channels.text.items():
+        alone = log_probs.argmax(axis=1) == labels
+        difference = paired_difference(fused, alone, *_strata(evaluation), seed=seed)
+        section[name] = {
+            "accuracy": float(alone.mean()),
+            "difference": difference.estimate,
+            "difference_ci95": difference.ends,
             "auroc": None
             if ood is None
             else auroc(-log_probs.max(axis=1), -ood.channels.text[name].max(axis=1)),
         }
-        for name, log_probs in test.items()
-    }
+    return section
 
 
 def _conformal(kinds: Mapping[str, Judged], config: RunConfig, scorer: Scorer) -> dict[str, Any]:

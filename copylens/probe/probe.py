@@ -22,7 +22,14 @@ _FP16_MAX = 65504.0
 
 @dataclass(frozen=True)
 class PassRead:
-    """What one pass of the LM has read: tokens, their characters, and the seconds it took."""
+    """What one pass of the LM has read.
+
+    Attributes:
+        tokens: without run-ups.
+        characters: that so many tokens of these texts have on average. Those with the most tokens
+            are read first, and they have the fewest characters a token.
+        seconds: that it took.
+    """
 
     tokens: int
     characters: int
@@ -30,10 +37,10 @@ class PassRead:
 
     @classmethod
     def of(cls, batch: Sequence[Chunk], texts: Sequence[Tokens], seconds: float) -> "PassRead":
-        """Of a batch of chunks of texts; run-ups do not count."""
-        spans = [(c, texts[c.text].offsets, c.first + c.keep[1] - c.keep[0]) for c in batch]
-        characters = sum(int(o[end - 1, 1] - o[chunk.first, 0]) for chunk, o, end in spans)
-        return cls(sum(end - chunk.first for chunk, _, end in spans), characters, seconds)
+        """Of a batch of chunks of texts."""
+        tokens = sum(chunk.keep[1] - chunk.keep[0] for chunk in batch)
+        characters = sum(int(text.offsets[-1, 1]) for text in texts)
+        return cls(tokens, round(tokens * characters / sum(len(t.ids) for t in texts)), seconds)
 
 
 OnPass = Callable[[PassRead], None]

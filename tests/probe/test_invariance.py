@@ -136,3 +136,17 @@ def test_damaged_weights_are_named(lm_folder, tmp_path):
     weights.write_bytes(weights.read_bytes()[:50])
     with pytest.raises(ProbeError, match="damaged"):
         Probe(ProbeConfig(model=str(folder)))
+
+
+def test_what_is_told_of_passes_adds_up_and_the_first_one_tells_how_much_is_left(lm_folder):
+    """Texts with few characters a token are read first: their own ratio would promise too much."""
+    texts = ["é€ß漢字" * 12, "the same words once more " * 8, "a b " * 9]
+    told = []
+    config = ProbeConfig(dtype="float32", model=str(lm_folder("llama")), batch_tokens=64)
+    read = Probe(config).states(texts, told.append)
+    tokens, characters = sum(states.tokens for states in read), sum(map(len, map(str.strip, texts)))
+    assert len(told) > 1
+    assert sum(item.tokens for item in told) == tokens
+    assert sum(item.characters for item in told) == pytest.approx(characters, abs=6)
+    first = told[0]
+    assert first.tokens / first.characters == pytest.approx(tokens / characters, rel=0.05)

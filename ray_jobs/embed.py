@@ -77,12 +77,14 @@ def embed_shards(config: RunConfig, pending: list[EmbedTask], title: str = "embe
 
 
 def _reconcile(config: RunConfig, tasks: Sequence[EmbedTask]) -> dict[str, int]:
-    """Passages in = states out + quarantined, counted from what was published."""
+    """Passages in = states out + quarantined + unread, counted from what was published."""
     rows_in = sum(task.passages for task in tasks)
-    rows_out = sum(published(task.target).rows for task in tasks)
+    done = [published(task.target) for task in tasks]
+    rows_out, unread = (sum(item) for item in zip(*((d.rows, d.unread) for d in done)))
     quarantined = publish_quarantine(config, tasks)
-    assert rows_in == rows_out + quarantined, (rows_in, rows_out, quarantined)
-    return {"passages_in": rows_in, "states_out": rows_out, "quarantined": quarantined}
+    assert rows_in == rows_out + quarantined + unread, (rows_in, rows_out, quarantined, unread)
+    counts = {"passages_in": rows_in, "states_out": rows_out, "quarantined": quarantined}
+    return counts | ({"unread": unread} if config.probe.max_passages else {})
 
 
 if __name__ == "__main__":

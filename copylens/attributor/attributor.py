@@ -1,7 +1,8 @@
 """The attributor: a text with its states -> scores per channel, and the fused shares."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from scipy.special import log_softmax
@@ -16,6 +17,8 @@ from copylens.records import FloatArray, IntArray, States
 
 SEGMENT_TOKENS = 32
 """Tokens per segment of the time line: a line or two of text, enough to tell sources apart."""
+
+AnyItem = TypeVar("AnyItem")
 
 EXPOSURE = "exposure"
 """The measure that says how much a text is like registered ones, beside given unregistered ones."""
@@ -46,6 +49,22 @@ class ChannelScores:
     tokens: IntArray
     features: FloatArray
 
+    def subset(self, index: IntArray) -> "ChannelScores":
+        """The scores of the texts at these positions."""
+
+        def some(items: tuple[AnyItem, ...]) -> tuple[AnyItem, ...]:
+            return tuple(items[int(i)] for i in index)
+
+        return ChannelScores(
+            text={name: rows[index] for name, rows in self.text.items()},
+            segments={name: some(rows) for name, rows in self.segments.items()},
+            spans=some(self.spans),
+            affinity={name: rows[index] for name, rows in self.affinity.items()},
+            segment_affinity={name: some(rows) for name, rows in self.segment_affinity.items()},
+            tokens=self.tokens[index],
+            features=self.features[index],
+        )
+
 
 @dataclass(frozen=True)
 class Channels:
@@ -65,8 +84,7 @@ class Channels:
 
     def scores(self, texts: Sequence[str], states: Sequence[States]) -> ChannelScores:
         """Every channel's scores of texts [N] with their states [N], and of their segments."""
-        per_segment = max(1, SEGMENT_TOKENS // self.window)
-        spans = tuple(segment_spans(item.spans, per_segment) for item in states)
+        spans = tuple(segment_spans(item.spans, self._per_segment) for item in states)
         text: dict[str, FloatArray] = {}
         segments: dict[str, tuple[FloatArray, ...]] = {}
         affinity: dict[str, FloatArray] = {}
@@ -75,16 +93,10 @@ class Channels:
         if self.attention is not None:
             network = predict(self.attention, tuple(item.values for item in states))
             affinity["attention"], features = network.text, network.features
-            found = tuple(segment_means(w, per_segment) for w in network.windows)
+            found = tuple(segment_means(w, self._per_segment) for w in network.windows)
             segment_affinity["attention"] = found
             text["attention"] = np.asarray(log_softmax(network.text, axis=1))
             segments["attention"] = tuple(np.asarray(log_softmax(w, axis=1)) for w in found)
-        if self.exposure is not None:
-            told = predict(self.exposure, tuple(item.values for item in states))
-            affinity[EXPOSURE] = told.text[:, [REGISTERED]]
-            segment_affinity[EXPOSURE] = tuple(
-                segment_means(w[:, [REGISTERED]], per_segment) for w in told.windows
-            )
         if self.lexical is not None:
             # Texts and segments in one go: for one text a second call costs as much as the first.
             slices = [text[start:end] for text, span in zip(texts, spans) for start, end in span]
@@ -93,7 +105,25 @@ class Channels:
             for name, values in reading.affinity.items():
                 affinity[name], segment_affinity[name] = _divided(values, N, spans)
         tokens = np.array([item.tokens for item in states], np.int64)
-        return ChannelScores(text, segments, spans, affinity, segment_affinity, tokens, features)
+        scores = ChannelScores(text, segments, spans, affinity, segment_affinity, tokens, features)
+        return self.exposed(scores, states)
+
+    def exposed(self, scores: ChannelScores, states: Sequence[States]) -> ChannelScores:
+        """The same scores with what the exposure says of their states; as they are without one."""
+        if self.exposure is None:
+            return scores
+        told = predict(self.exposure, tuple(item.values for item in states))
+        found = tuple(segment_means(w[:, [REGISTERED]], self._per_segment) for w in told.windows)
+        return replace(
+            scores,
+            affinity=scores.affinity | {EXPOSURE: told.text[:, [REGISTERED]]},
+            segment_affinity=scores.segment_affinity | {EXPOSURE: found},
+        )
+
+    @property
+    def _per_segment(self) -> int:
+        """State windows of a segment."""
+        return max(1, SEGMENT_TOKENS // self.window)
 
     def features(self, states: Sequence[States]) -> FloatArray:
         """Pooled states [N, Z] alone, where no text is judged; Z = 0 without attention channel."""

@@ -77,6 +77,12 @@ class ProbeConfig(Section):
     max_tokens: int | None = Field(
         default=None, ge=8, description="tokens per passage; null = the LM's context length"
     )
+    max_passages: int | None = Field(
+        default=None,
+        ge=20,
+        description="about so many training passages of each sub-dataset are read by the LM, drawn "
+        "by a hash of their ids; null = all. The lexical channel learns from all in any case",
+    )
     batch_tokens: int = Field(default=4096, ge=1, description="padded tokens per forward pass")
     device: str = Field(default="auto", description="auto, cpu, cuda, cuda:0 ...")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(

@@ -18,7 +18,16 @@ def shuffle_key(seed: int, *names: str) -> bytes:
 
 def bucket(passage_id: str) -> int:
     """0..9, even over ids and fixed for ever: the first 32 bits of their sha256, modulo ten."""
-    return int(hashlib.sha256(passage_id.encode()).hexdigest()[:8], 16) % 10
+    return _bits(passage_id) % 10
+
+
+def unit(passage_id: str) -> float:
+    """In [0, 1), even over ids and fixed for ever: the first 32 bits of their sha256."""
+    return float(_bits(passage_id) / 2**32)
+
+
+def _bits(passage_id: str) -> int:
+    return int(hashlib.sha256(passage_id.encode()).hexdigest()[:8], 16)
 
 
 def grouped(items: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:

@@ -31,7 +31,7 @@ from copylens.evidence.building import evidence_uri
 from copylens.evidence.manifest import find_manifest
 from copylens.fit.data import TextSet
 from copylens.progress import Meter
-from copylens.records import FloatArray, SplitName
+from copylens.records import FloatArray, IntArray, SplitName
 from copylens.store import storage
 from copylens.store.stages import Stage, marker_uri
 from copylens.verdict.scorer import Scorer
@@ -176,7 +176,7 @@ def _baselines(evaluation: Evaluation, config: RunConfig) -> dict[str, Any]:
         "difference_ci95": difference.ends,
     }
     if evaluation.scorer.config.reads_lm:
-        split = _split(evaluation, _mean_states)
+        split = _split(evaluation, _mean_states, evaluation.texts["train"].read)
         probe = run_linear_probe("linear_probe", split, evaluation.classes, seed)
         section["linear_probe"] = probe.to_report()
     model = installed(config.evaluation.encoder)
@@ -206,9 +206,15 @@ def _mean_states(part: TextSet) -> FloatArray:
     return np.stack([s.values.astype(np.float32).mean(axis=0) for s in part.states])
 
 
-def _split(evaluation: Evaluation, features: Callable[[TextSet], FloatArray]) -> Split:
-    """What a classifier on features [N, F] of texts sees."""
-    train = features(evaluation.texts["train"])
+def _split(
+    evaluation: Evaluation,
+    features: Callable[[TextSet], FloatArray],
+    kept: IntArray | None = None,
+) -> Split:
+    """What a classifier on features [N, F] of texts sees; of train these positions alone."""
+    learned = evaluation.texts["train"]
+    learned = learned if kept is None else learned.subset(kept)
+    train = features(learned)
     found = {
         name: features(part) if len(part) else train[:0]
         for name, part in evaluation.texts.items()
@@ -217,7 +223,7 @@ def _split(evaluation: Evaluation, features: Callable[[TextSet], FloatArray]) ->
     labels = {name: part.labels for name, part in evaluation.texts.items()}
     return Split(
         train=train,
-        train_labels=labels["train"],
+        train_labels=learned.labels,
         val=found["val"],
         val_labels=labels["val"],
         test=found["test"],

@@ -79,6 +79,8 @@ def simple_scores(
     if "ood_test" not in scores:
         return {}
     train, attributor = texts["train"], scorer.model.attributor
+    if scorer.config.reads_lm:
+        train = train.subset(train.read)
     channels = [scores[split].channels for split in ("test", "ood_test")]
     support = [attributor.support(some) for some in channels]
     logits = [attributor.text_fusion.logits(some.text) for some in channels]

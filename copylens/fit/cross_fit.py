@@ -39,6 +39,10 @@ class CrossFit:
         judge = [fold_of.get(group, _NO_FOLD) for group in val.groups]
         return cls(fold, np.array(judge, np.int64))
 
+    def of_train(self, index: IntArray) -> "CrossFit":
+        """The same folds for these positions of train alone."""
+        return CrossFit(self.train[index], self._val)
+
     @property
     def folds(self) -> range:
         """The folds that train is cut into; none where val is all new."""

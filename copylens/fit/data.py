@@ -11,6 +11,7 @@ from copylens.corpus import load_manifest, read_split, shard_uris
 from copylens.errors import ConfigError, ModelError
 from copylens.records import REGISTERED_SPLITS, Group, IntArray, Passage, SplitName, States
 from copylens.states.mapped import map_states
+from copylens.states.sample import Sample
 from copylens.states.shards import published, shard_uri
 from copylens.states.words import word_states
 
@@ -45,6 +46,11 @@ class TextSet:
         """The passages to join or to cut; unregistered ones have the label K = `classes`."""
         labels = np.where(self.labels < 0, classes, self.labels)
         return Texts(self.texts, self.states, labels)
+
+    @property
+    def read(self) -> IntArray:
+        """Positions of those that the LM has read (see `Sample`)."""
+        return np.flatnonzero([item.values.shape[1] > 0 for item in self.states])
 
     def subset(self, index: IntArray) -> "TextSet":
         """The passages at these positions."""
@@ -120,15 +126,15 @@ def check_size(config: RunConfig) -> None:
 def load_texts(config: RunConfig, split: SplitName, sub_datasets: Sequence[str]) -> TextSet:
     """A split's passages joined with their states, which stay on the local disk.
 
-    Passages that embed put into quarantine are left out. Where no channel reads the LM there are
-    no state shards: the states then hold the windows' spans alone (see `word_states`).
+    Passages that embed put into quarantine are left out. Those that the LM did not read (see
+    `Sample`; all, where no channel reads it) have the spans of their windows alone (`word_states`).
 
     Raises:
         ModelError: states and passages do not match; embed has not run on this corpus.
     """
     passages = read_split(config.output, split)
     if config.reads_lm:
-        kept, states = _with_states(config.output, split, passages)
+        kept, states = _with_states(config, split, passages)
     else:
         kept = passages
         states = tuple(word_states([p.text for p in passages], config.probe.window))
@@ -148,13 +154,17 @@ def _labels(passages: Sequence[Passage], sub_datasets: Sequence[str]) -> IntArra
 
 
 def _with_states(
-    output: str, split: SplitName, passages: Sequence[Passage]
+    config: RunConfig, split: SplitName, passages: Sequence[Passage]
 ) -> tuple[list[Passage], tuple[States, ...]]:
-    """The passages that were embedded, and their states."""
+    """The passages that were not refused, and their states."""
+    output, sample = config.output, Sample.of(config)
     uris = [shard_uri(output, split, source) for source in shard_uris(output, split)]
-    rows, refused = map_states(uris), sum(len(published(uri).quarantined) for uri in uris)
-    embedded = {row.id for row in rows}
-    kept = [p for p in passages if p.id in embedded]
-    if [p.id for p in kept] != [r.id for r in rows] or len(passages) != len(rows) + refused:
+    refused = {item.id for uri in uris for item in published(uri).quarantined}
+    kept = [passage for passage in passages if passage.id not in refused]
+    read = {row.id: row.states for row in map_states(uris)}
+    if list(read) != [p.id for p in kept if sample.reads(split, p)]:
         raise ModelError(f"'{output}': states and passages of '{split}' differ; run embed")
-    return kept, tuple(row.states for row in rows)
+    unread = [passage for passage in kept if passage.id not in read]
+    words = word_states([passage.text for passage in unread], config.probe.window)
+    found = read | {passage.id: states for passage, states in zip(unread, words)}
+    return kept, tuple(found[passage.id] for passage in kept)

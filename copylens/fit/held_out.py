@@ -215,17 +215,28 @@ class _Judged:
             return self.channels
         return replace(self.channels, exposure=self.state.exposure(self.hand.fold, part))
 
-    def _passages(self, given: Texts, groups: IntArray, part: int | None = None) -> Sample:
-        scores = self._without(part).scores(given.texts, given.states)
+    def _passages(self, given: Texts, groups: IntArray) -> Sample:
+        scores = self.channels.scores(given.texts, given.states)
         return Sample(scores, np.eye(self.data.classes + 1)[given.labels], groups)
 
     def _foreign(self, windows: int | None = None) -> Sample | None:
-        """The unregistered passages, or so many windows of each."""
+        """The unregistered passages, or so many windows of each, once for every part that holds
+        them: only the exposure differs.
+        """
+        if not self.hand.foreign:
+            return None
+        every = np.unique(np.concatenate(list(self.hand.foreign.values())))
+        given = self.data.ood_val.subset(every).numbered(self.data.classes)
+        given = given if windows is None else beginnings(given, windows)
+        groups = self.data.ood_val.group_index[every]
+        truth = np.eye(self.data.classes + 1)[given.labels]
+        unexposed = replace(self.channels, exposure=None).scores(given.texts, given.states)
         samples = []
         for part, index in self.hand.foreign.items():
-            given = self.data.ood_val.subset(index).numbered(self.data.classes)
-            short = given if windows is None else beginnings(given, windows)
-            samples.append(self._passages(short, self.data.ood_val.group_index[index], part))
+            places = np.searchsorted(every, index)
+            states = [given.states[int(place)] for place in places]
+            scores = self._without(part).exposed(unexposed.subset(places), states)
+            samples.append(Sample(scores, truth[places], groups[places]))
         return _joined(samples, one_fit=True)
 
     def _mixtures(

@@ -56,7 +56,8 @@ def fit_model(
     attributor = fit_attributor(data.sub_datasets, channels, held_out)
     projector, space = state.projector(), None
     if projector is not None:
-        space = Space.fit(projector, channels.features(data.train.states), data.train.labels)
+        train = data.train.subset(data.train.read)
+        space = Space.fit(projector, channels.features(train.states), train.labels)
     return calibrate(config, attributor, space, held_out)
 
 

@@ -114,10 +114,15 @@ def fit_networks(
     on_epoch: OnEpoch = lambda state, name: None,
     device: str = "cpu",
 ) -> FitState:
-    """Fits every network that `state` lacks; none where the attention channel is off."""
+    """Fits every network that `state` lacks; none where the attention channel is off.
+
+    They learn from those training passages alone that the LM has read.
+    """
     if not config.channels.attention:
         return state
-    cross_fit = CrossFit.plan(config, data.train, data.val)
+    read = data.train.read
+    cross_fit = CrossFit.plan(config, data.train, data.val).of_train(read)
+    data = data.with_train(read)
     for number, fold in enumerate(cross_fit.fits):
         name = fit_name(fold)
         if name in state.finished:

@@ -14,6 +14,7 @@ from copylens.probe.probe import OnPass, Probe, ignore_pass
 from copylens.records import SPLITS, Passage, SplitName, States
 from copylens.states import shards
 from copylens.states.memory import bound_caches, release_memory
+from copylens.states.sample import Sample
 from copylens.store import storage
 from copylens.store.markers import is_published
 
@@ -27,11 +28,14 @@ class EmbedTask:
 
     Attributes:
         name: of the shard in the corpus, `split/part-NNNNN.parquet`.
+        split: of its passages.
         sha256: of the corpus shard's bytes, by the manifest.
-        passages, characters: how many it holds.
+        passages: how many it holds.
+        characters: that are to be read, about.
     """
 
     name: str
+    split: SplitName
     source: str
     sha256: str
     passages: int
@@ -52,22 +56,32 @@ def plan(config: RunConfig) -> list[EmbedTask]:
         CorpusError: the corpus has not been ingested.
         ProbeError: the LM is not there.
     """
-    pinned = pinned_by(config)
+    pinned, sample = pinned_by(config), Sample.of(config)
     tasks = []
     for shard in load_manifest(config.output).shards:
         if shard.split in _EMBEDDED:
+            drawn = shard.split == "train" and bool(sample.parts)
             source = corpus_uri(config.output, shard.path)
-            target = shards.shard_uri(config.output, shard.split, source)
-            key = fingerprint(pinned, shard.sha256)
-            size = shard.passages, shard.characters
-            tasks.append(EmbedTask(shard.path, source, shard.sha256, *size, target, key))
+            task = EmbedTask(
+                name=shard.path,
+                split=shard.split,
+                source=source,
+                sha256=shard.sha256,
+                passages=shard.passages,
+                characters=round(shard.characters * (sample.share if drawn else 1)),
+                target=shards.shard_uri(config.output, shard.split, source),
+                key=fingerprint(pinned, shard.sha256, *([sample.parts] if drawn else [])),
+            )
+            tasks.append(task)
     return tasks
 
 
 def pinned_by(config: RunConfig) -> str:
     """Fingerprint of all that states depend on besides the texts."""
     # Where the work is done does not change what is computed.
-    settings = config.probe.model_dump(mode="json", exclude={"device", "batch_tokens"})
+    settings = config.probe.model_dump(
+        mode="json", exclude={"device", "batch_tokens", "max_passages"}
+    )
     return fingerprint(settings, config.seed, lm_hash(config.probe))
 
 
@@ -78,6 +92,7 @@ class ShardEmbedder:
         """`on_pass`: see `Probe.states`."""
         bound_caches()
         self._probe = Probe(config.probe, config.seed)
+        self._sample = Sample.of(config)
         self._on_pass = on_pass
 
     def __call__(self, task: EmbedTask) -> shards.Published:
@@ -90,7 +105,8 @@ class ShardEmbedder:
         """
         if task.done:
             return shards.published(task.target)
-        passages = read_shard(task.source, task.sha256)
+        held = read_shard(task.source, task.sha256)
+        passages = [passage for passage in held if self._sample.reads(task.split, passage)]
         read = results_or_reasons(
             passages, lambda some: self._probe.states([p.text for p in some], self._on_pass)
         )
@@ -103,6 +119,7 @@ class ShardEmbedder:
             [p for p, _ in kept],
             [r for _, r in kept],
             refused,
+            unread=len(held) - len(passages),
             layers=self._probe.layers,
             depth=len(self._probe.lm.architecture.blocks),
         )

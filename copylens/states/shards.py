@@ -38,9 +38,10 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Published:
-    """What the marker of a complete shard says: passages in = `rows` + `quarantined`.
+    """What the marker of a complete shard says: passages in = `rows` + `quarantined` + `unread`.
 
     Attributes:
+        unread: passages that the LM was not to read.
         layers: numbers of the LM's layers that were read.
         depth: how many layers the LM has.
     """
@@ -48,6 +49,7 @@ class Published:
     rows: int
     quarantined: tuple[Rejected, ...]
     sha256: str
+    unread: int
     layers: tuple[int, ...]
     depth: int
 
@@ -82,8 +84,9 @@ def published(uri: str) -> Published:
     if marker is None:
         raise ModelError(f"state shard '{uri}' is missing; run embed")
     refused = tuple(Rejected(**entry) for entry in marker["quarantined"])
-    layers = tuple(marker["layers"])
-    return Published(marker["rows"], refused, marker["sha256"], layers, marker["depth"])
+    # Shards that earlier versions wrote were read as a whole.
+    unread, layers = marker.get("unread", 0), tuple(marker["layers"])
+    return Published(marker["rows"], refused, marker["sha256"], unread, layers, marker["depth"])
 
 
 def publish(
@@ -92,6 +95,7 @@ def publish(
     passages: Sequence[Passage],
     states: Sequence[States],
     quarantined: Sequence[Rejected] = (),
+    unread: int = 0,
     layers: Sequence[int] = (),
     depth: int = 0,
 ) -> Published:
@@ -99,7 +103,8 @@ def publish(
     data = _encode(passages, states)
     storage.write_bytes(uri, data)
     refused = tuple(quarantined)
-    result = Published(len(states), refused, storage.sha256(data), tuple(layers), depth)
+    digest = storage.sha256(data)
+    result = Published(len(states), refused, digest, unread, tuple(layers), depth)
     mark(uri, key, asdict(result))
     return result
 

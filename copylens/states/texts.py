@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from copylens.config.schema import RunConfig, fingerprint
 from copylens.corpus.publish import encode
 from copylens.errors import ModelError
-from copylens.records import Passage, States
+from copylens.records import Passage, SplitName, States
 from copylens.states.embed import EmbedTask, pinned_by
 from copylens.states.shards import published, read_states
 from copylens.store import storage
@@ -14,6 +14,7 @@ JOINED = "joined"
 """The folder of a run where texts joined of passages lie while they are read."""
 # Each worker has to load the LM first: a few hundred texts are not worth many.
 _SHARD_TEXTS = 200
+_SPLIT: SplitName = "val"
 
 
 def plan_texts(config: RunConfig, folder: str, texts: Sequence[str]) -> list[EmbedTask]:
@@ -30,6 +31,7 @@ def plan_texts(config: RunConfig, folder: str, texts: Sequence[str]) -> list[Emb
         tasks.append(
             EmbedTask(
                 name=name,
+                split=_SPLIT,
                 source=source,
                 sha256=digest,
                 passages=len(some),
@@ -54,4 +56,4 @@ def states_of(tasks: Sequence[EmbedTask]) -> list[States]:
 
 
 def _passage(number: int, text: str) -> Passage:
-    return Passage(f"{number:06d}", text, "", "", "", "", "", "", "val")
+    return Passage(f"{number:06d}", text, "", "", "", "", "", "", _SPLIT)

@@ -100,9 +100,19 @@ def _clean_quarantine(output: str, sub_dataset: str) -> None:
 def _shrink(task: EmbedTask) -> None:
     passages = {passage.id: passage for passage in read_shard(task.source, task.sha256)}
     rows = [row for row in shards.read_states(task.target) if row.id in passages]
-    refused = [item for item in shards.published(task.target).quarantined if item.id in passages]
+    before = shards.published(task.target)
+    refused = [item for item in before.quarantined if item.id in passages]
     kept = [passages[row.id] for row in rows]
-    shards.publish(task.target, task.key, kept, [row.states for row in rows], refused)
+    shards.publish(
+        task.target,
+        task.key,
+        kept,
+        [row.states for row in rows],
+        refused,
+        unread=len(passages) - len(kept) - len(refused),
+        layers=before.layers,
+        depth=before.depth,
+    )
 
 
 def _drop_orphans(output: str, tasks: list[EmbedTask]) -> None:

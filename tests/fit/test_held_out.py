@@ -245,3 +245,29 @@ def test_without_an_exposure_nobody_is_judged_twice() -> None:
     held = held_out_scores(CONFIG, data, state, fit_channels(CONFIG, data, state))
     assert len(held.foreign) == len(data.ood_val)
     assert held.foreign.groups.tolist() == data.ood_val.group_index.tolist()
+
+
+def test_each_part_is_judged_as_if_it_had_been_judged_alone() -> None:
+    """Words are read once for all parts; what is said of a part is what its own channels say."""
+    config, data = config_of(lm=True), replace(sharing_data(FEATURES), ood_val=of_kinds(4, 9))
+    state = fit_networks(config, data, FitState())
+    whole = fit_channels(config, data, state)
+    hands = deal(config, data)
+    held = held_out_scores(config, data, state, whole)
+    at = 0
+    for hand, channels in zip(hands, judging_channels(config, data, state, whole, hands)):
+        for part_number, index in hand.foreign.items():
+            own = replace(channels, exposure=state.exposure(hand.fold, part_number))
+            texts = data.ood_val.subset(index)
+            alone = own.scores(texts.texts, texts.states)
+            rows = held.foreign.scores.subset(np.arange(at, at := at + len(index)))
+            for name in ("text", "affinity"):
+                mine, theirs = getattr(rows, name), getattr(alone, name)
+                assert mine.keys() == theirs.keys()
+                for key in mine:
+                    np.testing.assert_allclose(mine[key], theirs[key], atol=1e-6)
+            for name in ("segments", "segment_affinity"):
+                for key, values in getattr(alone, name).items():
+                    for got, expected in zip(getattr(rows, name)[key], values, strict=True):
+                        np.testing.assert_allclose(got, expected, atol=1e-6)
+    assert at == len(held.foreign) > len(data.ood_val)

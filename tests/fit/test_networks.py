@@ -1,7 +1,13 @@
 """What reads the states is fitted once, and a state that holds a part of it is completed."""
 
+from dataclasses import replace
+
+import numpy as np
 import torch
 
+from copylens.attributor.attention.dataset import state_set
+from copylens.attributor.attention.fit import fit_reader
+from copylens.fit.cross_fit import CrossFit
 from copylens.fit.data import TrainingData
 from copylens.fit.networks import FitState, fit_name, fit_networks
 from tests.fit.fit_samples import NAMES, config_of, outside, part
@@ -43,3 +49,31 @@ def test_without_unregistered_texts_of_two_groups_there_is_no_exposure() -> None
     for count in (0, 1):
         few = TrainingData(NAMES, data.train, data.val, outside(count, 6, FEATURES))
         assert fit_networks(CONFIG, few, FitState()).exposure() is None
+
+
+def test_they_learn_from_what_the_lm_has_read_in_the_folds_of_all_of_train() -> None:
+    data = sharing()
+    read = np.flatnonzero(np.arange(len(data.train)) % 3)
+    unread = [replace(item, values=item.values[:, :0]) for item in data.train.states]
+    states = tuple(
+        data.train.states[i] if i in set(read) else unread[i] for i in range(len(data.train))
+    )
+    sampled = replace(data, train=replace(data.train, states=states))
+    np.testing.assert_array_equal(sampled.train.read, read)
+    found = fit_networks(CONFIG, sampled, FitState())
+    cross_fit = CrossFit.plan(CONFIG, data.train, data.val)
+    for number, fold in enumerate((None, 0, 1)):
+        part = data.train.subset(np.intersect1d(cross_fit.kept(fold), read))
+        sets = (
+            state_set([s.values for s in texts.states], texts.labels, texts.group_index)
+            for texts in (part, data.val)
+        )
+        alone, _ = fit_reader(
+            *sets,
+            data.classes,
+            CONFIG.attributor,
+            CONFIG.seed + number,
+            like=None if fold is None else found.reader(),
+        )
+        assert torch.equal(found.reader(fold).head.weight, alone.head.weight)
+    assert found.exposure() is not None and found.projector() is None

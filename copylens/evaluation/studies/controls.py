@@ -29,7 +29,7 @@ def run(study: StudyInput) -> dict[str, Any]:
     lm = load_language_model(study.config.probe)
     fresh = random_init(lm, study.config.seed)
     K = len(study.names)
-    train = study.some_of_train(study.config.evaluation.control_passages)
+    train = study.some_of_train(study.config.evaluation.control_passages, read=True)
     probe = attention_channel(study.config, K, train, study.val)
     return {
         "random_init": _figures(study, probe, _attention_right(study, fresh, index), index),
@@ -71,7 +71,7 @@ def random_init(lm: LanguageModel, seed: int) -> LanguageModel:
 
 def _attention_right(study: StudyInput, lm: LanguageModel, index: IntArray) -> Right:
     """Which test passages the attention channel gets right with this LM's states."""
-    some = study.some_of_train(study.config.evaluation.control_passages)
+    some = study.some_of_train(study.config.evaluation.control_passages, read=True)
     reader = probe_of(study.config, lm)
 
     def read(texts: TextSet) -> TextSet:
@@ -90,7 +90,7 @@ def _right(channels: Channels, test: TextSet) -> Right:
 def _tokens_right(study: StudyInput, lm: LanguageModel, index: IntArray) -> Right:
     """Which test passages the LSTM over learned token embeddings gets right."""
     test = study.test.subset(index)
-    some = study.some_of_train(study.config.evaluation.control_passages)
+    some = study.some_of_train(study.config.evaluation.control_passages, read=True)
     train, val, held = (
         token_set(lm, part.texts, part.labels, study.config.probe.window)
         for part in (some, study.val, test)

@@ -26,6 +26,8 @@ def run(study: StudyInput) -> dict[str, Any]:
     held = np.isin(buckets, settings.in_corpus_test)
     rest = study.train.subset(np.flatnonzero(~held & ~np.isin(buckets, settings.in_corpus_unread)))
     where = np.flatnonzero(held)
+    if config.reads_lm:
+        where = np.intersect1d(where, study.train.read)
     if not len(where) or len(np.unique(rest.labels)) < len(study.names):
         raise ConfigError(
             "evaluation.in_corpus_test and in_corpus_unread leave nothing to test on, or a "

@@ -73,9 +73,13 @@ class StudyInput:
         count = self.config.evaluation.study_passages
         return np.asarray(where[spread(part.labels, part.groups, count, self.config.seed)])
 
-    def some_of_train(self, count: int) -> TextSet:
-        """At most so many training passages, for what is fitted many times."""
-        train = self.train
+    def some_of_train(self, count: int, read: bool = False) -> TextSet:
+        """At most so many training passages, for what is fitted many times.
+
+        Args:
+            read: of those alone that the LM has read.
+        """
+        train = self.train.subset(self.train.read) if read else self.train
         return train.subset(spread(train.labels, train.groups, count, self.config.seed))
 
     def score(self, texts: Sequence[str]) -> tuple[Scores, FloatArray]:

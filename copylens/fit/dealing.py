@@ -14,7 +14,7 @@ from copylens.records import IntArray, States
 MOST_JOINED = 400
 """Joined texts of each kind over all fits: enough for a handful of settings."""
 # Fewer passages make fewer different ones, and each has to be read.
-_LEAST_JOINED, _JOINED_PER_PASSAGE = 100, 2
+_LEAST_JOINED = 100
 
 ReadTexts = Callable[[Sequence[str]], Sequence[States]]
 """Reads texts with the LM of the run, in order."""
@@ -95,7 +95,7 @@ def _hand(
 
 def joined_texts(passages: int) -> int:
     """How many texts of each kind are joined of so many val passages, over all fits."""
-    return min(MOST_JOINED, max(_LEAST_JOINED, _JOINED_PER_PASSAGE * passages))
+    return min(MOST_JOINED, max(_LEAST_JOINED, passages))
 
 
 def _read(hands: Sequence[Hand], read: ReadTexts) -> list[Hand]:

@@ -31,6 +31,7 @@ class Hand:
         foreign: part of the unregistered passages (see `unregistered_parts`) -> those positions
             in it that this fit judges, without what was learned from the part.
         partly: part -> texts joined of one of these val passages and one of the part's each.
+        new_kinds: the parts of whose kinds nothing was learned at all.
     """
 
     fold: int | None
@@ -38,6 +39,7 @@ class Hand:
     mixed: tuple[Mixture, ...]
     foreign: Mapping[int, IntArray]
     partly: Mapping[int, tuple[Mixture, ...]]
+    new_kinds: frozenset[int]
 
     @property
     def joined(self) -> Iterator[Mixture]:
@@ -62,12 +64,14 @@ def deal(config: RunConfig, data: TrainingData, read: ReadTexts | None = None) -
     folds = [fold for fold in cross_fit.fits if len(cross_fit.judged(fold))]
     # Only an exposure learns from unregistered passages; else each is judged once.
     parts = unregistered_parts(data.ood_val) if config.channels.attention else []
+    new_kinds = frozenset(p for p, part in enumerate(parts) if part.new_kind)
     hands = []
     for number, fold in enumerate(folds):
-        foreign = np.arange(number, len(data.ood_val), len(folds))
-        dealt = {p: np.intersect1d(part, foreign) for p, part in enumerate(parts)} or {0: foreign}
+        mine = np.arange(number, len(data.ood_val), len(folds))
+        dealt = {p: np.intersect1d(part.index, mine) for p, part in enumerate(parts)} or {0: mine}
         dealt = {p: index for p, index in dealt.items() if len(index)}
-        hands.append(_hand(config, data, fold, cross_fit.judged(fold), dealt))
+        hand = _hand(config, data, fold, cross_fit.judged(fold), dealt)
+        hands.append(replace(hand, new_kinds=new_kinds))
     return hands if read is None else _read(hands, read)
 
 
@@ -90,7 +94,7 @@ def _hand(
         mine = round(count * (so_far + len(index)) / total) - round(count * so_far / total)
         partly[part] = tuple(join_pairs(held, strange, mine, [seed, part]))
         so_far += len(index)
-    return Hand(fold, val, tuple(mixed), foreign, partly)
+    return Hand(fold, val, tuple(mixed), foreign, partly, frozenset())
 
 
 def joined_texts(passages: int) -> int:

@@ -64,8 +64,8 @@ def _by_words(config: RunConfig, console: Console) -> None:
 
 
 def _with_the_lm(config: RunConfig, console: Console) -> str:
-    """The LM reads every passage; returns the version that was registered."""
-    console.print(f"\n[bold]with an LM[/]: {config.probe.model} reads all of it")
+    """The LM reads its sample of the passages; returns the version that was registered."""
+    console.print(f"\n[bold]with an LM[/]: {config.probe.model} reads a sample of it")
     version = ""
     for summary in run_stages(config, stages_of(config)):
         display.stage(summary)

@@ -64,21 +64,8 @@ class CrossFit:
         return np.flatnonzero(self._val == (_NO_FOLD if fold is None else fold))
 
 
-@dataclass(frozen=True)
-class Part:
-    """Unregistered passages that are held out together.
-
-    Attributes:
-        index: their positions.
-        new_kind: whether all of their kinds are held out, so that nobody gave anything like them.
-    """
-
-    index: IntArray
-    new_kind: bool
-
-
-def unregistered_parts(texts: TextSet) -> list[Part]:
-    """Parts of the unregistered passages; none of too few.
+def unregistered_parts(texts: TextSet) -> list[IntArray]:
+    """Positions of the unregistered passages that are held out together; none of too few.
 
     Each passage is held out twice: with its kind (sub-dataset), as what nobody gave, and with its
     split group, as more of what was given. Calibrated on the first alone, registered texts seem
@@ -86,8 +73,7 @@ def unregistered_parts(texts: TextSet) -> list[Part]:
     of one kind.
     """
     kinds = [sub_dataset for sub_dataset, _ in texts.groups]
-    by_kind, by_group = _parts(kinds), _parts(list(texts.groups))
-    return [Part(index, True) for index in by_kind] + [Part(index, False) for index in by_group]
+    return _parts(kinds) + _parts(list(texts.groups))
 
 
 def _parts(keys: Sequence[object]) -> list[IntArray]:

@@ -31,7 +31,6 @@ class Hand:
         foreign: part of the unregistered passages (see `unregistered_parts`) -> those positions
             in it that this fit judges, without what was learned from the part.
         partly: part -> texts joined of one of these val passages and one of the part's each.
-        new_kinds: the parts of whose kinds nothing was learned at all.
     """
 
     fold: int | None
@@ -39,7 +38,6 @@ class Hand:
     mixed: tuple[Mixture, ...]
     foreign: Mapping[int, IntArray]
     partly: Mapping[int, tuple[Mixture, ...]]
-    new_kinds: frozenset[int]
 
     @property
     def joined(self) -> Iterator[Mixture]:
@@ -64,14 +62,12 @@ def deal(config: RunConfig, data: TrainingData, read: ReadTexts | None = None) -
     folds = [fold for fold in cross_fit.fits if len(cross_fit.judged(fold))]
     # Only an exposure learns from unregistered passages; else each is judged once.
     parts = unregistered_parts(data.ood_val) if config.channels.attention else []
-    new_kinds = frozenset(p for p, part in enumerate(parts) if part.new_kind)
     hands = []
     for number, fold in enumerate(folds):
-        mine = np.arange(number, len(data.ood_val), len(folds))
-        dealt = {p: np.intersect1d(part.index, mine) for p, part in enumerate(parts)} or {0: mine}
+        foreign = np.arange(number, len(data.ood_val), len(folds))
+        dealt = {p: np.intersect1d(part, foreign) for p, part in enumerate(parts)} or {0: foreign}
         dealt = {p: index for p, index in dealt.items() if len(index)}
-        hand = _hand(config, data, fold, cross_fit.judged(fold), dealt)
-        hands.append(replace(hand, new_kinds=new_kinds))
+        hands.append(_hand(config, data, fold, cross_fit.judged(fold), dealt))
     return hands if read is None else _read(hands, read)
 
 
@@ -94,7 +90,7 @@ def _hand(
         mine = round(count * (so_far + len(index)) / total) - round(count * so_far / total)
         partly[part] = tuple(join_pairs(held, strange, mine, [seed, part]))
         so_far += len(index)
-    return Hand(fold, val, tuple(mixed), foreign, partly, frozenset())
+    return Hand(fold, val, tuple(mixed), foreign, partly)
 
 
 def joined_texts(passages: int) -> int:

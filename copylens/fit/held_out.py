@@ -30,13 +30,11 @@ class Sample:
         scores: by fits that have not seen their split groups.
         truth: [N, K + 1] true shares, the last one of "unregistered"; rows sum to 1.
         groups: [N] numbers >= 0 of what belongs together.
-        strata: [N] 0 or 1, in which intervals have to hold apart; None: all are alike.
     """
 
     scores: ChannelScores
     truth: FloatArray
     groups: IntArray
-    strata: IntArray | None = None
 
     def __len__(self) -> int:
         return len(self.truth)
@@ -59,8 +57,7 @@ class HeldOut:
     Attributes:
         pure: val passages.
         mixed: passages joined of several registered ones, and `mixtures`, what they are.
-        partly: a registered and an unregistered passage joined, strata by whether the kind of the
-            latter was given; None without unregistered ones.
+        partly: a registered and an unregistered passage joined; None without unregistered ones.
         foreign: unregistered passages; None without any.
         cuts: windows -> the first so many windows of the pure and of the foreign passages.
     """
@@ -198,11 +195,7 @@ class _Judged:
         first = 0 if self.hand.fold is None else MOST_JOINED * (1 + self.hand.fold)
         partly: list[Sample | None] = []
         for part, mixtures in self.hand.partly.items():
-            found = self._mixtures(mixtures, first, part)
-            stratum = int(part in self.hand.new_kinds)
-            if found is not None:
-                found = replace(found, strata=np.full(len(found), stratum))
-            partly.append(found)
+            partly.append(self._mixtures(mixtures, first, part))
             first += len(mixtures)
         return HeldOut(
             pure=self._passages(pure, groups),
@@ -272,13 +265,6 @@ def _joined(samples: Sequence[Sample | None], one_fit: bool = False) -> Sample |
         concatenate([sample.scores for sample in found], one_fit),
         np.concatenate([sample.truth for sample in found]),
         np.concatenate([sample.groups for sample in found]),
-        _strata(found) if any(sample.strata is not None for sample in found) else None,
-    )
-
-
-def _strata(samples: Sequence[Sample]) -> IntArray:
-    return np.concatenate(
-        [np.zeros(len(s), int) if s.strata is None else s.strata for s in samples]
     )
 
 

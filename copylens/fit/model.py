@@ -22,7 +22,7 @@ from copylens.fit.dealing import ReadTexts
 from copylens.fit.detector import fit_detector, fit_open_timeline
 from copylens.fit.held_out import HeldOut, Sample, fit_channels, held_out_scores
 from copylens.fit.networks import FitState
-from copylens.records import FloatArray, IntArray
+from copylens.records import FloatArray
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def calibrate(
 
     def intervals(samples: Sequence[Sample], shares: Sequence[FloatArray]) -> ShareIntervals:
         K = len(attributor.sub_datasets)
-        kinds = np.repeat(_kinds(samples), K)
+        kinds = np.repeat(np.arange(len(samples)), [K * len(sample) for sample in samples])
         groups = np.concatenate([np.repeat(sample.groups, K) for sample in samples])
         true = np.concatenate([sample.truth for sample in samples])[:, :K].ravel()
         told = np.concatenate(shares)[:, :K].ravel()
@@ -99,13 +99,6 @@ def calibrate(
     return FittedModel(
         attributor, detector, timeline, IntervalsByLength(tuple(levels)), held_shares
     )
-
-
-def _kinds(samples: Sequence[Sample]) -> IntArray:
-    """[N] the kind of each text of all samples, those of a kind's two strata apart."""
-    numbers = [np.full(len(sample), 2 * n) for n, sample in enumerate(samples)]
-    strata = [0 if sample.strata is None else sample.strata for sample in samples]
-    return np.concatenate([kind + stratum for kind, stratum in zip(numbers, strata)])
 
 
 def _held_shares(held_out: HeldOut, pure: FloatArray, foreign: FloatArray) -> HeldOutShares:

@@ -152,7 +152,7 @@ def fit_networks(
 
 def _fit_exposures(data: TrainingData, cross_fit: CrossFit, state: FitState) -> None:
     """None where no part of the unregistered passages can be held out, to be calibrated on."""
-    parts = [part.index for part in unregistered_parts(data.ood_val)]
+    parts = unregistered_parts(data.ood_val)
     if not parts or _exposure_name((None, None)) in state.finished:
         return
     sets = _state_set(data.train), _state_set(data.ood_val)

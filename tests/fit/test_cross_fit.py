@@ -46,10 +46,7 @@ def test_every_val_passage_is_judged_once_and_every_train_passage_is_left_out_on
 def parts_of(groups: list[tuple[str, str]]) -> list[list[int]]:
     labels = np.full(len(groups), -1)
     texts = TextSet(("x",) * len(groups), (), labels, tuple(groups))
-    found = unregistered_parts(texts)
-    new = [part.new_kind for part in found]
-    assert new == sorted(new, reverse=True)
-    return [part.index.tolist() for part in found]
+    return [part.tolist() for part in unregistered_parts(texts)]
 
 
 def test_unregistered_passages_are_held_out_by_kind_and_by_group():

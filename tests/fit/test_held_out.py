@@ -271,16 +271,3 @@ def test_each_part_is_judged_as_if_it_had_been_judged_alone() -> None:
                     for got, expected in zip(getattr(rows, name)[key], values, strict=True):
                         np.testing.assert_allclose(got, expected, atol=1e-6)
     assert at == len(held.foreign) > len(data.ood_val)
-
-
-def test_what_is_joined_with_a_kind_that_nobody_gave_stands_apart() -> None:
-    """Intervals have to hold in either: texts with strangers of given kinds are read otherwise."""
-    data = replace(sharing_data(FEATURES), ood_val=of_kinds(4, 9))
-    for config, expected in ((config_of(lm=True), {0, 1}), (CONFIG, {0})):
-        state = fit_networks(config, data, FitState())
-        held = held_out_scores(config, data, state, fit_channels(config, data, state))
-        partly = held.partly
-        assert set(partly.strata) == expected and len(partly.strata) == len(partly)
-        assert held.pure.strata is held.mixed.strata is held.foreign.strata is None
-        # Half of each: every stranger is held out with its kind, and with its group.
-        assert abs(partly.strata.mean() - (len(expected) - 1) / 2) < 0.1

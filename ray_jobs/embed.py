@@ -80,7 +80,8 @@ def _reconcile(config: RunConfig, tasks: Sequence[EmbedTask]) -> dict[str, int]:
     """Passages in = states out + quarantined + unread, counted from what was published."""
     rows_in = sum(task.passages for task in tasks)
     done = [published(task.target) for task in tasks]
-    rows_out, unread = (sum(item) for item in zip(*((d.rows, d.unread) for d in done)))
+    rows_out = sum(shard.rows for shard in done)
+    unread = sum(shard.unread for shard in done)
     quarantined = publish_quarantine(config, tasks)
     assert rows_in == rows_out + quarantined + unread, (rows_in, rows_out, quarantined, unread)
     counts = {"passages_in": rows_in, "states_out": rows_out, "quarantined": quarantined}

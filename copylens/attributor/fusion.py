@@ -9,8 +9,8 @@ from scipy.special import log_softmax
 
 from copylens.records import FloatArray, IntArray
 
-# Texts' worth of trust in equal weights.
-_PRIOR_TEXTS = 5.0
+# Texts' worth of trust in equal weights, and in weights that sum to 1.
+_EQUAL_TEXTS, _SUM_TEXTS = 5.0, 100.0
 
 
 @dataclass(frozen=True)
@@ -35,30 +35,40 @@ class ChannelFusion:
 
 
 def fit_fusion(
-    channels: Mapping[str, FloatArray], labels: IntArray, texts: int | None = None
+    channels: Mapping[str, FloatArray],
+    labels: IntArray,
+    *,
+    texts: int | None = None,
+    calibrated: bool = True,
 ) -> ChannelFusion:
     """Learns the weights on predictions that no channel was trained on.
 
-    Minimises the cross-entropy over weights >= 0, drawn towards equal ones: a squared difference
-    from their mean costs as much as it would gain on `_PRIOR_TEXTS` texts. With thirty passages a
-    channel that happens to err on none of them would get all of the weight.
+    Minimises the cross-entropy over weights >= 0, drawn towards equal ones and towards a sum of 1
+    (a logarithmic opinion pool): a squared difference costs as much as it would gain on so many
+    texts. With thirty passages a channel that happens to err on none of them would get all of the
+    weight; and val passages that happen to be easy would make the sum too sharp.
 
     Args:
         channels: held-out log-probabilities [N, K] per channel.
         labels: [N] in 0..K-1.
         texts: how many independent texts the predictions come from; default: N.
+        calibrated: whether each channel's probabilities are, on their own; else nothing is known of
+            the sum of the weights.
     """
     names = tuple(channels)
     stack = np.stack([channels[name] for name in names]).astype(np.float64)  # [C, N, K]
     N, K = stack.shape[1:]
-    one_hot, pull = np.eye(K)[labels], _PRIOR_TEXTS / (texts or N)
+    one_hot = np.eye(K)[labels]
+    equal, total = _EQUAL_TEXTS / (texts or N), calibrated * _SUM_TEXTS / (texts or N)
 
     def objective(weights: FloatArray) -> tuple[float, FloatArray]:
         log_p = log_softmax(np.tensordot(weights, stack, axes=1), axis=-1)  # [N, K]
         residual = (np.exp(log_p) - one_hot) / N  # gradient by the logits
-        off = weights - weights.mean()
-        gradient = np.tensordot(stack, residual, axes=([1, 2], [0, 1])) + 2 * pull * off
-        return float(-(log_p * one_hot).sum() / N + pull * off @ off), gradient
+        off, above = weights - weights.mean(), weights.sum() - 1
+        gradient = np.tensordot(stack, residual, axes=([1, 2], [0, 1]))
+        gradient += 2 * equal * off + 2 * total * above
+        loss = -(log_p * one_hot).sum() / N + equal * off @ off + total * above**2
+        return float(loss), gradient
 
     start = np.full(len(names), 1.0 / len(names))
     bounds = [(0.0, None)] * len(names)

@@ -37,7 +37,8 @@ def fit_attributor(
         sub_datasets=sub_datasets,
         channels=channels,
         text_fusion=fit_fusion(pure.scores.text, pure.labels),
-        segment_fusion=fit_fusion(segments, truth, texts=len(mixed)),
+        # What a window says on its own is not calibrated: its neighbours are of the same source.
+        segment_fusion=fit_fusion(segments, truth, texts=len(mixed), calibrated=False),
         segment_scale=_SEGMENT_SCALES[0],
         switch_probability=_SWITCH_PROBABILITIES[0],
         mixture_prior=_MIXTURE_PRIORS[0],

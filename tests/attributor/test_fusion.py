@@ -42,17 +42,18 @@ def test_never_worse_than_the_best_channel(labels):
         assert (fused == labels).mean() >= best
 
 
-def test_few_texts_leave_the_weights_nearly_equal(labels):
+@pytest.mark.parametrize(("calibrated", "nearly"), [(False, 0.1), (True, 0.12)])
+def test_few_texts_leave_the_weights_nearly_equal(labels, calibrated, nearly):
     """A lucky channel does not get all of the weight from a handful of texts."""
     channels = {"good": channel(labels, 4, 3.0, 1), "noise": channel(labels, 4, 0.0, 2)}
 
     def apart(texts: int) -> float:
-        weights = fit_fusion(channels, labels, texts=texts).weights
+        weights = fit_fusion(channels, labels, texts=texts, calibrated=calibrated).weights
         return abs(weights["good"] - weights.get("noise", 0.0)) / sum(weights.values())
 
     parts = [apart(texts) for texts in (1, 5, 30, 800)]
     assert parts == sorted(parts)
-    assert parts[0] < 0.1 and parts[-1] > 0.9
+    assert parts[0] < nearly and parts[-1] > 0.9
 
 
 def test_five_texts_right_by_chance_do_not_silence_the_other_channel():
@@ -83,7 +84,7 @@ def test_weights_are_never_negative_and_the_order_of_the_channels_does_not_matte
 def test_an_overconfident_channel_is_tempered(labels):
     honest = channel(labels, 4, 1.5, 3)
     boasting = log_softmax(honest * 10)
-    fused = fit_fusion({"x": boasting}, labels).log_probs({"x": boasting})
+    fused = fit_fusion({"x": boasting}, labels, calibrated=False).log_probs({"x": boasting})
     # Tempering a boasting channel recovers a calibrated one: confidence equals accuracy.
     confidence = np.exp(fused.max(axis=1)).mean()
     assert confidence == pytest.approx((fused.argmax(axis=1) == labels).mean(), abs=0.03)
@@ -95,4 +96,18 @@ def test_weights_against_scikit_learn():
     log_p = channel(labels, 2, 1.0, 6)
     odds = (log_p[:, 1] - log_p[:, 0])[:, None]
     reference = LogisticRegression(C=1e6).fit(odds, labels).coef_[0, 0]
-    assert fit_fusion({"x": log_p}, labels).weights["x"] == pytest.approx(reference, rel=0.02)
+    fused = fit_fusion({"x": log_p}, labels, calibrated=False)
+    assert fused.weights["x"] == pytest.approx(reference, rel=0.02)
+
+
+def test_calibrated_channels_get_weights_that_sum_to_one_unless_many_texts_object(labels):
+    honest = {"a": channel(labels, 4, 1.5, 1), "b": channel(labels, 4, 0.5, 2)}
+    meek = {name: values / 3 for name, values in honest.items()}
+
+    def total(texts: int) -> float:
+        return sum(fit_fusion(meek, labels, texts=texts).weights.values())
+
+    free = sum(fit_fusion(meek, labels, calibrated=False).weights.values())
+    assert free > 3
+    assert total(5) == pytest.approx(1, abs=0.05)
+    assert 1.05 < total(800) < total(8000) < free

@@ -33,6 +33,9 @@ from ray_jobs.embed import EmbedActor, embed_shards
 
 PASSAGES = 1920
 EMPTY_SHARDS = 300
+# A worker has one shard at a time: fewer would show how long a shard is on its way, not how many
+# one driver hands out.
+IDLE_WORKERS = 8
 # Preemptible machines: a worker is lost every twelve hours, one in fifty is three times slower.
 LARGE: dict[str, Any] = {"mean_time_to_failure": 12 * 3600, "stragglers": 0.02, "slowdown": 3.0}
 LARGE_TOKENS = 10**9
@@ -83,8 +86,8 @@ def calibrated(config: RunConfig, empty_shards: int) -> Cluster:
         )
         startup = min(seconds(lambda: one_shard(config, tasks)) for _ in range(2))
         idle = [{"task": str(n)} for n in range(empty_shards)]
-        empty = seconds(lambda: list(over_shards(config, IdleActor, idle)))
-        few = seconds(lambda: list(over_shards(config, IdleActor, idle[:10])))
+        empty = seconds(lambda: idle_job(config, idle))
+        few = seconds(lambda: idle_job(config, idle[:10]))
     # A worker's first shard loads the LM, which is the start-up's part.
     warm = timed[:-WORKERS]
     passage_seconds = sum(took for took, _ in warm) / sum(passages for _, passages in warm)
@@ -109,6 +112,15 @@ def rows(config: RunConfig, tasks: Sequence[EmbedTask]) -> list[dict[str, str]]:
 def one_shard(config: RunConfig, tasks: Sequence[EmbedTask]) -> None:
     """A job that only starts its workers: its shards are published already."""
     for _ in over_shards(config, EmbedActor, rows(config, tasks[:WORKERS])):
+        pass
+
+
+def idle_job(config: RunConfig, idle: list[dict[str, str]]) -> None:
+    """A job that only hands shards out, to more workers than the machine has cores."""
+    own = config.resources
+    changes = {"embed_workers": IDLE_WORKERS, "cpus_per_worker": own.cpus_per_worker / IDLE_WORKERS}
+    many = config.model_copy(update={"resources": own.model_copy(update=changes)})
+    for _ in over_shards(many, IdleActor, idle):
         pass
 
 

@@ -1,7 +1,8 @@
-"""`python benchmarks/serve.py [RUN] [--parts ...]`: what the service costs, and what it survives.
+"""`python benchmarks/serve.py RUN [--parts ...]`: what the service costs, and what it survives.
 
-RUN is the output of `copylens run`; without one a small run is made first. Each part starts what it
-needs and takes about three minutes at most; figures of parts that were not asked for are null.
+RUN is the output of `copylens run`, best with a small LM: what HTTP adds is lost beside the passes
+of a large one. Each part starts what it needs and takes about three minutes at most; figures of
+parts that were not asked for are null.
 With --smallest each takes seconds, and the figures mean nothing.
 - throughput: texts a second at 32 clients over those of the same scorer in-process (one thread
   each), and over a plain FastAPI with one request at a time.
@@ -63,7 +64,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     # Children are modules of this very tree, wherever they are started.
     os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
-    case = texts.case(asked.run, asked.probe, SMALLEST if asked.smallest else FULL)
+    case = texts.Case(asked.run, asked.probe, SMALLEST if asked.smallest else FULL)
     figures: dict[str, Any] = dict.fromkeys(KEYS)
     for part in asked.parts:
         print(part, flush=True)
@@ -82,7 +83,7 @@ def _rounded(value: Any) -> Any:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", nargs="?", help="the output of `copylens run`")
+    parser.add_argument("run", help="the output of `copylens run`")
     parser.add_argument("--probe", help="where the LM lies now, if it has moved")
     parser.add_argument(
         "--parts", type=_parts, default=tuple(PARTS), help=f"some of {', '.join(PARTS)}"

@@ -1,7 +1,5 @@
 """What is asked: texts of a given number of tokens, and the model that answers."""
 
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +7,6 @@ from typing import Any
 
 from benchmarks.serving.size import FULL, Size
 from copylens.corpus.publish import read_split
-
-_SMALL_RUN = Path("runs/serve-benchmark")
 
 
 @dataclass(frozen=True)
@@ -49,14 +45,3 @@ def cut(passages: Sequence[str], tokenizer: Any, tokens: int, count: int) -> tup
             found.append(joined[: offsets[tokens - 1][1]])
             joined = ""
     return tuple(found)
-
-
-def case(run: str | None, probe: str | None, size: Size) -> Case:
-    """The named run, or a small one that is made at first, as `copylens demo --small` does."""
-    if run is not None:
-        return Case(run, probe, size)
-    if not (_SMALL_RUN / "model" / "scorer.json").exists():
-        print(f"no run was named: making a small one in {_SMALL_RUN}", file=sys.stderr)
-        words = [sys.executable, "-m", "copylens.cli", "demo", "--small"]
-        subprocess.run([*words, "--output", str(_SMALL_RUN)], check=True, stdout=sys.stderr)
-    return Case(str(_SMALL_RUN), probe, size)

@@ -80,5 +80,6 @@ def milliseconds(seconds: Sequence[float]) -> dict[str, float]:
 
 def _rate(url: str, texts: tuple[str, ...], seconds: float, size: Size) -> float:
     answers = ask(Job(url, texts, size.warm_s + seconds, clients=size.clients))
-    assert all(answer.ok for answer in answers), f"a request failed at {size.clients} clients"
+    bad = [answer for answer in answers if not answer.ok]
+    assert not bad, f"{len(bad)} of {len(answers)} failed at {size.clients} clients: {bad[0]}"
     return rate(answers, size.warm_s, seconds)

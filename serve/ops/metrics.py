@@ -49,7 +49,9 @@ class IngressMetrics:
         self._verdicts.inc(tags={"decision": verdict.decision})
         self._rulings.inc(tags={"action": ruling.action})
         for holder, share in by_holder(verdict).items():
-            self._shares.inc(share, tags={"holder": holder})
+            # A counter refuses 0: of a text that is quoted in full nothing is unregistered.
+            if share > 0:
+                self._shares.inc(share, tags={"holder": holder})
         self._ood_score.observe(verdict.ood_score)
         self._p_value.observe(verdict.p_value)
         self._drift.set(self._recent.add(verdict.p_value))

@@ -2,12 +2,13 @@
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from scipy.stats import kstest
 
-from serve.ops.metrics import Drift, by_holder, ks_uniform
+from serve.ops.metrics import Drift, IngressMetrics, by_holder, ks_uniform
 from tests.serve.fakes import FakeBackend, make_client, make_verdict
 from tests.serve.generation_samples import EVENTS, FakeGenerationBackend
 
@@ -70,6 +71,20 @@ def test_a_fault_of_ours_is_counted_as_one():
 def test_holders_have_the_whole_text_between_them():
     shares = by_holder(make_verdict(sea=0.3, ships=0.2, law=0.1))
     assert shares == pytest.approx({"Sea Press": 0.5, "Law Press": 0.1, "(unregistered)": 0.4})
+
+
+@pytest.mark.parametrize("shares", [{"sea": 1.0}, {"sea": 0.0, "law": 1.0}, {}])
+def test_a_share_of_nothing_costs_no_answer(shares):
+    """Ray's own counters: they refuse to count 0."""
+
+    class Backend(FakeBackend):
+        async def score(self, *arguments, **named):
+            outcomes = await super().score(*arguments, **named)
+            return [replace(make_verdict(**shares), model=outcomes[0].model)]
+
+    client = make_client(Backend(), metrics=IngressMetrics())
+    answer = client.post("/v1/attribute", json={"text": "a"})
+    assert answer.status_code == 200, answer.json()
 
 
 def test_drift_is_the_kolmogorov_smirnov_distance_from_uniform():

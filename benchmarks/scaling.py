@@ -32,7 +32,7 @@ from ray_jobs.cluster.session import ray_session
 from ray_jobs.embed import EmbedActor, embed_shards
 
 PASSAGES = 1920
-EMPTY_SHARDS = 300
+EMPTY_SHARDS = 1500
 # A worker has one shard at a time: fewer would show how long a shard is on its way, not how many
 # one driver hands out.
 IDLE_WORKERS = 8

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.verdict.fine_tuning RUN`: reading states and fitting the reader beside fine-tuning.
+"""`python -m benchmarks.verdict.fine_tuning RUN`: reading states beside fine-tuning an LM.
 
 RUN is the output of `copylens run` or, at least, of its ingest. Both ways learn from the same
 training passages which sub-dataset a passage is of, and are asked about the same test passages.

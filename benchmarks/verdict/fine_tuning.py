@@ -13,7 +13,6 @@ weights stay float32.
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Iterator, Sequence
 
@@ -21,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.embed import tell
 from copylens.attributor.attention.dataset import StateSet, plain_batch, state_set
 from copylens.attributor.attention.fit import fit_reader
 from copylens.config.load import load_config
@@ -171,11 +171,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--tokens", type=int, default=512, help="of a passage, when fine-tuning")
     return parser.parse_args()
-
-
-def tell(figures: dict[str, float]) -> None:
-    """One step's figures on stderr."""
-    print(json.dumps({k: round(v, 3) for k, v in figures.items()}), file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

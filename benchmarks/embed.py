@@ -16,7 +16,6 @@ LMs of random weights:
 import argparse
 import json
 import multiprocessing
-import os
 import statistics
 import sys
 import tempfile
@@ -57,8 +56,6 @@ def main() -> None:
     parser.add_argument("--tiny-lms", action="store_true", help="to see that it works")
     words = parser.parse_args()
     torch.set_num_threads(1)
-    # Ray's workers give way to all other processes by default, the plain ones do not.
-    os.environ["RAY_worker_niceness"] = "0"
     texts = standard_library(words.passages)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

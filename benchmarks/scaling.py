@@ -10,7 +10,6 @@ stragglers as `LARGE` says.
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -58,7 +57,6 @@ def main() -> None:
     parser.add_argument("--tiny-lms", action="store_true", help="to see that it works")
     words = parser.parse_args()
     torch.set_num_threads(1)
-    os.environ["RAY_worker_niceness"] = "0"
     calibration = words.passages // 3
     texts = standard_library(words.passages + calibration)
     with tempfile.TemporaryDirectory() as name:

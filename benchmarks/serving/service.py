@@ -33,8 +33,7 @@ class Server:
             [sys.executable, "-m", *self._words, str(self.port)],
             stdout=subprocess.DEVNULL,
             stderr=None if os.environ.get("COPYLENS_VERBOSE") else subprocess.DEVNULL,
-            # Ray's workers would otherwise stand back behind whatever else runs.
-            env={**os.environ, "OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"},
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
         )
         self.start_s = wait_for(
             lambda: self.get(self._ready) is not None, _START_S, "the service did not start"

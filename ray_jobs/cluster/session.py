@@ -26,6 +26,8 @@ def ray_session(config: RunConfig) -> Iterator[None]:
         return
     # Ray's own log lines are of no use to a user; errors are raised all the same.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # By default the workers of a local Ray (niceness 15) run only when nothing else wants to.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     with native_stderr_closed(), _sigterm_handler_kept():
         if os.environ.get("RAY_ADDRESS"):

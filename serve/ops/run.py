@@ -86,6 +86,8 @@ def _ray(args: ServeArgs, metrics_port: int | None) -> Iterator[None]:
     from copylens.progress import native_stderr_closed
 
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    # By default replicas (niceness 15) run only when nothing else on the machine wants to.
+    os.environ.setdefault("RAY_worker_niceness", "0")
     with native_stderr_closed():
         ray.init(
             address="local",

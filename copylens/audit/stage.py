@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from copylens.audit.battery import score_all
+from copylens.audit.extraction import extraction
 from copylens.audit.findings import find
 from copylens.audit.passages import AuditPassage, audited
 from copylens.audit.reading import ReadTask, load_reading
@@ -32,6 +33,9 @@ def make_audit(
     readings = {task.sub_dataset: load_reading(task) for task in tasks}
     scored = score_all(items, readings, config.audit, config.seed)
     names = [name for name in audited(config) if name in scored]
+    found = find(scored, names, config.audit, config.seed)
+    for name, entry in found.items():
+        entry["extraction"] = extraction(name, items[name], readings[name].tokens, config.audit)
     return {
         "probe": {
             **config.probe.model_dump(include={"model", "revision"}),
@@ -40,6 +44,6 @@ def make_audit(
         "corpus_manifest": load_manifest(config.output).hash,
         "alpha": config.audit.alpha,
         "reference": config.audit.reference or "n-grams of the other passages",
-        "sub_datasets": find(scored, names, config.audit, config.seed),
+        "sub_datasets": found,
         "config": config.audit.model_dump(mode="json"),
     }

@@ -184,14 +184,28 @@ def audit(found: Mapping[str, Any]) -> None:
             _p_value(entry["p_holm"]),
             f"{entry['gap']['nats_per_token']:.2f} nats" if entry["gap"] else "-",
             _p_value(entry["tests"]["self_comparison"]["p_holm"]),
+            _extracted(entry),
         )
         for name, entry in found["sub_datasets"].items()
     ]
-    columns = ("sub-dataset", "trained on", "p, corrected", "likelier by", "Self-Comparison")
+    columns = (
+        "sub-dataset",
+        "trained on",
+        "p, corrected",
+        "likelier by",
+        "Self-Comparison",
+        "extracted",
+    )
     _print_table(columns, rows)
     for entry in found["sub_datasets"].values():
         if entry["finding"] != "trained on" or len(found["sub_datasets"]) == 1:
             _console().print(entry["sentence"], markup=False)
+
+
+def _extracted(entry: Mapping[str, Any]) -> str:
+    """`3 of 60`: passages that the LM writes on word for word."""
+    read = entry["extraction"]["members"]
+    return f"{read['extractable']} of {read['passages']}" if read["passages"] else "-"
 
 
 def _p_value(value: float | None) -> str:

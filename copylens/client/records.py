@@ -92,6 +92,7 @@ class Registry:
             not say.
         interval: coverage of the shares' intervals.
         generation: whether its LM can generate text.
+        audit: sub-dataset -> what an audit of the LM said of it.
     """
 
     model: ModelIdentity
@@ -101,6 +102,7 @@ class Registry:
     sub_datasets: tuple[Rights, ...]
     lineage: dict[str, Any]
     smallest_p: float | None = None
+    audit: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 # Built once: that takes longer than a response.

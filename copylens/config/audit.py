@@ -48,6 +48,15 @@ class AuditConfig(Section):
         "evidence",
     )
     min_k: float = Field(default=0.2, gt=0, le=1, description="share of tokens in Min-K%")
+    extraction_samples: int = Field(
+        default=1000,
+        ge=1,
+        description="a continuation is extractable where one of so many drawn ones is the "
+        "passage's own, word for word,",
+    )
+    extraction_probability: float = Field(
+        default=0.5, gt=0, lt=1, description="with at least this probability"
+    )
     permutations: int = Field(default=9999, ge=199)
 
     @model_validator(mode="after")

@@ -92,6 +92,7 @@ def make_statement(
             "carried": log.carried,
         },
         "model": {**log.model, "scorer_sha256": version.scorer_sha256, "lineage": version.lineage},
+        "audit": {name: list(version.audit[name]) for name in names if name in version.audit},
         "limits": limits(log, names, version.held_out, split.kinds.count(UNCLEAR)),
     }
 

@@ -79,6 +79,16 @@ def with_basis(rights: Sequence[Rights], attachments: Attachments) -> tuple[Righ
     )
 
 
+def audit_sentences(attachments: Attachments) -> dict[str, tuple[str, ...]]:
+    """Sub-dataset -> what the audit says of it: training, then extraction; empty without one."""
+    found = attachments.get("audit", {}).get("sub_datasets", {})
+    return {
+        # Audits made before there was extraction say nothing of it.
+        name: (entry["sentence"], *(e["sentence"] for e in (entry.get("extraction"),) if e))
+        for name, entry in found.items()
+    }
+
+
 def _check_origin(
     name: str, uri: str, content: Mapping[str, Any], lineage: Mapping[str, Any]
 ) -> None:

@@ -218,6 +218,9 @@ class RegistryOut(Out):
     generation: bool = Field(description="whether the LM can generate: POST /v1/generate")
     sub_datasets: list[Rights]
     lineage: dict[str, Any]
+    audit: dict[str, list[str]] = Field(
+        description="what an audit of the LM said of sub-datasets; empty where none was made"
+    )
     policy: PolicyInfo
 
 

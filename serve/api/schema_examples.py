@@ -50,5 +50,6 @@ REGISTRY: dict[str, Any] = {
     "generation": True,
     "sub_datasets": [vars(_RIGHTS)],
     "lineage": {"corpus_manifest": "5d41402a", "copylens": "0.1.0"},
+    "audit": {},
     "policy": {"id": "b1946ac92492", "idle_rules": [], "problem": None},
 }

@@ -80,7 +80,8 @@ async function loadRegistry() {
   $("registry-count").textContent = counted(names.length, "registered sub-dataset", "registered sub-datasets");
   const item = (entry) => {
     const facts = [entry.holder, entry.license, shown(basisOf(entry))].join(" · ");
-    return el("li", {}, el("span", { class: "name" }, entry.sub_dataset), el("span", { class: "hint" }, facts));
+    const audited = (found.audit?.[entry.sub_dataset] ?? []).map((said) => el("span", { class: "hint" }, said));
+    return el("li", {}, el("span", { class: "name" }, entry.sub_dataset), el("span", { class: "hint" }, facts), ...audited);
   };
   $("registry-list").replaceChildren(...entries.map(item));
   $("registry-lm").textContent = lmFacts(found);

@@ -15,6 +15,7 @@ from ray.serve.handle import DeploymentHandle
 from copylens.corpus.quarantine import reason
 from copylens.errors import LevelError, TextError
 from copylens.records import Verdict
+from copylens.verdict.attachments import audit_sentences
 from serve.api.policy import ContentPolicy
 from serve.http.context import make_context
 from serve.http.middleware import AccessMiddleware
@@ -217,6 +218,7 @@ def registered_model(model: "Scorer") -> RegisteredModel:
         model.can_write,
         tuple(model.rights.values()),
         model.lineage,
+        audit_sentences(model.attachments),
     )
 
 

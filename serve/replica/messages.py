@@ -81,6 +81,7 @@ class RegisteredModel:
         smallest_p: the smallest level that a request may name.
         interval: coverage of the shares' intervals.
         writes: whether its LM can generate text; an encoder cannot.
+        audit: sub-dataset -> what an audit of the LM said of it; empty where there was none.
     """
 
     model: ModelIdentity
@@ -90,6 +91,7 @@ class RegisteredModel:
     writes: bool
     rights: tuple[Rights, ...]
     lineage: dict[str, Any]
+    audit: dict[str, tuple[str, ...]]
 
 
 class ScoringBackend(Protocol):

@@ -16,6 +16,12 @@ def entry(name: str, finding: str) -> dict[str, Any]:
         "gap": {"nats_per_token": 0.2, "standard_error": 0.02},
         "passages": {"members": 60, "non_members": 50},
         "tests": {test: {"p_value": p_value, "p_holm": p_value} for test in TESTS},
+        "extraction": {
+            "members": {"passages": 60, "extractable": 2},
+            "non_members": {"passages": 50, "extractable": 0},
+            "worst": [{"id": "1", "prefix": "so", "suffix": "on", "log_prob": -1.0, "samples": 2}],
+            "sentence": f"Of 60 passages of {name} 2 can be drawn.",
+        },
     }
 
 

@@ -24,6 +24,7 @@ RIGHTS = (
 )
 IDENTITY = ModelIdentity("copylens", "7", "tiny", None)
 SMALLEST_P = 0.004
+AUDIT = {"sea": ("Trained on sea: yes.", "Of 9 passages of sea 2 can be drawn word for word.")}
 
 
 def make_verdict(text: str = "A text.", p_value: float = 0.5, **shares: float) -> Verdict:
@@ -95,7 +96,7 @@ class FakeBackend:
         if not self.ready:
             raise RequestError(503, "not_ready", "no model is loaded yet", retry_after_s=10)
         lineage = {"copylens": "0.1.0", "probe": "/home/alice/lms/tiny", "probe_license": "MIT"}
-        return RegisteredModel(IDENTITY, 0.05, SMALLEST_P, 0.9, True, RIGHTS, lineage)
+        return RegisteredModel(IDENTITY, 0.05, SMALLEST_P, 0.9, True, RIGHTS, lineage, AUDIT)
 
 
 def make_app(

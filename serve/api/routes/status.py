@@ -60,6 +60,7 @@ async def registry(context: Ctx) -> JSONResponse:
         "generation": found.writes and context.generation is not None,
         "sub_datasets": [asdict(item) for item in found.rights],
         "lineage": public_lineage(found.lineage),
+        "audit": found.audit,
         "policy": _policy(context, found.rights),
     }
     return JSONResponse(body)

@@ -7,7 +7,7 @@ import pytest
 
 from serve.http.errors import RequestError
 from serve.http.middleware import SECURITY_HEADERS
-from tests.serve.fakes import FakeBackend, error_of, make_client, make_verdict
+from tests.serve.fakes import AUDIT, FakeBackend, error_of, make_client, make_verdict
 
 ASK = "/v1/attribute"
 
@@ -230,6 +230,7 @@ def test_the_registry_lists_rights_lineage_and_rules_that_never_apply(tmp_path):
         "no path goes out"
     )
     assert (body["interval"], body["generation"]) == (0.9, False)
+    assert body["audit"] == {name: list(said) for name, said in AUDIT.items()}
     assert body["policy"]["idle_rules"] == ["typo"]
 
 

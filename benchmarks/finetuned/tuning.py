@@ -43,7 +43,7 @@ def fine_tuned(folder: Path, texts: Sequence[str], recipe: Recipe, tell: Told) -
     loss = _Training(model, _rows(lm, texts, recipe), recipe, where / "training.pt").run(tell)
     model.save_pretrained(where)
     mark(weights, key, {"passages": len(texts), "final_loss": loss})
-    (where / "training.pt").unlink()
+    (where / "training.pt").unlink(missing_ok=True)
     return where
 
 

@@ -41,11 +41,6 @@ class CorpusConfig(Section):
     max_passages: int | None = Field(
         default=None, ge=1, description="at most so many passages per sub-dataset, evenly spread"
     )
-    max_ood_passages: int | None = Field(
-        default=None,
-        ge=1,
-        description="the same of each unregistered sub-dataset; null = as max_passages",
-    )
     val_fraction: float = Field(default=0.12, gt=0, lt=0.5, description="share of split groups")
     test_fraction: float = Field(default=0.20, gt=0, lt=0.5, description="share of split groups")
     near_duplicate: float = Field(

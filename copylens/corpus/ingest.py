@@ -37,10 +37,7 @@ def ingest_corpus(config: RunConfig) -> Manifest:
     names = _registered_names(intake.passages)
 
     distinct = drop_exact(intake.passages)
-    limits = config.corpus
-    limited = limit_passages(
-        distinct, limits.max_passages, config.seed, ood_limit=limits.max_ood_passages
-    )
+    limited = limit_passages(distinct, config.corpus.max_passages, config.seed)
     unsplit = drop_near(limited, config.corpus.near_duplicate)
     passages = split_passages(unsplit, config.corpus, config.seed)
     require_splits(passages, names)

@@ -17,8 +17,7 @@ class Counts:
     """Counts of rows and passages by outcome.
 
     Rows: read = kept + quarantined + duplicate. A row is a duplicate when all its passages are.
-    Passages: cut = passages + duplicate + over_limit (left out by `corpus.max_passages` or
-    `max_ood_passages`).
+    Passages: cut = passages + duplicate + over_limit (left out by `corpus.max_passages`).
     """
 
     rows_read: int

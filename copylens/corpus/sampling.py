@@ -49,28 +49,19 @@ def in_turn(items: Iterable[T], key: Callable[[T], Hashable]) -> list[T]:
 
 
 def limit_passages(
-    passages: Sequence[UnsplitPassage],
-    limit: int | None,
-    seed: int,
-    *,
-    ood_limit: int | None = None,
+    passages: Sequence[UnsplitPassage], limit: int | None, seed: int
 ) -> list[UnsplitPassage]:
     """At most `limit` passages of each sub-dataset; the order stays.
 
     Own splits keep their proportions (each at least one passage), and inside a split the groups
     give alike, each from all over its length.
-
-    Args:
-        ood_limit: of an unregistered sub-dataset; None: as of the others.
     """
+    if limit is None:
+        return list(passages)
     kept: set[str] = set()
-    for (kind, _), members in grouped(passages, lambda d: (d.kind, d.sub_dataset)).items():
-        most = limit if kind != "ood" or ood_limit is None else ood_limit
-        if most is None:
-            kept.update(passage.id for passage in members)
-            continue
+    for members in grouped(passages, lambda d: (d.kind, d.sub_dataset)).values():
         strata = grouped(members, lambda d: str(d.split or ""))
-        quotas = _proportional({name: len(rows) for name, rows in strata.items()}, most)
+        quotas = _proportional({name: len(rows) for name, rows in strata.items()}, limit)
         for name, quota in quotas.items():
             kept.update(passage.id for passage in _spread(strata[name], quota, seed))
     return [passage for passage in passages if passage.id in kept]

@@ -166,14 +166,3 @@ def test_a_limit_holds_for_each_sub_dataset() -> None:
     unsplit = unsplit_of("x", [9]) + unsplit_of("y", [3]) + unsplit_of("o", [9], kind="ood")
     held = Counter(d.sub_dataset for d in limit_passages(unsplit, 5, 0))
     assert held == {"x": 5, "y": 3, "o": 5}
-
-
-@pytest.mark.parametrize(
-    ("limit", "kept"), [(5, {"x": 5, "y": 3, "o": 2}), (None, {"x": 9, "y": 3, "o": 2})]
-)
-def test_unregistered_sub_datasets_may_have_a_limit_of_their_own(
-    limit: int | None, kept: dict[str, int]
-) -> None:
-    unsplit = unsplit_of("x", [9]) + unsplit_of("y", [3]) + unsplit_of("o", [9], kind="ood")
-    held = Counter(d.sub_dataset for d in limit_passages(unsplit, limit, 0, ood_limit=2))
-    assert held == kept

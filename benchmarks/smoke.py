@@ -41,6 +41,7 @@ SMALLEST: dict[str, str] = {
     "benchmarks.fuzz": "{run}/model --examples 1 --bodies 5",
     "benchmarks.live": "{run} --passages 4 --prompts 1 --tokens 16 --rounds 1 --every 8",
     "benchmarks.verdict.fine_tuning": "{run} --passages 12 --epochs 1",
+    "benchmarks.verdict.lm_size": "{run} {shared}/models/neox-2.5m-all --train 12 --test 12",
     "benchmarks.finetuned": "{folder}/finetuned --small --model {shared}/models/neox-2.5m-all",
     # Each part starts a service, which takes most of its time.
     "benchmarks.serve": "{run} --smallest --parts latency,kills",

@@ -21,15 +21,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.embed import tell
-from copylens.attributor.attention.dataset import StateSet, plain_batch, state_set
-from copylens.attributor.attention.fit import fit_reader
+from benchmarks.verdict.lm_reading import AttentionChannel, labels_of, some_passages
 from copylens.config.load import load_config
-from copylens.config.schema import ProbeConfig, RunConfig
-from copylens.corpus import load_manifest, read_split
-from copylens.evaluation.studies.inputs import spread
+from copylens.config.schema import ProbeConfig
+from copylens.corpus import load_manifest
 from copylens.probe.lm import LanguageModel, load_language_model, torch_dtype
-from copylens.probe.probe import Probe
-from copylens.records import IntArray, Passage, SplitName
+from copylens.records import IntArray
 from copylens.store import storage
 
 BATCH = 16
@@ -45,57 +42,21 @@ def main() -> None:
     asked = _arguments()
     config = load_config(storage.join(asked.run, "config.yaml"), [f"output={asked.run}"])
     names = load_manifest(config.output).sub_datasets
-    train, test = (_some(config, split, asked) for split in ("train", "test"))
-    labels = [np.array([names.index(p.sub_dataset) for p in part]) for part in (train, test)]
-    texts = [[passage.text for passage in part] for part in (train, test)]
+    train, test = (some_passages(config, split, asked.passages) for split in ("train", "test"))
+    truth = labels_of(config, test)
     start = time.process_time()
-    reader = _States(config, texts[0], labels[0], [p.split_group for p in train], len(names))
+    channel = AttentionChannel(config, train)
     by_states = time.process_time() - start
-    figures = {"accuracy_states": float((reader.answers(texts[1]) == labels[1]).mean())}
+    figures = {"accuracy_states": float((channel.answers(test) == truth).mean())}
     tell({"states_cpu_seconds": by_states, "train": len(train), "test": len(test)} | figures)
     model = asked.model or config.probe.model
     start = time.process_time()
     tuned = FineTuned(ProbeConfig(model=model, dtype="float32", max_tokens=asked.tokens), names)
-    tuned.fit(texts[0], labels[0], asked.epochs, config.seed)
+    tuned.fit([p.text for p in train], labels_of(config, train), asked.epochs, config.seed)
     took = time.process_time() - start
-    figures["accuracy_fine_tuned"] = float((tuned.answers(texts[1]) == labels[1]).mean())
+    figures["accuracy_fine_tuned"] = float((tuned.answers([p.text for p in test]) == truth).mean())
     figures["fine_tuning_vs_states"] = took / by_states
     print(json.dumps({name: round(value, 4) for name, value in sorted(figures.items())}))
-
-
-def _some(config: RunConfig, split: SplitName, asked: argparse.Namespace) -> list[Passage]:
-    """Passages of a split, in turn from every sub-dataset and split group."""
-    passages = read_split(config.output, split)
-    kinds, groups = [p.sub_dataset for p in passages], [p.split_group for p in passages]
-    return [passages[int(i)] for i in spread(kinds, groups, asked.passages, config.seed)]
-
-
-class _States:
-    """The attention channel on its own."""
-
-    def __init__(
-        self, config: RunConfig, texts: Sequence[str], labels: IntArray, groups: list[str], K: int
-    ):
-        self._probe, self._classes = Probe(config.probe), K
-        _, numbers = np.unique(groups, return_inverse=True)
-        train = self._read(texts, labels, numbers)
-        nothing = StateSet((), np.zeros(0, np.int64))
-        self._reader, _ = fit_reader(train, nothing, K, config.attributor, config.seed)
-
-    def _read(self, texts: Sequence[str], labels: IntArray, groups: IntArray | None) -> StateSet:
-        states = self._probe.states(texts)
-        return state_set([item.values for item in states], labels, groups)
-
-    @torch.inference_mode()
-    def answers(self, texts: Sequence[str]) -> IntArray:
-        """[N] the sub-dataset of each text."""
-        read = self._read(texts, np.zeros(len(texts), np.int64), None)
-        found = []
-        for start in range(0, len(texts), BATCH):
-            index = range(start, min(start + BATCH, len(texts)))
-            batch = plain_batch(read, index, self._classes)
-            found.append(self._reader(batch.values, batch.lengths).text.argmax(dim=1))
-        return np.asarray(torch.cat(found))
 
 
 class FineTuned(nn.Module):

@@ -270,6 +270,22 @@ def test_the_audit_stands_in_words_and_figures_or_is_said_to_be_missing() -> Non
     assert insert_audit("<p>an older report</p>", None) == "<p>an older report</p>"
 
 
+def test_the_passages_that_the_lm_writes_on_are_shown_where_any_come_out() -> None:
+    none = render_report(report_with_figures(), _figures())
+    found = audit({"sea": "trained on", "law": "no evidence"}, "c0ffee")
+    sea, law = (found["sub_datasets"][name]["extraction"] for name in ("sea", "law"))
+    sea["worst"] = [{"id": "1", "prefix": "a <b>", "suffix": "c", "log_prob": -7, "samples": 1234}]
+    law["worst"] = [{"id": "2", "prefix": "rare", "suffix": "d", "log_prob": -900, "samples": None}]
+    page = insert_audit(none, found)
+    assert sea["sentence"] in page and law["sentence"] in page
+    assert "1,234" in page and "a &lt;b&gt;" in page and "rare" not in page
+    sea["worst"] = []
+    assert "less than a trillion continuations" in insert_audit(none, found)
+    for entry in found["sub_datasets"].values():
+        del entry["extraction"]  # an audit made before there was any
+    assert "word for word" not in insert_audit(none, found)
+
+
 def test_a_row_of_strangers_says_what_training_was_given_of_them():
     ood = empty_report()["ood"]
     part = {"auroc": 0.7, "fpr95": 0.5, "power": 0.1, "n": 9}

@@ -1,6 +1,6 @@
 """`python -m benchmarks.finetuned [FOLDER]`: does CopyLens know what a real LM was fine-tuned on?
 
-SmolLM2 is fine-tuned with LoRA on half of the passages of one sub-dataset, once for each of eight;
+SmolLM2 is fine-tuned with LoRA on seven tenths of one sub-dataset, once for each of eight;
 then each of these LMs, and the untuned one, is audited, writes on the same openings, and its texts
 are judged with its own states. Everything is kept in FOLDER: a call that was stopped goes on from
 there. Prose comes from $COPYLENS_SHARED where it is there; else all sub-datasets are installed

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.finetuned.writing import Query
 from benchmarks.retraining.datamodel import Retraining
 from benchmarks.retraining.judgement import judged
 from benchmarks.retraining.nearness import bm25, nearest_sums
+from benchmarks.retraining.queries import Query
 from copylens.records import FloatArray, Passage
 
 _NEIGHBOURS = 100

@@ -51,12 +51,12 @@ def named(scorer: Scorer, texts: Sequence[str]) -> Named:
     kept = [n for n, text in enumerate(texts) if text.strip()]
     asked = [texts[n] for n in kept]
     states = scorer.reader.states(asked)
-    channels = scorer.model.attributor.channels.scores(asked, states)
+    scores = scorer.score(asked, states)
     shares = np.zeros((len(texts), len(names)))
-    shares[kept] = scorer.score(asked, states).shares
+    shares[kept] = scores.shares
     first = {way: [""] * len(texts) for way in WAYS}
-    for way, scores in {"shares": shares[kept], **channels.text}.items():
-        for n, name in zip(kept, names[scores.argmax(axis=1)]):
+    for way, each in {"shares": scores.shares, **scores.channels.text}.items():
+        for n, name in zip(kept, names[each.argmax(axis=1)]):
             first[way][n] = str(name)
     return Named(first, shares)
 
@@ -94,11 +94,10 @@ def audited(config: RunConfig, own: str | None, often: frozenset[str]) -> Audite
     for task in plan_readings(config, items):
         mine, tokens = items[task.sub_dataset], load_reading(task).tokens
         for suffix in suffixes(mine, tokens):
-            drawn = suffix.samples(config.audit.extraction_probability)
             if suffix.passage.text in often and task.sub_dataset == own:
-                extractable.append(drawn <= config.audit.extraction_samples)
+                extractable.append(suffix.extractable(config.audit))
             elif suffix.passage.kind == "non-member" or task.sub_dataset != own:
-                unread.append(drawn <= config.audit.extraction_samples)
+                unread.append(suffix.extractable(config.audit))
         if task.sub_dataset == own:
             each = np.array([-float(item.log_probs.mean()) for item in tokens])
             read = np.array([item.kind == "member" for item in mine])

@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from benchmarks.finetuned.plan import Plan, Recipe, run_config
 from benchmarks.finetuned.tuning import fine_tuned
-from benchmarks.finetuned.writing import Query, Writer, drawn
+from benchmarks.finetuned.writing import Writer
+from benchmarks.retraining.queries import Query, drawn
 from copylens.audit.passages import AuditPassage, audit_passages
 from copylens.config.schema import RunConfig
 from copylens.corpus import ingest_corpus, load_manifest, read_split

@@ -7,37 +7,14 @@ from pathlib import Path
 import torch
 
 from benchmarks.finetuned.plan import Plan
+from benchmarks.retraining.queries import Query
 from copylens.audit.token_scores import token_scores
 from copylens.config.schema import ProbeConfig, fingerprint
-from copylens.corpus.sampling import shuffle_key
 from copylens.evaluation.studies.lm_outputs import write
 from copylens.probe.chunks import tokenize
 from copylens.probe.lm import LanguageModel, load_language_model
 from copylens.records import Passage
 from copylens.store import storage
-
-
-@dataclass(frozen=True)
-class Query:
-    """A text of which every LM is asked, and where it is from.
-
-    Attributes:
-        kind: `held-out` or `written`.
-        sub_dataset, group: of a held-out passage, or of the opening that was written on.
-    """
-
-    text: str
-    sub_dataset: str
-    group: str
-    kind: str
-
-
-def drawn(passages: Sequence[Passage], each: int, seed: int, skip: int = 0) -> list[Passage]:
-    """So many passages of each sub-dataset, in the order of a hash of their ids."""
-    by_name: dict[str, list[Passage]] = {}
-    for passage in sorted(passages, key=lambda p: (p.sub_dataset, shuffle_key(seed, p.id))):
-        by_name.setdefault(passage.sub_dataset, []).append(passage)
-    return [p for mine in by_name.values() for p in mine[skip : skip + each]]
 
 
 @dataclass(frozen=True)

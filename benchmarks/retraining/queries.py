@@ -26,7 +26,7 @@ class Query:
     Attributes:
         text: no longer than what an LM reads at once.
         sub_dataset, group: where it is from; of a generated text, where its prompt is from.
-        kind: `val`, `test` or `generated`.
+        kind: `val`, `test` or `generated`; `held-out` or `written` where LMs are fine-tuned.
     """
 
     text: str
@@ -41,7 +41,7 @@ def held_out(
     """The beginnings of so many passages of each sub-dataset, drawn at random."""
     return [
         Query(_beginning(p.text, tokenizer, context), p.sub_dataset, p.split_group, kind)
-        for p in _drawn(passages, each, seed)
+        for p in drawn(passages, each, seed)
     ]
 
 
@@ -57,7 +57,7 @@ def generated(
 
     Sampled from the whole vocabulary, without an end before the context is full.
     """
-    prompts = _drawn(passages, each, seed)
+    prompts = drawn(passages, each, seed)
     ids = [tokenizer(END + p.text)["input_ids"][:_PROMPT_TOKENS] for p in prompts]
     torch.manual_seed(seed)
     written = model.generate(
@@ -110,11 +110,12 @@ def padded(
         yield ids, kept
 
 
-def _drawn(passages: Sequence[Passage], each: int, seed: int) -> list[Passage]:
-    """So many of each sub-dataset, in the order of a hash of their ids."""
+def drawn(passages: Sequence[Passage], each: int, seed: int, skip: int = 0) -> list[Passage]:
+    """So many of each sub-dataset, in the order of a hash of their ids, behind those skipped."""
     order = sorted(passages, key=lambda p: (p.sub_dataset, shuffle_key(seed, p.id)))
     names = np.array([p.sub_dataset for p in order])
-    return [order[i] for name in sorted(set(names)) for i in np.flatnonzero(names == name)[:each]]
+    chosen = [np.flatnonzero(names == name)[skip : skip + each] for name in sorted(set(names))]
+    return [order[i] for index in chosen for i in index]
 
 
 def _beginning(text: str, tokenizer: Any, context: int) -> str:

@@ -52,6 +52,10 @@ class Suffix:
         rarity = -np.log1p(-self.probability)
         return float(np.ceil(-np.log1p(-p) / rarity)) if rarity > 0 else float("inf")
 
+    def extractable(self, config: AuditConfig) -> bool:
+        """Whether so few continuations as the settings say contain it surely enough."""
+        return self.samples(config.extraction_probability) <= config.extraction_samples
+
 
 def suffixes(items: Sequence[AuditPassage], tokens: Sequence[TokenScores]) -> list[Suffix]:
     """Of every passage that has `PREFIX` + `SUFFIX` tokens; shorter ones are left out."""
@@ -78,11 +82,7 @@ def extraction(
     sides = {}
     for side, kind in (("members", "member"), ("non_members", "non-member")):
         mine = [item for item in found if item.passage.kind == kind]
-        extractable = [
-            item
-            for item in mine
-            if item.samples(config.extraction_probability) <= config.extraction_samples
-        ]
+        extractable = [item for item in mine if item.extractable(config)]
         sides[side] = {"passages": len(mine), "extractable": len(extractable)}
     members = [item for item in found if item.passage.kind == "member"]
     worst = sorted(members, key=lambda item: (-item.log_prob, item.passage.id))[:_WORST]

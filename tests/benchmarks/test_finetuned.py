@@ -12,7 +12,7 @@ from benchmarks.finetuned import tuning
 from benchmarks.finetuned.cause import group_lds
 from benchmarks.finetuned.plan import CODE, PROSE, Recipe, write_corpus
 from benchmarks.finetuned.tuning import fine_tuned, schedule
-from benchmarks.finetuned.writing import Query, drawn
+from benchmarks.retraining.queries import Query, drawn
 from benchmarks.support.workload import TINY_LM, save_lm, standard_library
 from copylens.errors import CorpusError
 from copylens.records import Passage

@@ -4,6 +4,7 @@ A module with a hook takes torch's slower call path every time. Beside a small L
 token by token the hooks of a probe took 2 % of its time.
 """
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,6 +12,10 @@ from torch import nn
 
 Before = Callable[[tuple[Any, ...], Mapping[str, Any]], None]
 After = Callable[[Any], None]
+
+# Several threads generate with one LM: without it, one could restore `forward` while another adds
+# its observer to what is being taken away.
+_changing = threading.Lock()
 
 
 class _ObservedForward:
@@ -34,7 +39,7 @@ class _ObservedForward:
 
     def restore_if_unused(self) -> None:
         """Puts the original `forward` back once there is no observer left."""
-        if self.before or self.after:
+        if self.before or self.after or vars(self._module).get("forward") is not self:
             return
         if self._own is None:
             del self._module.forward
@@ -48,22 +53,24 @@ def listen(
     """Calls `before` with a module's arguments and `after` with its output, at every call.
 
     Returns:
-        A function that ends the observation. A module may have several observers, which may end
-        in any order.
+        A function that ends the observation. A module may have several observers, which may begin
+        and end in any order and in any thread.
     """
-    observed = vars(module).get("forward")
-    if not isinstance(observed, _ObservedForward):
-        observed = _ObservedForward(module)
-        module.forward = observed
     key = object()
-    if before is not None:
-        observed.before[key] = before
-    if after is not None:
-        observed.after[key] = after
+    with _changing:
+        observed = vars(module).get("forward")
+        if not isinstance(observed, _ObservedForward):
+            observed = _ObservedForward(module)
+            module.forward = observed
+        if before is not None:
+            observed.before[key] = before
+        if after is not None:
+            observed.after[key] = after
 
     def end() -> None:
-        observed.before.pop(key, None)
-        observed.after.pop(key, None)
-        observed.restore_if_unused()
+        with _changing:
+            observed.before.pop(key, None)
+            observed.after.pop(key, None)
+            observed.restore_if_unused()
 
     return end

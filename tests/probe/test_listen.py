@@ -1,7 +1,10 @@
 """Listeners of a module: what they hear, and that nothing is left of them."""
 
 import inspect
+import sys
+import threading
 
+import pytest
 import torch
 from torch import nn
 
@@ -47,3 +50,35 @@ def test_a_forward_that_was_replaced_before_comes_back():
     assert module(torch.zeros(1)) == 1
     end()
     assert module.forward is replaced
+
+
+@pytest.fixture
+def _threads_take_turns_often():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("_threads_take_turns_often")
+def test_threads_that_begin_and_end_at_any_time_hear_every_call_of_their_own():
+    module, lost, faults = Scale(), [], []
+
+    def observe():
+        try:
+            for number in range(2000):
+                heard = []
+                end = listen(module, after=heard.append)
+                module(number)
+                end()
+                lost.extend([] if 2 * number in heard else [number])
+        except Exception as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=observe) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (faults, lost) == ([], [])
+    assert "forward" not in vars(module)

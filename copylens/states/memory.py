@@ -1,4 +1,4 @@
-"""Memory that is free is given back, so that a long job needs no more than a short one."""
+"""How workers that hold an LM allocate memory, and give it back."""
 
 import contextlib
 import ctypes
@@ -24,3 +24,14 @@ def bound_caches() -> None:
     To be called before the first tensor is computed with; a value from outside holds.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "32")
+
+
+def share_one_heap() -> None:
+    """Has processes that are started from here on use one heap for all their threads.
+
+    Ray calls an actor of Ray Data in a thread that is not the first. The C library gives such a
+    thread a heap of its own, out of 64 MiB parts: an LM's tensors make it map and unmap them all
+    the time, which costs a fifth of the worker's CPU time (measured, benchmarks/embed.py). A value
+    from outside holds.
+    """
+    os.environ.setdefault("MALLOC_ARENA_MAX", "1")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from copylens.config.schema import RunConfig
 from copylens.errors import CopyLensError
 from copylens.progress import native_stderr_closed
+from copylens.states.memory import share_one_heap
 
 
 @contextmanager
@@ -28,6 +29,7 @@ def ray_session(config: RunConfig) -> Iterator[None]:
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # By default the workers of a local Ray (niceness 15) run only when nothing else wants to.
     os.environ.setdefault("RAY_worker_niceness", "0")
+    share_one_heap()
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
     with native_stderr_closed(), _sigterm_handler_kept():
         if os.environ.get("RAY_ADDRESS"):

@@ -84,10 +84,12 @@ def _ray(args: ServeArgs, metrics_port: int | None) -> Iterator[None]:
     import ray
 
     from copylens.progress import native_stderr_closed
+    from copylens.states.memory import share_one_heap
 
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     # By default replicas (niceness 15) run only when nothing else on the machine wants to.
     os.environ.setdefault("RAY_worker_niceness", "0")
+    share_one_heap()
     with native_stderr_closed():
         ray.init(
             address="local",

@@ -235,6 +235,8 @@ async function write(prompt, maxTokens) {
     if (problem.status === 404) withoutWriting();
     if (!signal.aborted) throw problem;
   } finally {
+    // Stopped before the first token: what still stands there is of another text.
+    if (!live && signal.aborted) live = new Live(rights, palette, alpha);
     live?.end(signal.aborted);
     busy($("write"), "Write", false);
     // A disabled button would drop the focus at the top of the page.

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -110,6 +111,17 @@ def test_the_two_bases_are_never_added_up(tmp_path: Path) -> None:
     by_basis = made["totals"]["paid_by_basis"]
     assert sum(map(Decimal, by_basis.values())) == Decimal(made["totals"]["paid"])
     assert "owed, trained on" in as_html(made) and "owed, resemblance" in as_html(made)
+
+
+def test_what_an_audit_found_is_an_appendix(tmp_path: Path) -> None:
+    log = read_log(str(a_log(tmp_path)))
+    said = {"s2": ("The LM was trained on <s2>.", "Of 40 passages 3 can be drawn.")}
+    made = make_statement(log, replace(VERSION, audit=said), Terms("10", "EUR"))
+    assert made["audit"] == {"s2": list(said["s2"])}
+    appendix = as_html(made).partition("Appendix")[2]
+    assert "<dt>s2</dt>" in appendix and "<dt>s1</dt>" not in appendix
+    assert "trained on &lt;s2&gt;. Of 40 passages 3 can be drawn." in appendix
+    assert "Appendix" not in as_html(make_statement(log, VERSION, Terms("10", "EUR")))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ RIGHTS = {
 }
 # What an audit found the LM to be trained on.
 TRAINED = ("harbour-press-novels", "networkx")
+AUDITED = ["The LM was trained on it: p 0.001.", "Of 40 passages 3 can be drawn word for word."]
 # A stretch belongs to whom most of these words come from.
 WORDS = {
     "harbour-press-novels": ("captain", "sea", "said", "wife", "Bennet", "daughters"),
@@ -113,7 +114,8 @@ class Behaviour:
     key: str | None = None
     writes: bool = True
     error: tuple[int, Any] | None = None
-    pause: float = 0.0
+    before: float = 0.0  # seconds to the first token ...
+    pause: float = 0.0  # ... and from token to token
     verdict: dict[str, Any] = field(default_factory=dict)
 
 
@@ -159,7 +161,14 @@ def build() -> tuple[FastAPI, Behaviour]:
             "probe_license": "Apache-2.0",
             "probe_layers": "2 of 6",
         }
-        return {"model": model, **levels, "sub_datasets": entries, "lineage": lineage}
+        audit = {name: AUDITED for name in TRAINED[:1]}
+        return {
+            "model": model,
+            **levels,
+            "sub_datasets": entries,
+            "audit": audit,
+            "lineage": lineage,
+        }
 
     @app.post("/v1/attribute")
     async def attribute(request: Request):
@@ -176,20 +185,21 @@ def build() -> tuple[FastAPI, Behaviour]:
     @app.post("/v1/generate")
     async def generate(request: Request) -> StreamingResponse:
         body = await request.json()
-        events = written(body["prompt"], behaviour.pause)
+        events = written(body["prompt"], behaviour)
         return StreamingResponse(events, media_type="text/event-stream")
 
     return app, behaviour
 
 
-async def written(prompt: str, pause: float) -> AsyncIterator[str]:
+async def written(prompt: str, behaviour: Behaviour) -> AsyncIterator[str]:
     """A prompt with `block` is stopped, one with `fail` breaks off."""
     text, tokens = "", WRITTEN.split(" ")
     yield ": open\r\n\r\n"
+    await asyncio.sleep(behaviour.before)
     for count, token in enumerate(tokens, 1):
         text += f"{token} "
         yield event("token", {"text": f"{token} "})
-        await asyncio.sleep(pause)
+        await asyncio.sleep(behaviour.pause)
         if count % 16:
             continue
         now = judged(text)

@@ -179,6 +179,13 @@ def test_the_lm_breaks_off_or_is_stopped(visit, behaviour):
     finished(page)
     assert page.locator("#decision").inner_text() == "Stopped"
     assert page.locator("#error").is_hidden()
+    behaviour.before = 60.0
+    write(page, "Go on")
+    # What it wrote before stands there until the first token comes, and no longer.
+    page.locator("#stop").click()
+    finished(page)
+    assert page.locator("#decision").inner_text() == "Nothing was written"
+    assert page.locator("#passage").evaluate("box => box.textContent") == ""
     page.get_by_role("tab", name="Judge a text").click()
     judge(page, MIXED)
     assert page.locator("#flags").is_hidden()

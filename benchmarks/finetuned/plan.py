@@ -53,10 +53,11 @@ class Plan:
     """The whole check.
 
     Attributes:
-        sub_datasets: one LM is fine-tuned on each.
+        corpus_passages: of each sub-dataset; one LM is fine-tuned on each.
         openings: texts that every LM writes on, per sub-dataset.
         opening_tokens, new_tokens: of an opening, and of what is written.
         queries: held-out passages per sub-dataset of which every LM's loss is measured.
+        audited: passages of each sub-dataset, read and not read, that an audit reads.
     """
 
     recipe: Recipe = Recipe()
@@ -65,6 +66,7 @@ class Plan:
     opening_tokens: int = 4
     new_tokens: int = 120
     queries: int = 12
+    audited: int = 40
 
 
 def write_corpus(folder: Path, shared: Path, lms: int) -> tuple[str, ...]:
@@ -113,7 +115,7 @@ def run_config(plan: Plan, sources: Sequence[str], output: Path, adapter: Path |
                 "model": recipe.model,
                 "adapter": str(adapter) if adapter else None,
             },
-            "audit": {"unread_buckets": list(UNREAD_BUCKETS), "passages": recipe.passages},
+            "audit": {"unread_buckets": list(UNREAD_BUCKETS), "passages": plan.audited},
             "evaluation": {"encoder": None},
             "tracking": {"uri": f"sqlite:///{output.parent / 'mlflow.db'}"},
         }

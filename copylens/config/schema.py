@@ -30,8 +30,8 @@ class CorpusConfig(Section):
     )
     ood_paths: tuple[str, ...] = Field(
         default=(),
-        description="texts known to draw on nothing registered: a part chooses the detector's "
-        "weights, the other measures it",
+        description="texts known to draw on nothing registered: a part teaches and "
+        "calibrates the detector, the other measures it",
     )
     background_paths: tuple[str, ...] = Field(
         default=(), description="texts owned by nobody registered (may train the detector)"
@@ -88,7 +88,7 @@ class ProbeConfig(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto",
         description="precision of the forward pass; auto: bfloat16 where the processor or GPU has "
-        "it in hardware, else float32. States are stored as fp16",
+        "it in hardware, else float32. States are stored in one byte a feature",
     )
     module_pattern: str | None = Field(
         default=None,
@@ -127,7 +127,7 @@ class AttributorConfig(Section):
 class ChannelsConfig(Section):
     """What a verdict's shares are read from."""
 
-    attention: bool = Field(default=True, description="the LSTM over the LM's attention states")
+    attention: bool = Field(default=True, description="the reader of the LM's attention states")
     lexical: bool = Field(default=True, description="words and characters; needs no LM")
 
     @model_validator(mode="after")

@@ -50,12 +50,14 @@ def require_absolute(config: RunConfig) -> None:
     for key, path in _paths(config):
         require_absolute_path(key, path)
     for key, model in (
-        ("probe.model", config.probe.model or ""),
+        ("probe.model", config.probe.model),
+        ("probe.adapter", config.probe.adapter),
         ("evaluation.control_model", config.evaluation.control_model),
+        ("evaluation.encoder", config.evaluation.encoder),
         ("audit.reference", config.audit.reference),
     ):
-        # What is no folder here is the id of a model on the hub.
-        if model.startswith((".", "~")) or (model and Path(model).is_dir()):
+        # What does not lie here is the id of a model on the hub.
+        if model and (model.startswith((".", "~")) or Path(model).exists()):
             require_absolute_path(key, model)
 
 

@@ -132,7 +132,7 @@ class AttributeRequest(BaseModel):
     )
     alpha: Level | None = Field(
         default=None,
-        description="false-alarm level of `decision`; default: the model's; at least the "
+        description="false-alarm level of `decision`; default: the model's; above the "
         "`smallest_p` of /v1/registry. It tells `unregistered` from `abstain`; the policy is not "
         "affected by it.",
     )
@@ -213,7 +213,7 @@ class RegistryOut(Out):
 
     model: ModelIdentity
     alpha: float = Field(description="false-alarm level where a request has none")
-    smallest_p: float = Field(description="the smallest level that a request may name")
+    smallest_p: float = Field(description="a request's level must be above it")
     interval: float = Field(description="coverage of the interval [low, high] of a share")
     generation: bool = Field(description="whether the LM can generate: POST /v1/generate")
     sub_datasets: list[Rights]

@@ -77,7 +77,7 @@ class MonitorOptions(StrictBody):
         default=2, description="verdicts in a row that raise a flag"
     )
     alpha: Level | None = Field(
-        default=None, description="false-alarm level; at least the `smallest_p` of /v1/registry"
+        default=None, description="false-alarm level; above the `smallest_p` of /v1/registry"
     )
     block: BlockRule | None = Field(default=None, description="null = the service's policy only")
 

@@ -99,6 +99,9 @@ def test_what_copylens_submit_sends_is_the_code_and_the_config_as_read_here(tmp_
         ("corpus.background_paths", ["../a.jsonl"]),
         ("probe.model", "./lm"),
         ("probe.model", "here"),
+        ("probe.model", "here.gguf"),
+        ("probe.adapter", "here"),
+        ("evaluation.encoder", "here"),
         ("evaluation.control_model", "~/lm"),
         ("tracking.uri", "sqlite:///copylens.db"),
     ],
@@ -106,6 +109,7 @@ def test_what_copylens_submit_sends_is_the_code_and_the_config_as_read_here(tmp_
 def test_a_relative_path_is_refused_in_a_job_only(key, value, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "here").mkdir()
+    (tmp_path / "here.gguf").touch()
     path = value[-1] if isinstance(value, list) else value
     (tmp_path / "c.yaml").write_text(build_config(ABSOLUTE).to_yaml())
     overrides = [f"{key}={json.dumps(value)}", "evaluation.never_trained=[a]"]

@@ -161,7 +161,7 @@ def build() -> tuple[FastAPI, Behaviour]:
             "probe_license": "Apache-2.0",
             "probe_layers": "2 of 6",
         }
-        audit = {name: AUDITED for name in TRAINED[:1]}
+        audit = dict.fromkeys(TRAINED[:1], AUDITED)
         return {
             "model": model,
             **levels,

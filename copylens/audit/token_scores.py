@@ -15,8 +15,8 @@ from copylens.probe.probe import OnPass, PassRead, ignore_pass
 from copylens.records import FloatArray, IntArray
 
 _FLOOR = -1e4
-# Logits computed at once: many, so that the vocabulary's weights are read seldom; and of these, as
-# many at once are worked on as stay in a core's cache. Either halves its part of the time (measured).
+# Logits computed at once: many, so that the vocabulary's weights are read seldom. Of these, as many
+# at once are worked on as stay in a core's cache. Either halves its part of the time (measured).
 _LOGITS, _CACHED = 2**23, 2**20
 
 

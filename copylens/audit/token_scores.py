@@ -86,8 +86,8 @@ def _moments(lm: LanguageModel, ids: Tensor, mask: Tensor, head: nn.Module) -> F
     rows, few = (max(16, logits // size) for logits in (_LOGITS, _CACHED))
     found = [
         prediction_moments(logits, wanted)
-        for some, aims in zip(context.split(rows), target.split(rows))
-        for logits, wanted in zip(head(some).split(few), aims.split(few))
+        for some, aims in zip(torch.split(context, rows), torch.split(target, rows))
+        for logits, wanted in zip(torch.split(head(some), few), torch.split(aims, few))
     ]
     moments = torch.cat([hidden.new_zeros(0, 3, dtype=torch.float32), *found]).cpu().numpy()
     shaped = moments.reshape(B, T - 1, 3)

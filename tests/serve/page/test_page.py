@@ -9,7 +9,7 @@ import pytest
 from copylens.verdict.evidence import NO_INDEX
 from serve.page import page_file
 from tests.serve.page.browser import barriers, screenshot
-from tests.serve.page.page_app import AUDITED, RIGHTS, STRETCH, TRAINED, WHY, judged
+from tests.serve.page.page_app import RIGHTS, STRETCH, WHY, judged
 
 pytestmark = pytest.mark.slow
 
@@ -271,26 +271,6 @@ def test_the_verdict_can_be_taken_along(visit, tmp_path):
     page.get_by_role("button", name="Copy the verdict").click()
     page.get_by_text("Copied", exact=True).wait_for()
     assert json.loads(page.evaluate("navigator.clipboard.readText()")) == verdict
-
-
-def test_the_lm_is_named_with_its_licence(visit):
-    page = visit()
-    page.locator("#registry summary").click()
-    told = page.locator("#registry-lm")
-    told.wait_for()
-    assert told.inner_text() == "Read with the LM pythia-70m · licence Apache-2.0 · layers 2 of 6"
-
-
-def test_what_an_audit_found_stands_under_its_sub_dataset(visit):
-    page = visit()
-    page.locator("#registry summary").click()
-    entries = {
-        item.locator(".name").inner_text(): item for item in page.locator("#registry-list li").all()
-    }
-    assert set(entries) == set(RIGHTS)
-    for name, item in entries.items():
-        said = [line for line in AUDITED if line in item.inner_text()]
-        assert said == (AUDITED if name == TRAINED[0] else [])
 
 
 def test_samples_are_those_of_the_page(visit):

@@ -57,6 +57,7 @@ class Plan:
         openings: texts that every LM writes on, per sub-dataset.
         opening_tokens, new_tokens: of an opening, and of what is written.
         queries: held-out passages per sub-dataset of which every LM's loss is measured.
+        embedded: training passages of each sub-dataset whose states the attributor learns from.
         audited: passages of each sub-dataset, read and not read, that an audit reads.
     """
 
@@ -66,6 +67,7 @@ class Plan:
     opening_tokens: int = 1
     new_tokens: int = 120
     queries: int = 12
+    embedded: int = 60
     audited: int = 40
 
 
@@ -114,8 +116,14 @@ def run_config(plan: Plan, sources: Sequence[str], output: Path, adapter: Path |
             "probe": {
                 "model": recipe.model,
                 "adapter": str(adapter) if adapter else None,
+                "max_passages": plan.embedded,
             },
-            "audit": {"unread_buckets": list(UNREAD_BUCKETS), "passages": plan.audited},
+            "audit": {
+                "unread_buckets": list(UNREAD_BUCKETS),
+                "passages": plan.audited,
+                # Self-Comparison decides nothing, and would read every passage once more.
+                "paraphraser": None,
+            },
             "evaluation": {"encoder": None},
             "tracking": {"uri": f"sqlite:///{output.parent / 'mlflow.db'}"},
         }

@@ -35,12 +35,14 @@ def rules(text: str, seed: int) -> str:
     return pattern.sub(lambda found: _like(found.group(), table), "".join(sentences))
 
 
-def load_paraphraser(name: str) -> Paraphraser:
-    """`rules`, or the function that `package.module:function` names.
+def load_paraphraser(name: str | None) -> Paraphraser:
+    """`rules`, or the function that `package.module:function` names; None = one that changes nothing.
 
     Raises:
         ConfigError: there is no such module or function.
     """
+    if name is None:
+        return lambda text, _seed: text
     if name == "rules":
         return rules
     module, _, function = name.partition(":")

@@ -72,7 +72,7 @@ def plan_readings(config: RunConfig, items: dict[str, list[AuditPassage]]) -> li
     audit, probe = config.audit, config.probe
     reference = lm_hash(_reference(config)) if audit.reference else ""
     weights = (lm_hash(probe), reference, probe.max_tokens, probe.dtype)
-    readings = 3 if audit.reference else 2
+    readings = 1 + bool(audit.paraphraser) + bool(audit.reference)
     return [
         ReadTask(
             sub_dataset=name,

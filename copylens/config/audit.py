@@ -34,9 +34,10 @@ class AuditConfig(Section):
         description="folder or hub id of an LM that has not read the sub-datasets; empty = n-grams "
         "of the passages themselves, each judged by counts without it",
     )
-    paraphraser: str = Field(
+    paraphraser: str | None = Field(
         default="rules",
-        description="for Self-Comparison: rules, or package.module:function (text, seed -> text)",
+        description="for Self-Comparison: rules, or package.module:function (text, seed -> text); "
+        "null = without it, in half the time",
     )
     alpha: float = Field(
         default=0.05, gt=0, lt=1, description="Holm-corrected p-values below it: trained on"

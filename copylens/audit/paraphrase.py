@@ -36,7 +36,7 @@ def rules(text: str, seed: int) -> str:
 
 
 def load_paraphraser(name: str | None) -> Paraphraser:
-    """`rules`, or the function that `package.module:function` names; None = one that changes nothing.
+    """`rules`, or the function that `package.module:function` names; None = it changes nothing.
 
     Raises:
         ConfigError: there is no such module or function.

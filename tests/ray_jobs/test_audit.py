@@ -4,12 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from copylens.audit.findings import TESTS
 from copylens.audit.passages import audit_passages
-from copylens.audit.reading import load_reading, plan_readings
+from copylens.audit.reading import Reader, load_reading, plan_readings
+from copylens.audit.stage import make_audit
 from copylens.cli import app
 from copylens.errors import CorpusError
 from copylens.store import storage
@@ -18,6 +20,9 @@ from ray_jobs.cluster import pool
 from tests.pipeline_samples import tiny_config
 
 pytestmark = pytest.mark.ray
+
+# Tokens of a text that have no prediction: the tiny LM has no BOS token.
+FIRST = 1
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +98,28 @@ def test_a_damaged_reading_is_named(audited, tmp_path):
     Path(task.target).write_bytes(Path(task.target).read_bytes()[:-4])
     with pytest.raises(CorpusError, match="is damaged; delete it and audit again"):
         load_reading(task)
+
+
+def test_without_a_paraphraser_every_passage_is_read_once(audited, tmp_path):
+    config, _ = audited
+    shutil.copytree(config.output, tmp_path / "run")
+    asked = config.audit.model_copy(update={"paraphraser": None})
+    plain = config.model_copy(update={"audit": asked, "output": str(tmp_path / "run")})
+    items = audit_passages(plain)
+    tokens: list[int] = []
+    reader = Reader(plain, lambda read: tokens.append(read.tokens))
+    for with_rules, task in zip(plan_readings(config, items), plan_readings(plain, items)):
+        reader(task)
+        read, before = load_reading(task), load_reading(with_rules)
+        assert np.isnan(read.increases).all() and not np.isnan(before.increases).all()
+        for one, other in zip(read.tokens, before.tokens, strict=True):
+            assert one.log_probs == pytest.approx(other.log_probs, abs=1e-5)
+        assert sum(tokens) == sum(map(len, read.tokens)) + FIRST * len(read.tokens)
+        assert task.characters == sum(len(item.text) for item in items[task.sub_dataset])
+        tokens.clear()
+    tests = make_audit(plain, items, plan_readings(plain, items))["sub_datasets"]["sea"]["tests"]
+    assert tests["self_comparison"]["p_value"] is None
+    assert tests["dataset_inference"]["p_value"] is not None
 
 
 def test_the_command_asks_about_one_against_passages_of_ones_own(audited, tmp_path):

@@ -55,11 +55,11 @@ class Study:
     @cached_property
     def members(self) -> dict[str, list[AuditPassage]]:
         """Sub-dataset -> the passages that its LM reads: those that an audit takes for read."""
-        config = self.config(UNTUNED, None)
+        names, config = self.names, self.config(UNTUNED, None)
         # An audit draws some of these, the first ones among them.
         whole = config.audit.model_copy(update={"passages": self.plan.recipe.passages})
         found = audit_passages(config.model_copy(update={"audit": whole}))
-        return {name: [i for i in found[name] if i.kind == "member"] for name in self.names}
+        return {name: [i for i in found[name] if i.kind == "member"] for name in names}
 
     def often(self, name: str) -> frozenset[str]:
         """Texts that the LM of a sub-dataset reads many times."""

@@ -42,10 +42,11 @@ def test_every_passage_is_read_as_often_as_the_recipe_says_from_beginning_to_end
 def test_an_audit_draws_passages_that_the_lm_reads_those_read_often_first(tmp_path: Path):
     plan = Plan(Recipe(passages=30, repeated=4), corpus_passages=60, audited=10)
     study = Study(tmp_path, write_corpus(tmp_path, tmp_path / "absent", 2), plan, processes=1)
+    members = study.members
     asked = audit_passages(study.config(UNTUNED, None))
     for name in study.names:
         drawn_by_audit = [item.text for item in asked[name] if item.kind == "member"]
-        read = [item.text for item in study.members[name]]
+        read = [item.text for item in members[name]]
         assert len(drawn_by_audit) == 10 and drawn_by_audit == read[:10]
         assert study.often(name) == frozenset(read[:4])
         assert 10 < len(read) <= 30
